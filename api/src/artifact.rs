@@ -1,0 +1,73 @@
+//! Artifacts: immutable bytes with a SHA-256.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Millis;
+
+/// One artifact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Artifact {
+    /// Name, such as `snponly.efi` or `discovery/initramfs`.
+    pub name: String,
+    /// What it is.
+    pub kind: ArtifactKind,
+    /// Where it stands.
+    pub state: ArtifactState,
+    /// Package or recipe it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Version of that package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Size in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Path under which machines fetch it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// When it was made or imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Millis>,
+    /// How long it took to build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_ms: Option<u64>,
+    /// What is wrong, where the state is `failed` or `missing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What an artifact is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ArtifactKind {
+    /// A loader that firmware starts: iPXE, shim, GRUB.
+    Loader,
+    /// A kernel.
+    Kernel,
+    /// An initramfs.
+    Initramfs,
+    /// Anything else.
+    File,
+}
+
+/// Where an artifact stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ArtifactState {
+    /// To be built.
+    Queued,
+    /// Being built.
+    Working,
+    /// Here.
+    Done,
+    /// Could not be built.
+    Failed,
+    /// Expected, but not found.
+    Missing,
+}

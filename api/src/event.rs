@@ -1,0 +1,151 @@
+//! Events: everything that happened, in order, as the event stream sends it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Attempt, Enrolment, MacAddr, Millis, Stage};
+
+/// One event. Ids grow by time and are never reused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Event {
+    /// Number, for `Last-Event-ID`.
+    pub id: i64,
+    /// When.
+    pub at: Millis,
+    /// Who caused it.
+    pub actor: Actor,
+    /// The machine concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// Who caused an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The machine itself.
+    Machine,
+    /// The daemon: a rule, a deadline, a watch.
+    Daemon,
+    /// An operator, by user name or id.
+    Operator(String),
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A machine was seen for the first time.
+    MachineSeen {
+        /// By this address.
+        mac: MacAddr,
+    },
+    /// An operator registered a machine before it was seen.
+    MachineRegistered,
+    /// A machine's enrolment changed.
+    Enrolment {
+        /// From.
+        from: Enrolment,
+        /// To.
+        to: Enrolment,
+        /// Which rule or policy, or `operator`.
+        by: String,
+    },
+    /// An operator changed fields.
+    MachineEdited {
+        /// Names of the fields.
+        fields: Vec<String>,
+    },
+    /// A machine's record was deleted.
+    MachineDeleted,
+    /// A record that was only ever seen turned out to be another NIC of this machine.
+    MachineAbsorbed {
+        /// The record that is gone.
+        other: String,
+    },
+    /// Two machines claim the same identity; nothing was merged.
+    IdentityConflict {
+        /// The other machine.
+        other: String,
+        /// Which key they share: `uuid`, `serial`, `asset_tag` or `mac`.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+    /// An inventory came in.
+    Inventory {
+        /// Its number.
+        inventory: i64,
+        /// Lines that differ from the one before, a few of them; empty for the first.
+        changes: Vec<String>,
+        /// Whether this is the machine's first.
+        first: bool,
+    },
+    /// A boot attempt began.
+    AttemptStarted {
+        /// Its number.
+        attempt: i64,
+        /// The address that boots.
+        mac: MacAddr,
+    },
+    /// A boot attempt reached a stage.
+    AttemptStage {
+        /// Its number.
+        attempt: i64,
+        /// The address that boots.
+        mac: MacAddr,
+        /// What happened.
+        #[serde(rename = "detail")]
+        stage: Stage,
+    },
+    /// A boot attempt ended.
+    AttemptEnded {
+        /// The attempt, without its stages.
+        attempt: Attempt,
+    },
+    /// Another DHCP server answers on a network.
+    OtherDhcpServer {
+        /// Interface.
+        interface: String,
+        /// Its address.
+        server: String,
+        /// Its MAC address.
+        mac: MacAddr,
+        /// Whether server mode fell silent because of it.
+        silenced: bool,
+    },
+    /// The other DHCP server has not been heard for a while; server mode answers again.
+    OtherDhcpServerGone {
+        /// Interface.
+        interface: String,
+        /// Its address.
+        server: String,
+    },
+    /// A DHCP client declined an address, or a probe found it in use.
+    AddressConflict {
+        /// Interface.
+        interface: String,
+        /// The address, which is set aside.
+        address: String,
+        /// Who uses it, if known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mac: Option<MacAddr>,
+    },
+    /// The daemon began to serve.
+    DaemonStarted {
+        /// Its version.
+        version: String,
+    },
+    /// An artifact was built or imported.
+    ArtifactReady {
+        /// Its name.
+        name: String,
+        /// `sha256:` and hex digits.
+        digest: String,
+    },
+}

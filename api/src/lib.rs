@@ -1,0 +1,35 @@
+//! The JSON contract of Ironwake: what operators' programs and machines exchange with the daemon.
+//!
+//! Plain types, nothing else; a change here is a change of the contract. Times are milliseconds
+//! since 1970-01-01 UTC ([`Millis`]), sizes are bytes, MAC addresses are lower case with colons.
+//! With the feature `client` comes a client for the operators' API on the Unix socket.
+
+mod agent;
+mod artifact;
+mod attempt;
+#[cfg(feature = "client")]
+pub mod client;
+mod event;
+mod health;
+mod inventory;
+mod lease;
+mod mac;
+mod machine;
+mod problem;
+
+pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
+pub use artifact::{Artifact, ArtifactKind, ArtifactState};
+pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
+pub use event::{Actor, Event, EventKind};
+pub use health::{Health, HealthCheck, HealthState, NetworkHealth, Version};
+pub use inventory::*;
+pub use lease::{Lease, LeaseState};
+pub use mac::{MacAddr, MacError};
+pub use machine::{
+    Enrolment, InventoryChange, InventoryRecord, Machine, MachineNew, MachinePatch, MachineQuery,
+    Page, SecureBoot,
+};
+pub use problem::{FieldProblem, Problem};
+
+/// Milliseconds since 1970-01-01 00:00 UTC.
+pub type Millis = u64;

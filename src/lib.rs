@@ -1,0 +1,25 @@
+//! Ironwake: a boot appliance in one daemon.
+//!
+//! Modules stand in dependency order: each may use only those above it. `tests/tidy.rs` holds that
+//! order, and that the pure ones stay free of I/O, clocks and randomness.
+
+// Pure: packets, values and time go in, values come out.
+pub mod machine;
+pub mod artifact;
+pub mod boot;
+pub mod script;
+pub mod recorder;
+pub mod dhcp;
+pub mod tftp;
+
+// Edges: may do I/O, may not decide.
+pub mod config;
+pub mod systemd;
+pub mod store;
+pub mod artifacts;
+pub mod builders;
+pub mod site;
+pub mod serve;
+pub mod http;
+pub mod daemon;
+pub mod cli;

@@ -1,0 +1,2 @@
+//! The `ironwake` command.
+fn main() {}
