@@ -1,5 +1,7 @@
 //! Machines: identity, matching, naming rules, enrolment rules.
 
+pub mod diff;
+
 use ipnet::Ipv4Net;
 
 /// A rule that enrols machines: every condition given must hold.
