@@ -46,7 +46,10 @@ pub enum HttpError {
         path: PathBuf,
     },
     /// Something that is not a socket is in the way.
-    #[error("listen on {}: a file that is not a socket is in the way; move it, or set another `socket`", path.display())]
+    #[error(
+        "listen on {}: a file that is not a socket is in the way; move it, or set another `socket`",
+        path.display()
+    )]
     InTheWay {
         /// The file.
         path: PathBuf,

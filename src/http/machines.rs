@@ -92,8 +92,8 @@ async fn delete(
 }
 
 /// Makes a seen machine a known one.
-#[utoipa::path(post, path = "/api/v1/machines/{key}/enroll", tag = "machines", operation_id = "machine_enroll",
-    params(("key" = String, Path)), responses((status = 200, body = Machine), NotFound, Conflict))]
+#[utoipa::path(post, path = "/api/v1/machines/{key}/enroll", tag = "machines",
+    operation_id = "machine_enroll", params(("key" = String, Path)), responses((status = 200, body = Machine), NotFound, Conflict))]
 async fn enroll(
     State(site): State<SharedSite>,
     Path(key): Path<String>,
@@ -104,8 +104,8 @@ async fn enroll(
 }
 
 /// Gives an order to the agent that waits on this machine.
-#[utoipa::path(post, path = "/api/v1/machines/{key}/orders", tag = "machines", operation_id = "machine_order",
-    params(("key" = String, Path)), request_body = Order,
+#[utoipa::path(post, path = "/api/v1/machines/{key}/orders", tag = "machines",
+    operation_id = "machine_order", params(("key" = String, Path)), request_body = Order,
     responses((status = 202, description = "Handed to the agent"), BadRequest, NotFound, Conflict))]
 async fn order(
     State(site): State<SharedSite>,

@@ -20,7 +20,10 @@ pub(super) struct Document(pub Arc<Bytes>);
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Ironwake", description = "The operators' API. Times are milliseconds since 1970-01-01 UTC."),
+    info(
+        title = "Ironwake",
+        description = "The operators' API. Times are milliseconds since 1970-01-01 UTC."
+    ),
     components(schemas(Problem, Event)),
     tags(
         (name = "machines", description = "Pieces of hardware"),

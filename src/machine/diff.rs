@@ -172,8 +172,10 @@ mod tests {
     #[test]
     fn lists_are_matched_by_key_not_by_place() {
         check(
-            json!({"disks": [{"name": "sda", "serial": "A", "size_bytes": 1}, {"name": "sdb", "serial": "B"}]}),
-            json!({"disks": [{"name": "sda", "serial": "B"}, {"name": "sdb", "serial": "A", "size_bytes": 2}]}),
+            json!({"disks": [{"name": "sda", "serial": "A",
+                  "size_bytes": 1}, {"name": "sdb", "serial": "B"}]}),
+            json!({"disks": [{"name": "sda", "serial": "B"},
+                  {"name": "sdb", "serial": "A", "size_bytes": 2}]}),
             &["disks[A].size_bytes: 1 -> 2"],
         );
         check(
@@ -198,7 +200,8 @@ mod tests {
         );
         check(
             json!({"disks": [{"serial": "A", "partitions": [{"number": 1, "label": "root"}]}]}),
-            json!({"disks": [{"serial": "A", "partitions": [{"number": 1, "label": "data"}, {"number": 2}]}]}),
+            json!({"disks": [{"serial": "A",
+                  "partitions": [{"number": 1, "label": "data"}, {"number": 2}]}]}),
             &["disks[A].partitions[1].label: root -> data", "disks[A].partitions[2]: (an entry) added"],
         );
     }
@@ -206,8 +209,10 @@ mod tests {
     #[test]
     fn items_that_share_a_key_or_have_none_stay_apart() {
         check(
-            json!({"memory": {"dimms": [{"slot": "DIMM"}, {"slot": "DIMM", "serial": "1"}, {"size_bytes": 1}]}}),
-            json!({"memory": {"dimms": [{"slot": "DIMM"}, {"slot": "DIMM", "serial": "2"}, {"size_bytes": 2}]}}),
+            json!({"memory": {"dimms": [{"slot": "DIMM"},
+                  {"slot": "DIMM", "serial": "1"}, {"size_bytes": 1}]}}),
+            json!({"memory": {"dimms": [{"slot": "DIMM"},
+                  {"slot": "DIMM", "serial": "2"}, {"size_bytes": 2}]}}),
             &["memory.dimms[#3].size_bytes: 1 -> 2", "memory.dimms[DIMM#2].serial: 1 -> 2"],
         );
     }
@@ -215,7 +220,8 @@ mod tests {
     #[test]
     fn what_differs_between_boots_is_left_out() {
         check(
-            json!({"cpus": [{"socket": "0", "mhz": 800}], "nics": [{"name": "a", "addresses": ["10.0.0.1/8"]}]}),
+            json!({"cpus": [{"socket": "0", "mhz": 800}],
+                  "nics": [{"name": "a", "addresses": ["10.0.0.1/8"]}]}),
             json!({"cpus": [{"socket": "0", "mhz": 3100}], "nics": [{"name": "a", "addresses": []}]}),
             &[],
         );
