@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ironwake_api::{Attempt, Event, EventKind, Actor, Inventory, InventoryRecord, Lease, Machine, Millis, Stage};
+use ironwake_api::{
+    Actor, Attempt, Event, EventKind, Inventory, InventoryRecord, Lease, Machine, Millis, Stage,
+};
 use tokio::sync::broadcast;
 
 /// One change to save. Changes that are saved together are in the store together or not at all.
@@ -58,31 +60,72 @@ pub struct Store;
 
 impl Store {
     /// Opens or makes the database at `path`, migrating it.
-    pub fn open(path: &Path) -> Result<Self, StoreError> { let _ = path; unimplemented!() }
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let _ = path;
+        unimplemented!()
+    }
     /// The largest ids in the store.
-    pub fn counters(&self) -> Counters { unimplemented!() }
+    pub fn counters(&self) -> Counters {
+        unimplemented!()
+    }
     /// Saves all of `changes`, durably, before it returns. Waiting callers share one commit.
-    pub async fn save(&self, changes: Vec<Change>) -> Result<(), StoreError> { let _ = changes; unimplemented!() }
+    pub async fn save(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let _ = changes;
+        unimplemented!()
+    }
     /// Queues `changes` to be saved within a moment. False (and counted) when the queue is full.
-    pub fn save_behind(&self, changes: Vec<Change>) -> bool { let _ = changes; unimplemented!() }
+    pub fn save_behind(&self, changes: Vec<Change>) -> bool {
+        let _ = changes;
+        unimplemented!()
+    }
     /// Events as they are committed.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> { unimplemented!() }
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        unimplemented!()
+    }
     /// Events after `id`, oldest first, at most `limit`.
-    pub async fn events_after(&self, id: i64, machine: Option<String>, limit: u32) -> Result<Vec<Event>, StoreError> { let _ = (id, machine, limit); unimplemented!() }
+    pub async fn events_after(
+        &self,
+        id: i64,
+        machine: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        let _ = (id, machine, limit);
+        unimplemented!()
+    }
     /// Every machine, without inventories; for the start.
-    pub async fn machines(&self) -> Result<Vec<Machine>, StoreError> { unimplemented!() }
+    pub async fn machines(&self) -> Result<Vec<Machine>, StoreError> {
+        unimplemented!()
+    }
     /// The newest inventory of a machine.
-    pub async fn inventory(&self, machine: &str) -> Result<Option<InventoryRecord>, StoreError> { let _ = machine; unimplemented!() }
+    pub async fn inventory(&self, machine: &str) -> Result<Option<InventoryRecord>, StoreError> {
+        let _ = machine;
+        unimplemented!()
+    }
     /// A machine's inventories, newest first.
-    pub async fn inventories(&self, machine: &str, limit: u32) -> Result<Vec<InventoryRecord>, StoreError> { let _ = (machine, limit); unimplemented!() }
+    pub async fn inventories(&self, machine: &str, limit: u32) -> Result<Vec<InventoryRecord>, StoreError> {
+        let _ = (machine, limit);
+        unimplemented!()
+    }
     /// A machine's attempts, newest first, with their stages.
-    pub async fn attempts(&self, machine: &str, limit: u32) -> Result<Vec<Attempt>, StoreError> { let _ = (machine, limit); unimplemented!() }
+    pub async fn attempts(&self, machine: &str, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        let _ = (machine, limit);
+        unimplemented!()
+    }
     /// One attempt with its stages.
-    pub async fn attempt(&self, id: i64) -> Result<Option<Attempt>, StoreError> { let _ = id; unimplemented!() }
+    pub async fn attempt(&self, id: i64) -> Result<Option<Attempt>, StoreError> {
+        let _ = id;
+        unimplemented!()
+    }
     /// Attempts whose outcome is still running; for the start.
-    pub async fn attempts_running(&self) -> Result<Vec<Attempt>, StoreError> { unimplemented!() }
+    pub async fn attempts_running(&self) -> Result<Vec<Attempt>, StoreError> {
+        unimplemented!()
+    }
     /// Every lease; for the start and the API.
-    pub async fn leases(&self) -> Result<Vec<Lease>, StoreError> { unimplemented!() }
+    pub async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
+        unimplemented!()
+    }
     /// Waits until everything queued is saved, then closes.
-    pub async fn close(&self) -> Result<(), StoreError> { unimplemented!() }
+    pub async fn close(&self) -> Result<(), StoreError> {
+        unimplemented!()
+    }
 }
