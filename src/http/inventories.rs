@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 use super::extract::{Path, Query};
 use super::machines::find;
 use super::problem::{BadRequest, NotFound, Refusal};
-use crate::machine::diff::diff;
+use crate::machine::diff;
 use crate::site::SharedSite;
 use crate::store::{ATTEMPTS_PER_MACHINE_MAX, INVENTORIES_PER_MACHINE_MAX, Store};
 

@@ -9,7 +9,8 @@ use utoipa_axum::routes;
 
 use super::extract::{Json, Operator, Path, Query};
 use super::problem::{BadRequest, Conflict, Invalid, NotFound, Refusal};
-use crate::site::SharedSite;
+use crate::site::{SharedSite, SiteError};
+use crate::store::StoreError;
 
 pub(super) fn routes<S>() -> OpenApiRouter<S>
 where
@@ -45,7 +46,7 @@ async fn register(
     Operator(actor): Operator,
     Json(new): Json<MachineNew>,
 ) -> Result<Response, Refusal> {
-    let machine = site.register(new, actor).await?;
+    let machine = to_its_end(async move { site.register(new, actor).await }).await?;
     let location = format!("/api/v1/machines/{}", machine.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(machine)).into_response())
 }
@@ -74,7 +75,8 @@ async fn edit(
     Json(patch): Json<MachinePatch>,
 ) -> Result<axum::Json<Machine>, Refusal> {
     let machine = find(&site, &key)?;
-    Ok(axum::Json(site.edit(&machine.id, patch, actor).await?))
+    let edit = async move { site.edit(&machine.id, patch, actor).await };
+    Ok(axum::Json(to_its_end(edit).await?))
 }
 
 /// Deletes a machine's record, its inventories and its boot attempts.
@@ -87,20 +89,22 @@ async fn delete(
     Operator(actor): Operator,
 ) -> Result<StatusCode, Refusal> {
     let machine = find(&site, &key)?;
-    site.delete(&machine.id, actor).await?;
+    to_its_end(async move { site.delete(&machine.id, actor).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Makes a seen machine a known one.
 #[utoipa::path(post, path = "/api/v1/machines/{key}/enroll", tag = "machines",
-    operation_id = "machine_enroll", params(("key" = String, Path)), responses((status = 200, body = Machine), NotFound, Conflict))]
+    operation_id = "machine_enroll", params(("key" = String, Path)),
+    responses((status = 200, body = Machine), NotFound, Conflict))]
 async fn enroll(
     State(site): State<SharedSite>,
     Path(key): Path<String>,
     Operator(actor): Operator,
 ) -> Result<axum::Json<Machine>, Refusal> {
     let machine = find(&site, &key)?;
-    Ok(axum::Json(site.enroll_by_operator(&machine.id, actor).await?))
+    let enroll = async move { site.enroll_by_operator(&machine.id, actor).await };
+    Ok(axum::Json(to_its_end(enroll).await?))
 }
 
 /// Gives an order to the agent that waits on this machine.
@@ -114,8 +118,23 @@ async fn order(
     Json(order): Json<Order>,
 ) -> Result<StatusCode, Refusal> {
     let machine = find(&site, &key)?;
-    site.order(&machine.id, order, actor).await?;
+    to_its_end(async move { site.order(&machine.id, order, actor).await }).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Carries a change through even when the client goes away: half of one would leave the site's memory
+/// and its store apart.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, SiteError>> + Send + 'static,
+) -> Result<T, Refusal> {
+    match tokio::spawn(change).await {
+        Ok(result) => Ok(result?),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going down.
+            Err(_) => Err(StoreError::Closed.into()),
+        },
+    }
 }
 
 /// The machine that a key names.

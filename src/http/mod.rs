@@ -27,6 +27,8 @@ mod problem;
 mod status;
 
 #[cfg(test)]
+mod site_tests;
+#[cfg(test)]
 mod tests;
 
 pub use listen::{HttpError, bind, serve};

@@ -38,21 +38,6 @@ pub fn diff(before: &Inventory, after: &Inventory) -> Vec<InventoryChange> {
     changes
 }
 
-/// One change as a line for people, such as `disks[S4E].firmware: 1.0 -> 1.1`.
-pub fn line(change: &InventoryChange) -> String {
-    let show = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Object(_) => "(an entry)".to_owned(),
-        other => other.to_string(),
-    };
-    match (&change.before, &change.after) {
-        (Some(before), Some(after)) => format!("{}: {} -> {}", change.path, show(before), show(after)),
-        (Some(before), None) => format!("{}: {} removed", change.path, show(before)),
-        (None, Some(after)) => format!("{}: {} added", change.path, show(after)),
-        (None, None) => change.path.clone(),
-    }
-}
-
 /// Where a value stands.
 #[derive(Default)]
 struct Place {
@@ -140,6 +125,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn line(change: &InventoryChange) -> String {
+        let show = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Object(_) => "(an entry)".to_owned(),
+            other => other.to_string(),
+        };
+        match (&change.before, &change.after) {
+            (Some(before), Some(after)) => format!("{}: {} -> {}", change.path, show(before), show(after)),
+            (Some(before), None) => format!("{}: {} removed", change.path, show(before)),
+            (None, Some(after)) => format!("{}: {} added", change.path, show(after)),
+            (None, None) => change.path.clone(),
+        }
+    }
 
     fn check(before: Value, after: Value, expected: &[&str]) {
         let read = |value: &Value| serde_json::from_value::<Inventory>(value.clone()).expect("an inventory");
