@@ -164,7 +164,7 @@ fn build(
 }
 
 fn drivers() -> impl Iterator<Item = &'static str> {
-    DRIVERS.iter().flat_map(|(_, names)| names.iter().copied())
+    DRIVERS.iter().flat_map(|(_, names)| names.split_ascii_whitespace())
 }
 
 fn initramfs(
