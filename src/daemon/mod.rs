@@ -4,21 +4,24 @@ mod images;
 mod supervise;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use ironwake_api::{Actor, EventKind, Millis};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::artifacts::Shelf;
+use crate::artifacts::{self, Shelf};
 use crate::config::{Config, DhcpMode, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent, Store};
+use crate::systemd::{Environment, PassedSockets};
 use crate::{http, serve, systemd};
 use supervise::supervise;
 
@@ -32,10 +35,10 @@ fn now() -> Millis {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, sockets: PassedSockets) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let daemon = Daemon::start(config).await?;
+    let daemon = Daemon::start(config, sockets).await?;
     systemd::ready("serving");
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
     tokio::select! {
@@ -53,25 +56,35 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn start(config: Config) -> anyhow::Result<Self> {
+    async fn start(config: Config, mut sockets: PassedSockets) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.state)
             .with_context(|| format!("make the state directory {}", config.state.display()))?;
         let store = Store::open(&config.state.join("ironwake.db"))?;
-        let site = Arc::new(Site::load(&config, store.clone(), now, images::annotator()).await?);
+        let boot_dirs = artifacts::boot_dirs();
+        let annotate = images::annotator(&boot_dirs);
+        let site = Arc::new(Site::load(&config, store.clone(), now, annotate).await?);
         let shelf = Shelf::default();
-        images::publish_loaders(&site, &shelf);
+        images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };
-        let api = systemd::unix_listener("api").map_or_else(|| http::bind(&config.socket), Ok)?;
+        let api = match sockets.remove("api") {
+            Some(socket) => passed_unix(socket)?,
+            None => http::bind(&config.socket)?,
+        };
         daemon.spawn(http::serve(api, site.clone(), daemon.shutdown.clone()));
-        daemon.serve_http(&config, &site, &shelf).await?;
+        let listener = match sockets.remove("http") {
+            Some(socket) => passed_tcp(socket)?,
+            None => bind_http(config.http.listen).await?,
+        };
+        let backend = Backend::new(shelf.clone(), site.clone());
+        daemon.spawn(serve::http::run(listener, backend, daemon.shutdown.clone()));
         for network in &config.networks {
             daemon.serve_network(network, &config, &site, &shelf);
         }
         daemon.spawn(tick(site.clone(), daemon.shutdown.clone()));
-        daemon.spawn(systemd::watchdog(daemon.shutdown.clone()));
+        daemon.spawn(watchdog(daemon.shutdown.clone()));
         if config.discovery.enabled {
-            daemon.spawn(images::build_discovery(config, site.clone(), shelf));
+            daemon.spawn(images::publish_discovery(boot_dirs, config.state, site.clone(), shelf));
         }
         let kind = EventKind::DaemonStarted { version: env!("CARGO_PKG_VERSION").into() };
         let event = NewEvent { at: now(), actor: Actor::Daemon, machine: None, kind };
@@ -81,16 +94,6 @@ impl Daemon {
 
     fn spawn(&self, part: impl Future<Output = ()> + Send + 'static) {
         self.parts.spawn(part);
-    }
-
-    async fn serve_http(&self, config: &Config, site: &SharedSite, shelf: &Shelf) -> anyhow::Result<()> {
-        let listener = match systemd::tcp_listener("http") {
-            Some(listener) => listener,
-            None => bind_http(config.http.listen).await?,
-        };
-        let backend = Backend::new(shelf.clone(), site.clone());
-        self.spawn(serve::http::run(listener, backend, self.shutdown.clone()));
-        Ok(())
     }
 
     /// Starts what one network is served with.
@@ -124,8 +127,20 @@ impl Daemon {
     }
 }
 
-async fn bind_http(listen: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
-    tokio::net::TcpListener::bind(listen)
+fn passed_unix(socket: OwnedFd) -> anyhow::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    listener.set_nonblocking(true).context("take the socket `api` that systemd passed")?;
+    Ok(UnixListener::from_std(listener)?)
+}
+
+fn passed_tcp(socket: OwnedFd) -> anyhow::Result<TcpListener> {
+    let listener = std::net::TcpListener::from(socket);
+    listener.set_nonblocking(true).context("take the socket `http` that systemd passed")?;
+    Ok(TcpListener::from_std(listener)?)
+}
+
+async fn bind_http(listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen)
         .await
         .with_context(|| format!("listen on {listen} for HTTP: is the address this host's, and the port free?"))
 }
@@ -141,6 +156,18 @@ async fn serve_tftp(
         .with_context(|| format!("listen on UDP port {} of {interface} for TFTP", serve::tftp::PORT))?;
     let http = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, http_port);
     Ok(serve::tftp::run(socket, backend, http, shutdown).await?)
+}
+
+/// Tells systemd that the runtime still turns, twice in each interval that it allows.
+async fn watchdog(shutdown: CancellationToken) {
+    let Some(every) = Environment::read().watchdog_interval() else { return };
+    let mut interval = tokio::time::interval(every);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = interval.tick() => systemd::watchdog(),
+        }
+    }
 }
 
 async fn tick(site: SharedSite, shutdown: CancellationToken) {
