@@ -65,7 +65,6 @@ impl From<SiteError> for Refusal {
             SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
             SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
-
             SiteError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
         };
         let detail = error.to_string();

@@ -1,11 +1,12 @@
 //! The API over a real site: what an operator does with machines, and what comes back.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt;
-use ironwake_api::{EnrollRequest, Inventory, MacAddr, Nic};
+use ironwake_api::{EnrollRequest, Inventory, MacAddr, Nic, OrderKind};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -146,7 +147,7 @@ async fn inventories_are_kept_and_compared() {
 }
 
 #[tokio::test]
-async fn health_artifacts_and_attempts_answer() {
+async fn health_artifacts_attempts_and_orders_answer() {
     let api = Api::new().await;
     let id = api.report("1.0").await;
     let (status, _, health) = api.call(Method::GET, "/health", Value::Null).await;
@@ -155,9 +156,13 @@ async fn health_artifacts_and_attempts_answer() {
     assert!(api.get("/artifacts").await.is_array());
     assert!(api.get(&format!("/machines/{id}/attempts?limit=3")).await.is_array());
     let path = format!("/machines/{id}/orders");
-    let (status, _, answer) = api.call(Method::POST, &path, json!({"order": "reboot"})).await;
-    // Nobody waits on that machine: the site says whether it keeps the order.
-    assert!([202, 409].contains(&status), "{status} {answer}");
+    let reboot = json!({"order": "reboot"});
+    // Nobody waits on that machine.
+    api.check_refused(Method::POST, &path, reboot.clone(), 409, "conflict").await;
+    let waiting = api.site.next_order(&id, Duration::from_secs(20));
+    let (order, (status, _, _)) = tokio::join!(waiting, api.call(Method::POST, &path, reboot));
+    assert_eq!(status, 202);
+    assert_eq!(order.expect("waited").map(|order| order.order), Some(OrderKind::Reboot));
     api.check_refused(Method::POST, &path, json!({"order": "dance"}), 400, "bad_json").await;
 }
 

@@ -342,3 +342,60 @@ async fn the_peer_of_a_connection_is_told_to_the_handler() {
     shutdown.cancel();
     serving.await.expect("ended");
 }
+
+/// Asks as another user: Linux keeps credentials for each thread, so only this one changes.
+fn ask_as(uid: u32, path: std::path::PathBuf) -> std::io::Result<String> {
+    use std::io::{Read, Write};
+    let asking = std::thread::spawn(move || {
+        use nix::libc::{SYS_setgroups, SYS_setresgid, SYS_setresuid, syscall};
+        let id = i64::from(uid);
+        for (call, [a, b, c]) in [(SYS_setgroups, [0; 3]), (SYS_setresgid, [id; 3]), (SYS_setresuid, [id; 3])]
+        {
+            // SAFETY: the raw calls take numbers (no groups, so no pointer is followed) and change nothing
+            // but this thread, which ends here.
+            if unsafe { syscall(call, a, b, c) } != 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+        }
+        let mut stream = std::os::unix::net::UnixStream::connect(path)?;
+        stream.write_all(b"GET /api/v1/version HTTP/1.0\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    });
+    asking.join().expect("no panic")
+}
+
+#[tokio::test]
+async fn another_user_is_refused_even_where_the_socket_lets_them_in() {
+    // Only root can ask as somebody else.
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let api = Api::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let open =
+        |path: &std::path::Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
+    open(folder.path(), 0o755).expect("a folder for all");
+    let path = folder.path().join("api.sock");
+    let listener = bind(&path).expect("a socket");
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(listen::accept(listener, api.router.clone(), shutdown.clone()));
+    let ask = |uid| {
+        let path = path.clone();
+        tokio::task::spawn_blocking(move || ask_as(uid, path))
+    };
+    let stranger = 3_999_999_999;
+    let denied = ask(stranger).await.expect("asked").expect_err("the mode keeps others out");
+    assert_eq!(denied.kind(), std::io::ErrorKind::PermissionDenied);
+    open(&path, 0o666).expect("a socket for all");
+    let text = ask(stranger).await.expect("asked").expect("an answer");
+    assert!(
+        text.starts_with("HTTP/1.0 403 Forbidden\r\n") && text.contains("uid 3999999999 is neither"),
+        "{text}"
+    );
+    let text = ask(0).await.expect("asked").expect("an answer");
+    assert!(text.starts_with("HTTP/1.0 200 OK\r\n"), "{text}");
+    shutdown.cancel();
+    serving.await.expect("ended");
+}
