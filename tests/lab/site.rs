@@ -374,9 +374,11 @@ impl PoweredOn<'_> {
                 continue;
             }
             let mut why = self.lab.check().err();
-            if let Some(status) = self.qemu.borrow_mut().ended() {
-                why = Some(format!("the machine ended: {status}: {}", self.qemu.borrow().log_tail(5)));
+            let mut qemu = self.qemu.borrow_mut();
+            if let Some(status) = qemu.ended() {
+                why = Some(format!("the machine ended: {status}: {}", qemu.log_tail(5)));
             }
+            drop(qemu);
             if Instant::now() >= deadline {
                 why = why.or(Some("it did not come".into()));
             }
