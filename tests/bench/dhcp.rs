@@ -24,9 +24,9 @@ const RATE_LAST: u32 = 128_000;
 /// The search ends when the rate is known this closely.
 const CLOSE_ENOUGH: f64 = 1.08;
 /// A long run at a rate that a short one bore may drop: try lower, so often.
-const LOWER_TRIES: usize = 5;
+const LOWER_TRIES: usize = 10;
 /// By so much.
-const LOWER: f64 = 0.9;
+const LOWER: f64 = 0.85;
 /// Lets the server work off what a failed step left in its queues.
 const SETTLE: Duration = Duration::from_secs(1);
 

@@ -114,7 +114,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         ironwake,
     };
     let parts = if arguments.parts.is_empty() { &PARTS[..] } else { &arguments.parts[..] };
-    let mut report = Report::default();
+    let mut report = Report { load_before: load_average()?, ..Report::default() };
     for part in parts {
         match part {
             Part::Dhcp => dhcp::measure(&bench, &mut report),
@@ -129,4 +129,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         print!("{report}")
     }
     Ok(if report.failures().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn load_average() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").context("read /proc/loadavg")?;
+    let first = text.split(' ').next().unwrap_or_default();
+    first.parse().with_context(|| format!("/proc/loadavg says {text:?}"))
 }

@@ -28,7 +28,12 @@ pub enum Goal {
 pub struct Report {
     figures: Vec<Figure>,
     failures: Vec<String>,
+    /// The machine's load average of one minute before the first run.
+    pub load_before: f64,
 }
+
+/// With more than this, something else takes part in every figure.
+const LOAD_QUIET: f64 = 0.5;
 
 #[derive(Debug)]
 struct Figure {
@@ -77,7 +82,7 @@ impl Report {
     /// Everything, with all samples.
     pub fn json(&self) -> Value {
         let figures: Vec<Value> = self.figures.iter().map(Figure::json).collect();
-        json!({ "figures": figures, "failures": self.failures })
+        json!({ "load_before": self.load_before, "figures": figures, "failures": self.failures })
     }
 }
 
@@ -130,6 +135,9 @@ impl Figure {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.load_before > LOAD_QUIET {
+            writeln!(f, "The machine was not quiet (load {}): do not quote these figures.", self.load_before)?;
+        }
         let mut part = "";
         for figure in &self.figures {
             if figure.part != part {
