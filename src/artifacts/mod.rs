@@ -23,9 +23,17 @@ pub struct Shelf;
 
 impl Shelf {
     /// By name. Leading `/` and doubled `/` must be gone already.
-    pub fn by_name(&self, name: &str) -> Option<Arc<Blob>> { let _ = name; None }
+    pub fn by_name(&self, name: &str) -> Option<Arc<Blob>> {
+        let _ = name;
+        None
+    }
     /// By digest (64 hex digits).
-    pub fn by_digest(&self, sha256: &str) -> Option<Arc<Blob>> { let _ = sha256; None }
+    pub fn by_digest(&self, sha256: &str) -> Option<Arc<Blob>> {
+        let _ = sha256;
+        None
+    }
     /// Publishes, replacing what had this name.
-    pub fn publish(&self, blob: Blob) { let _ = blob; }
+    pub fn publish(&self, blob: Blob) {
+        let _ = blob;
+    }
 }

@@ -54,7 +54,10 @@ fn loader(sighting: &Sighting, policy: LoaderPolicy, http: SocketAddrV4) -> Hand
     let Some(row) = sighting.arches.iter().find_map(|number| ArchRow::by_number(*number)) else {
         return Handoff::Refused(Diagnosis {
             code: "unknown_arch".into(),
-            message: format!("the firmware announces architecture {:?}, which is in no table", sighting.arches),
+            message: format!(
+                "the firmware announces architecture {:?}, which is in no table",
+                sighting.arches
+            ),
             remedy: "report it with the firmware's name; the machine can be booted from a USB stick".into(),
         });
     };

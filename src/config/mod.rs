@@ -1,12 +1,35 @@
 //! Settings: all defaults, and a file turned into validated settings.
+//!
+//! `raw` is all that can be written, [`Config`] is what is legal, `check` leads from one to the other
+//! and reports every mistake at its place.
 
+mod check;
+mod finding;
+mod raw;
+mod section;
+mod value;
+
+use std::fs::File;
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use ironwake_api::{MacAddr, SecureBoot};
+use toml::de::DeTable;
+
+pub use finding::{ConfigErrors, Mistake, Mistakes};
+
+/// Largest file that is read: 65,536 reservations fit, and a wrong path (a disk) is refused at once.
+pub const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Where the operator's file lies unless `--config` says otherwise.
+pub const FILE: &str = "/etc/ironwake/ironwake.toml";
+/// Where the API's socket lies unless the file says otherwise.
+pub const SOCKET: &str = "/run/ironwake/api.sock";
+/// A commented file with every key, as it is installed.
+pub const REFERENCE: &str = include_str!("../../systemd/etc/ironwake/ironwake.toml");
 
 /// Everything that an operator can set, validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,4 +154,93 @@ pub enum EnrolmentPolicy {
     Auto,
     /// It is enrolled if a rule fits.
     Rules,
+}
+
+impl Default for Config {
+    /// Every default; there is none for the interface, so it serves no network.
+    fn default() -> Self {
+        Self {
+            state: PathBuf::from("/var/lib/ironwake"),
+            socket: PathBuf::from(SOCKET),
+            http: Http { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)) },
+            networks: Vec::new(),
+            discovery: Discovery {
+                enabled: true,
+                idle_reboot: Duration::from_secs(10 * 60),
+                rediscover_after: Duration::from_secs(24 * 60 * 60),
+                kernel_parameters: String::new(),
+            },
+            enrolment: Enrolment { policy: EnrolmentPolicy::Manual, rules: Vec::new() },
+        }
+    }
+}
+
+impl Network {
+    /// The defaults of a network on `interface`.
+    pub fn on(interface: impl Into<String>) -> Self {
+        Self {
+            interface: interface.into(),
+            dhcp: DhcpMode::Proxy,
+            ranges: Vec::new(),
+            subnet: None,
+            routers: Vec::new(),
+            dns: Vec::new(),
+            domain: None,
+            lease_time: Duration::from_secs(12 * 60 * 60),
+            reservations: Vec::new(),
+            next_server: None,
+            allow_rogue: false,
+            tftp: true,
+            secure_boot: SecureBoot::Auto,
+            relayed: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and validates a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let read = |source| ConfigErrors::Read { path: path.into(), source };
+        let mut bytes = Vec::new();
+        File::open(path).map_err(read)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(read)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(ConfigErrors::TooLarge { path: path.into(), bytes: bytes.len() as u64 });
+        }
+        let name = path.display().to_string();
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(&text, &name).map_err(ConfigErrors::Wrong),
+            Err(error) => Err(ConfigErrors::Wrong(not_utf8(error.as_bytes(), error.utf8_error(), &name))),
+        }
+    }
+
+    /// Validates the text of a file called `name`. Every mistake is reported, in the order of the text.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Mistakes> {
+        let mut findings = finding::Findings::default();
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            findings.add(error.span().unwrap_or(0..0), error.message(), None);
+        }
+        if !findings.is_empty() {
+            // What could be parsed is checked too, value by value; whether values go together cannot be
+            // told while some are missing.
+            let mut further = finding::Findings::default();
+            raw::read(table.get_ref(), &mut further);
+            findings.add_elsewhere(further, text);
+            return Err(findings.into_mistakes(name, text));
+        }
+        let raw = raw::read(table.get_ref(), &mut findings);
+        let config = check::check(raw, &mut findings);
+        match findings.is_empty() {
+            true => Ok(config),
+            false => Err(findings.into_mistakes(name, text)),
+        }
+    }
+}
+
+fn not_utf8(bytes: &[u8], error: std::str::Utf8Error, name: &str) -> Mistakes {
+    let text = String::from_utf8_lossy(bytes);
+    let at = error.valid_up_to();
+    let mut findings = finding::Findings::default();
+    findings.add(at..at + 1, "found bytes that are not UTF-8", "save the file as UTF-8".to_owned());
+    findings.into_mistakes(name, &text)
 }

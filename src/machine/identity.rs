@@ -103,7 +103,8 @@ pub fn identifying_text(text: &str) -> Option<&str> {
     let one_character = significant().all(|b| b.eq_ignore_ascii_case(&first));
     let counting = {
         let digits: Vec<u8> = significant().collect();
-        digits.len() > 3 && digits.windows(2).all(|pair| pair[1] == pair[0] + 1 || (pair[0], pair[1]) == (b'9', b'0'))
+        digits.len() > 3
+            && digits.windows(2).all(|pair| pair[1] == pair[0] + 1 || (pair[0], pair[1]) == (b'9', b'0'))
     };
     let junk = JUNK_TEXTS.binary_search(&text.to_ascii_lowercase().as_str()).is_ok();
     (!one_character && !counting && !junk).then_some(text)

@@ -158,12 +158,14 @@ fn compare(seen: &Identity, known: &Identity) -> Verdict {
     let uuid = agreement(seen.uuid.as_ref(), known.uuid.as_ref());
     let serial = agreement(lower(&seen.serial).as_ref(), lower(&known.serial).as_ref());
     let asset = agreement(lower(&seen.asset_tag).as_ref(), lower(&known.asset_tag).as_ref());
-    let contradicted = (uuid == Some(false) && serial != Some(true)) || (serial == Some(false) && uuid != Some(true));
+    let contradicted =
+        (uuid == Some(false) && serial != Some(true)) || (serial == Some(false) && uuid != Some(true));
     let shares_mac = seen.macs.iter().any(|mac| known.macs.contains(mac));
     let no_macs = seen.macs.is_empty() || known.macs.is_empty();
     let agreeing = [uuid, serial, asset].iter().filter(|agreement| **agreement == Some(true)).count();
     let differing = [uuid, serial].contains(&Some(false));
-    let same = if shares_mac { !contradicted } else { !differing && (agreeing >= 2 || no_macs && agreeing >= 1) };
+    let same =
+        if shares_mac { !contradicted } else { !differing && (agreeing >= 2 || no_macs && agreeing >= 1) };
     if same {
         Verdict::Same
     } else {

@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows how facts were read or where records are kept.
 
+mod diff;
 mod identity;
 mod index;
 mod name;
 mod query;
 mod rule;
 
+pub use diff::diff;
 pub use identity::{Identity, identifying_text, identifying_uuid};
 pub use index::{Candidate, Conflict, Index, Resolution};
 pub use name::{NameError, check_name, check_tag};

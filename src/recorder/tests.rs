@@ -164,7 +164,8 @@ fn every_end_has_its_reason() {
 
 #[test]
 fn firmware_that_starts_over_after_its_loader_ends_the_attempt_with_the_reason() {
-    let boots = Transcript::new().firmware().tftp(ClientStage::Firmware, "snponly.efi", 1000, None).firmware();
+    let boots =
+        Transcript::new().firmware().tftp(ClientStage::Firmware, "snponly.efi", 1000, None).firmware();
     let code = Some("loader_did_not_start".to_owned());
     assert_eq!(boots.ended(), [(1, AttemptOutcome::Failed, code)]);
 }
@@ -194,7 +195,10 @@ fn stages_and_attempts_are_limited() {
     for n in 0..STAGES_MAX + 10 {
         boot = boot.get(&format!("/artifacts/a/{n}"));
     }
-    assert_eq!(boot.records.iter().filter(|r| matches!(r, Record::Reached { .. })).count(), STAGES_MAX as usize);
+    assert_eq!(
+        boot.records.iter().filter(|r| matches!(r, Record::Reached { .. })).count(),
+        STAGES_MAX as usize
+    );
     let mut recorder = Recorder::new(0);
     for n in 0..RUNNING_MAX as u32 + 10 {
         let [a, b, c, d] = n.to_be_bytes();
@@ -209,7 +213,8 @@ fn stages_and_attempts_are_limited() {
 
 #[test]
 fn a_resumed_attempt_goes_on_where_it_was() {
-    let boot = Transcript::new().firmware().tftp(ClientStage::Firmware, "snponly.efi", 1000, None).discovery();
+    let boot =
+        Transcript::new().firmware().tftp(ClientStage::Firmware, "snponly.efi", 1000, None).discovery();
     let mut attempt = boot.recorder.attempt(MAC).unwrap().clone();
     attempt.stages = boot
         .records

@@ -1,0 +1,245 @@
+//! What is wrong in a file, shown so that it can be put right: place, line, caret, remedy.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+
+/// More mistakes than this are counted, not shown: nobody reads on, and a hostile file stays cheap.
+const SHOWN_MAX: usize = 100;
+/// Characters of a long line that are shown around the mistake.
+const LINE_CHARS_MAX: usize = 120;
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigErrors {
+    /// The file cannot be read.
+    #[error("read {path}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is larger than any configuration.
+    #[error("{path} has {bytes} bytes: a configuration has at most {max}", max = super::FILE_BYTES_MAX)]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Something in it is wrong: every mistake, in the file's order.
+    #[error("{0}")]
+    Wrong(Mistakes),
+}
+
+/// All mistakes of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes {
+    /// The file's name as given.
+    pub file: String,
+    /// Mistakes in the file's order.
+    pub list: Vec<Mistake>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// One mistake in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What was found and what is wrong with it.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+    /// The line, or the part of it around the mistake.
+    excerpt: String,
+    /// Characters of `excerpt` before the caret, and carets.
+    caret: (usize, usize),
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.list.iter().enumerate() {
+            if index > 0 {
+                writeln!(f, "\n")?;
+            }
+            mistake.write(&self.file, f)?;
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "\n\n... and {more} more"),
+        }
+    }
+}
+
+impl Mistake {
+    fn write(&self, file: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, column, message, excerpt, caret: (before, carets), .. } = self;
+        let margin = line.to_string().len();
+        writeln!(f, "{file}:{line}:{column}: {message}")?;
+        writeln!(f, "{:margin$} |", "")?;
+        writeln!(f, "{line} | {excerpt}")?;
+        write!(f, "{:margin$} | {:before$}{}", "", "", "^".repeat(*carets))?;
+        if let Some(help) = &self.help {
+            write!(f, " {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the checks found, by place in the text.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    list: Vec<Finding>,
+}
+
+#[derive(Debug)]
+struct Finding {
+    span: Range<usize>,
+    message: String,
+    help: Option<String>,
+}
+
+impl Findings {
+    pub(super) fn add(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.list.push(Finding { span, message: message.into(), help: help.into() });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Adds what `other` found on lines where nothing is found yet: a line that cannot be parsed
+    /// would otherwise be blamed twice.
+    pub(super) fn add_elsewhere(&mut self, other: Self, text: &str) {
+        let blamed: Vec<usize> = self.list.iter().map(|finding| line_of(text, finding.span.start)).collect();
+        self.list.extend(other.list.into_iter().filter(|f| !blamed.contains(&line_of(text, f.span.start))));
+    }
+
+    pub(super) fn into_mistakes(mut self, file: &str, text: &str) -> Mistakes {
+        self.list.sort_by_key(|finding| finding.span.start);
+        let more = self.list.len().saturating_sub(SHOWN_MAX);
+        self.list.truncate(SHOWN_MAX);
+        let list = self.list.into_iter().map(|finding| locate(finding, text)).collect();
+        Mistakes { file: file.into(), list, more }
+    }
+}
+
+/// The nearest character boundary at or before `offset`.
+fn boundary(text: &str, offset: usize) -> usize {
+    text.floor_char_boundary(offset.min(text.len()))
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes()[..boundary(text, offset)].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+fn locate(finding: Finding, text: &str) -> Mistake {
+    // A mistake at the very end, such as a string left open, is shown on the last line that has text.
+    let start = match boundary(text, finding.span.start) {
+        end if end == text.len() => text.trim_end().len(),
+        start => start,
+    };
+    let end = boundary(text, finding.span.end).max(start);
+    let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+    let before = text[line_start..start].chars().count();
+    let length = text[start..end.min(line_end)].trim_end().chars().count().max(1);
+    let skipped = if before + length > LINE_CHARS_MAX { before.saturating_sub(LINE_CHARS_MAX / 4) } else { 0 };
+    let excerpt: String = text[line_start..line_end]
+        .chars()
+        .skip(skipped)
+        .take(LINE_CHARS_MAX)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    Mistake {
+        line: line_of(text, start),
+        column: before + 1,
+        message: finding.message,
+        help: finding.help,
+        excerpt: excerpt.trim_end().to_owned(),
+        caret: (before - skipped, length.min(LINE_CHARS_MAX)),
+    }
+}
+
+/// The one of `candidates` that `word` probably means.
+pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    /// Longer words are not misspelt keys.
+    const WORD_CHARS_MAX: usize = 40;
+    let word: Vec<char> = word.chars().take(WORD_CHARS_MAX + 1).flat_map(char::to_lowercase).collect();
+    if word.len() > WORD_CHARS_MAX {
+        return None;
+    }
+    let allowed = (word.len() / 3).max(1);
+    let best = candidates.iter().map(|candidate| (distance(&word, candidate), *candidate)).min()?;
+    (best.0 <= allowed).then_some(best.1)
+}
+
+/// Edit distance with swaps of neighbours (optimal string alignment).
+fn distance(word: &[char], candidate: &str) -> usize {
+    let other: Vec<char> = candidate.chars().collect();
+    let mut rows: [Vec<usize>; 3] = [vec![], (0..=other.len()).collect(), vec![0; other.len() + 1]];
+    for i in 1..=word.len() {
+        let [two_above, above, row] = &mut rows;
+        row[0] = i;
+        for j in 1..=other.len() {
+            let substituted = above[j - 1] + usize::from(word[i - 1] != other[j - 1]);
+            row[j] = substituted.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && word[i - 1] == other[j - 2] && word[i - 2] == other[j - 1] {
+                row[j] = row[j].min(two_above[j - 2] + 1);
+            }
+        }
+        rows.rotate_left(1);
+        rows[2] = vec![0; other.len() + 1];
+    }
+    rows[1][other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_word_finds_its_key() {
+        let keys = ["range", "router", "reservation", "dhcp"];
+        let check = |word: &str, expected: Option<&str>| assert_eq!(nearest(word, &keys), expected, "{word}");
+        check("rnage", Some("range"));
+        check("ranges", Some("range"));
+        check("Router", Some("router"));
+        check("dchp", Some("dhcp"));
+        check("reservatoin", Some("reservation"));
+        check("colour", None);
+        check("", None);
+        check(&"r".repeat(5000), None);
+    }
+
+    fn check_place(text: &str, span: Range<usize>, expected: &str) {
+        let mut findings = Findings::default();
+        findings.add(span, "wrong", None);
+        assert_eq!(findings.into_mistakes("f", text).to_string(), expected);
+    }
+
+    #[test]
+    fn the_caret_stands_under_the_mistake() {
+        check_place("a = 1\nbé = 22\n", 12..14, "f:2:6: wrong\n  |\n2 | bé = 22\n  |      ^^");
+        check_place("a = \"\n", 6..6, "f:1:6: wrong\n  |\n1 | a = \"\n  |      ^");
+        check_place("", 0..0, "f:1:1: wrong\n  |\n1 | \n  | ^");
+    }
+
+    #[test]
+    fn a_long_line_is_shown_in_part() {
+        let text = format!("{}X{}", "a".repeat(500), "b".repeat(500));
+        let mut findings = Findings::default();
+        findings.add(500..501, "wrong", None);
+        let shown = findings.into_mistakes("f", &text).to_string();
+        assert!(shown.starts_with("f:1:501: wrong"), "{shown}");
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[2].find('X'), lines[3].find('^'));
+    }
+}

@@ -1,0 +1,172 @@
+//! A table of the file, read key by key. Serde stops at the first mistake and points at whole tables;
+//! reading by hand finds every mistake, each at its place.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::finding::{Findings, nearest};
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct At<T> {
+    pub value: T,
+    pub span: Range<usize>,
+}
+
+/// What the file says for one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Field<T> {
+    /// Nothing.
+    Absent,
+    /// Something that is wrong and already reported.
+    Bad,
+    /// A value.
+    Given(At<T>),
+}
+
+impl<T> Field<T> {
+    /// The value, where there is one.
+    pub(super) fn given(&self) -> Option<&At<T>> {
+        match self {
+            Self::Given(at) => Some(at),
+            Self::Absent | Self::Bad => None,
+        }
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    pub(super) fn value(self) -> Option<T> {
+        match self {
+            Self::Given(at) => Some(at.value),
+            Self::Absent | Self::Bad => None,
+        }
+    }
+
+    pub(super) fn value_or(self, default: T) -> T {
+        self.value().unwrap_or(default)
+    }
+}
+
+/// A value of the file with its place.
+pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+
+/// One table of the file while it is read.
+pub(super) struct Section<'a, 'i> {
+    /// As errors name it: `[http]`, `[[network]]`, or `the file` for the top.
+    name: &'static str,
+    table: &'a DeTable<'i>,
+    known: Vec<&'static str>,
+}
+
+impl<'a, 'i> Section<'a, 'i> {
+    pub(super) fn new(name: &'static str, table: &'a DeTable<'i>) -> Self {
+        Self { name, table, known: Vec::new() }
+    }
+
+    fn find(&mut self, key: &'static str) -> Option<&'a Value<'i>> {
+        self.known.push(key);
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+    }
+
+    /// Reads one key; `read` reports what is wrong and returns nothing then.
+    pub(super) fn field<T>(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings,
+        read: impl FnOnce(&Value<'i>, &mut Findings) -> Option<T>,
+    ) -> Field<T> {
+        let Some(found) = self.find(key) else { return Field::Absent };
+        match read(found, findings) {
+            Some(value) => Field::Given(At { value, span: found.span() }),
+            None => Field::Bad,
+        }
+    }
+
+    /// A table below this one.
+    pub(super) fn section(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        findings: &mut Findings,
+    ) -> Option<Section<'a, 'i>> {
+        let found = self.find(key)?;
+        match found.get_ref() {
+            DeValue::Table(table) => Some(Section::new(name, table)),
+            other => {
+                let message = format!("`{key}` is {}, and should be a table", describe(other));
+                findings.add(found.span(), message, format!("write a section {name}"));
+                None
+            }
+        }
+    }
+
+    /// An array of tables below this one, each with its place. `None` where it is something else.
+    pub(super) fn sections(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        findings: &mut Findings,
+    ) -> Option<Vec<(Section<'a, 'i>, Range<usize>)>> {
+        let Some(found) = self.find(key) else { return Some(Vec::new()) };
+        let wrong = |value: &Value<'_>, findings: &mut Findings| {
+            let message = format!("`{key}` is {}, and should be a list of tables", describe(value.get_ref()));
+            findings.add(value.span(), message, format!("write {name}, with two brackets, once for each"));
+        };
+        let DeValue::Array(items) = found.get_ref() else {
+            wrong(found, findings);
+            return None;
+        };
+        let mut sections = Vec::new();
+        let mut all_tables = true;
+        for item in items.iter() {
+            match item.get_ref() {
+                DeValue::Table(table) => sections.push((Section::new(name, table), item.span())),
+                _ => {
+                    wrong(item, findings);
+                    all_tables = false;
+                }
+            }
+        }
+        all_tables.then_some(sections)
+    }
+
+    /// Reports every key that nobody asked for.
+    pub(super) fn finish(self, findings: &mut Findings) {
+        for key in self.table.keys() {
+            if self.known.iter().any(|known| known == key.get_ref()) {
+                continue;
+            }
+            let help = match nearest(key.get_ref(), &self.known) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("known here: {}", self.known.join(", ")),
+            };
+            findings.add(key.span(), format!("unknown key `{}` in {}", shorten(key.get_ref()), self.name), help);
+        }
+    }
+}
+
+/// What a value is, for messages.
+pub(super) fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the string {:?}", shorten(text)),
+        DeValue::Integer(number) => format!("the number {}", shorten(number.as_str())),
+        DeValue::Float(number) => format!("the number {}", shorten(number.as_str())),
+        DeValue::Boolean(value) => format!("the boolean {value}"),
+        DeValue::Datetime(_) => "a date".into(),
+        DeValue::Array(_) => "a list".into(),
+        DeValue::Table(_) => "a table".into(),
+    }
+}
+
+/// Keeps one long value from filling the screen.
+pub(super) fn shorten(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 60;
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,373 @@
+//! Single values: what each kind of text means, and what would be right where it means nothing.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use ironwake_api::{MacAddr, SecureBoot};
+use toml::de::DeValue;
+
+use super::finding::{Findings, nearest};
+use super::section::{At, Value, describe};
+use super::{DhcpMode, EnrolmentPolicy};
+
+/// A mistake in a text: what is wrong, and what would be right.
+pub(super) type Wrong = (String, String);
+
+/// Longest interface name: IFNAMSIZ without its NUL.
+const INTERFACE_BYTES_MAX: usize = 15;
+/// Longest socket path: `sun_path` is 108 bytes with its NUL (unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// Half of what x86 kernels accept (COMMAND_LINE_SIZE 2048): the daemon adds its own.
+const KERNEL_PARAMETERS_BYTES_MAX: usize = 1024;
+/// Items of one list: routers, name servers, ranges, tags.
+const LIST_ITEMS_MAX: usize = 64;
+
+/// A string that `parse` understands.
+pub(super) fn text<T>(
+    value: &Value<'_>,
+    findings: &mut Findings,
+    example: &str,
+    parse: impl FnOnce(&str) -> Result<T, Wrong>,
+) -> Option<T> {
+    let wrong = match value.get_ref() {
+        DeValue::String(text) => match parse(text) {
+            Ok(parsed) => return Some(parsed),
+            Err(wrong) => wrong,
+        },
+        other => (format!("found {}, expected a string", describe(other)), format!("such as {example:?}")),
+    };
+    findings.add(value.span(), wrong.0, wrong.1);
+    None
+}
+
+/// One string, or a list of them, that `parse` understands.
+pub(super) fn texts<T>(
+    value: &Value<'_>,
+    findings: &mut Findings,
+    example: &str,
+    parse: impl Fn(&str) -> Result<T, Wrong>,
+) -> Option<Vec<At<T>>> {
+    let DeValue::Array(items) = value.get_ref() else {
+        return text(value, findings, example, parse).map(|parsed| vec![At { value: parsed, span: value.span() }]);
+    };
+    if items.len() > LIST_ITEMS_MAX {
+        let message = format!("found a list of {} items", items.len());
+        findings.add(value.span(), message, format!("at most {LIST_ITEMS_MAX} are taken"));
+        return None;
+    }
+    // Every item is read even after a bad one, so that each is reported.
+    let read: Vec<Option<At<T>>> = items
+        .iter()
+        .map(|item| {
+            let parsed = text(item, findings, example, &parse)?;
+            Some(At { value: parsed, span: item.span() })
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+/// `true` or `false`.
+pub(super) fn boolean(value: &Value<'_>, findings: &mut Findings) -> Option<bool> {
+    if let DeValue::Boolean(on) = value.get_ref() {
+        return Some(*on);
+    }
+    let message = format!("found {}, expected true or false", describe(value.get_ref()));
+    findings.add(value.span(), message, "write true or false, without quotes".to_owned());
+    None
+}
+
+/// One of a few words.
+fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, Wrong> {
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let help = match nearest(text, &names) {
+        Some(meant) => format!("did you mean {meant:?}?"),
+        None => format!("one of {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")),
+    };
+    Err((format!("{} is not one of the choices", quoted(text)), help))
+}
+
+fn quoted(text: &str) -> String {
+    format!("{:?}", super::section::shorten(text))
+}
+
+/// `network.dhcp`
+pub(super) fn dhcp_mode(text: &str) -> Result<DhcpMode, Wrong> {
+    word(text, &[("proxy", DhcpMode::Proxy), ("server", DhcpMode::Server), ("off", DhcpMode::Off)])
+}
+
+/// `network.secure_boot`
+pub(super) fn secure_boot(text: &str) -> Result<SecureBoot, Wrong> {
+    word(text, &[("auto", SecureBoot::Auto), ("on", SecureBoot::On), ("off", SecureBoot::Off)])
+}
+
+/// `enrolment.policy`
+pub(super) fn enrolment_policy(text: &str) -> Result<EnrolmentPolicy, Wrong> {
+    use EnrolmentPolicy::{Auto, Manual, Rules};
+    word(text, &[("manual", Manual), ("auto", Auto), ("rules", Rules)])
+}
+
+/// A whole number and a unit: `90s`, `10m`, `12h`, `7d`.
+pub(super) fn duration(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, Wrong> {
+    let help = || "a whole number and s, m, h or d: \"90s\", \"10m\", \"12h\", \"7d\"".to_owned();
+    let wrong = || (format!("{} is not a duration", quoted(text)), help());
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let unit_secs: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let digits = &text[..text.len() - unit.len_utf8()];
+    // `parse` alone would take "+5".
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let read = Duration::from_secs(number.checked_mul(unit_secs).ok_or_else(wrong)?);
+    if bounds.contains(&read) {
+        return Ok(read);
+    }
+    let limit = if read < *bounds.start() { ("short", "least", bounds.start()) } else { ("long", "most", bounds.end()) };
+    Err((format!("{} is too {}", quoted(text), limit.0), format!("at {} {}s", limit.1, limit.2.as_secs())))
+}
+
+/// An IPv4 address that one machine can have.
+pub(super) fn address(text: &str) -> Result<Ipv4Addr, Wrong> {
+    let help = || "four numbers from 0 to 255, such as \"10.0.0.1\"".to_owned();
+    let read: Ipv4Addr = text.parse().map_err(|_| (format!("{} is not an IPv4 address", quoted(text)), help()))?;
+    if is_unicast(read) {
+        return Ok(read);
+    }
+    Err((format!("{read} is not the address of a machine"), "a unicast address, such as \"10.0.0.1\"".into()))
+}
+
+fn is_unicast(address: Ipv4Addr) -> bool {
+    let first = address.octets()[0];
+    (1..224).contains(&first) && first != 127
+}
+
+/// A network such as `10.0.0.0/16`.
+pub(super) fn network(text: &str) -> Result<Ipv4Net, Wrong> {
+    let help = "a network and its prefix length, such as \"10.0.0.0/16\"";
+    let read: Ipv4Net = text.parse().map_err(|_| (format!("{} is not a network", quoted(text)), help.to_owned()))?;
+    if read.trunc() != read {
+        let message = format!("{read} names an address in a network, not the network");
+        return Err((message, format!("did you mean \"{}\"?", read.trunc())));
+    }
+    Ok(read)
+}
+
+/// `first-last`, or a network of which every host is taken.
+pub(super) fn range(text: &str) -> Result<RangeInclusive<Ipv4Addr>, Wrong> {
+    let help = || "first and last address, such as \"10.0.0.100-10.0.0.200\", or a network, \"10.0.1.0/24\"".to_owned();
+    let wrong = |why: &str| (format!("{} is not an address range: {why}", quoted(text)), help());
+    if text.contains('/') {
+        let net = network(text.trim())?;
+        let hosts = match net.prefix_len() {
+            31 | 32 => net.network()..=net.broadcast(),
+            _ => {
+                let [first, last] = [net.network(), net.broadcast()].map(u32::from);
+                Ipv4Addr::from(first + 1)..=Ipv4Addr::from(last - 1)
+            }
+        };
+        return if is_unicast(*hosts.start()) && is_unicast(*hosts.end()) {
+            Ok(hosts)
+        } else {
+            Err(wrong("its addresses are not those of machines"))
+        };
+    }
+    let (first, last) = text.split_once('-').ok_or_else(|| wrong("it has no `-`"))?;
+    let first = address(first.trim()).map_err(|(why, _)| wrong(&why))?;
+    let last = address(last.trim()).map_err(|(why, _)| wrong(&why))?;
+    if first > last {
+        let message = format!("the range {first}-{last} runs backwards");
+        return Err((message, format!("did you mean \"{last}-{first}\"?")));
+    }
+    Ok(first..=last)
+}
+
+/// An address and port to listen on.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
+    let help = || "an address and a port, such as \"10.0.0.1:8080\"; 0.0.0.0 is every address".to_owned();
+    let read: SocketAddr = text.parse().map_err(|_| {
+        let why = match text.parse::<IpAddr>() {
+            Ok(_) => "has no port",
+            Err(_) => "is not an address and a port",
+        };
+        (format!("{} {why}", quoted(text)), help())
+    })?;
+    if read.port() == 0 {
+        return Err((format!("{} leaves the port open, and machines are told it", quoted(text)), help()));
+    }
+    match read.ip() {
+        IpAddr::V4(ip) if ip.is_multicast() || ip.is_broadcast() => {
+            Err((format!("{ip} is not an address to listen on"), help()))
+        }
+        // What machines are sent is IPv4; `[::]` takes IPv4 connections too.
+        IpAddr::V6(ip) if !ip.is_unspecified() => {
+            Err((format!("{ip} is an IPv6 address, and machines are served over IPv4"), help()))
+        }
+        _ => Ok(read),
+    }
+}
+
+/// A hardware address.
+pub(super) fn mac(text: &str) -> Result<MacAddr, Wrong> {
+    let help = || "six bytes in hexadecimal, such as \"52:54:00:12:34:56\"".to_owned();
+    let read: MacAddr = text.parse().map_err(|_| (format!("{} is not a MAC address", quoted(text)), help()))?;
+    if read.is_unicast() {
+        return Ok(read);
+    }
+    Err((format!("{read} is not the address of one interface"), help()))
+}
+
+/// The name of a network interface.
+pub(super) fn interface(text: &str) -> Result<String, Wrong> {
+    let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':');
+    let fits = (1..=INTERFACE_BYTES_MAX).contains(&text.len()) && text != "." && text != "..";
+    if fits && text.bytes().all(legal) {
+        return Ok(text.to_owned());
+    }
+    let help = format!("1 to {INTERFACE_BYTES_MAX} characters, as `ip link` shows it, such as \"br0\"");
+    Err((format!("{} is not an interface name", quoted(text)), help))
+}
+
+/// A host name or domain (RFC 1123).
+pub(super) fn hostname(text: &str) -> Result<String, Wrong> {
+    /// RFC 1035, section 2.3.4.
+    const NAME_BYTES_MAX: usize = 253;
+    const LABEL_BYTES_MAX: usize = 63;
+    let label = |label: &str| {
+        (1..=LABEL_BYTES_MAX).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if text.len() <= NAME_BYTES_MAX && text.split('.').all(label) {
+        return Ok(text.to_owned());
+    }
+    let help = "letters, digits and `-` between dots, such as \"rack1.example.org\"".to_owned();
+    Err((format!("{} is not a host name", quoted(text)), help))
+}
+
+/// An absolute path.
+pub(super) fn path(text: &str) -> Result<PathBuf, Wrong> {
+    if text.starts_with('/') && !text.contains('\0') {
+        return Ok(PathBuf::from(text));
+    }
+    Err((format!("{} is not an absolute path", quoted(text)), "a path that begins with `/`".into()))
+}
+
+/// An absolute path that fits a socket address.
+pub(super) fn socket_path(text: &str) -> Result<PathBuf, Wrong> {
+    if text.len() > SOCKET_PATH_BYTES_MAX {
+        let message = format!("the path of the socket has {} bytes", text.len());
+        return Err((message, format!("at most {SOCKET_PATH_BYTES_MAX}, as the kernel takes no more")));
+    }
+    path(text)
+}
+
+/// Further kernel parameters. They go into scripts that iPXE and GRUB expand, so nothing that either would expand.
+pub(super) fn kernel_parameters(text: &str) -> Result<String, Wrong> {
+    if text.len() > KERNEL_PARAMETERS_BYTES_MAX {
+        let message = format!("the kernel parameters have {} bytes", text.len());
+        return Err((message, format!("at most {KERNEL_PARAMETERS_BYTES_MAX}")));
+    }
+    let forbidden = |c: char| !(c.is_ascii_graphic() || c == ' ') || matches!(c, '$' | ';' | '|' | '&' | '\\' | '\'');
+    match text.chars().find(|c| forbidden(*c)) {
+        None => Ok(text.to_owned()),
+        Some(c) => Err((
+            format!("kernel parameters cannot have the character {c:?}"),
+            "printable ASCII without $ ; | & \\ ', such as \"console=ttyS1,115200\"".into(),
+        )),
+    }
+}
+
+/// A word or pattern of a rule; not empty, of reasonable length.
+pub(super) fn line(text: &str) -> Result<String, Wrong> {
+    const LINE_CHARS_MAX: usize = 200;
+    if text.trim().is_empty() || text.chars().count() > LINE_CHARS_MAX || text.chars().any(char::is_control) {
+        let help = format!("one line of 1 to {LINE_CHARS_MAX} characters");
+        return Err((format!("{} cannot be used", quoted(text)), help));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown<T: std::fmt::Debug>(read: Result<T, Wrong>) -> String {
+        match read {
+            Ok(value) => format!("{value:?}"),
+            Err((message, _)) => message,
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        let check = |text: &str, secs: Option<u64>| {
+            let read = duration(text, Duration::ZERO..=Duration::from_secs(1_000_000));
+            assert_eq!(read.ok().map(|read| read.as_secs()), secs, "{text}");
+        };
+        check("90s", Some(90));
+        check("10m", Some(600));
+        check("12h", Some(43_200));
+        check("7d", Some(604_800));
+        check("0s", Some(0));
+        check("s", None);
+        check("", None);
+        check("12", None);
+        check("+5s", None);
+        check("1.5h", None);
+        check("5µ", None);
+        check("1000d", None);
+        check("99999999999999999999s", None);
+        check("9999999999999999999d", None);
+    }
+
+    #[test]
+    fn ranges_are_two_addresses_or_a_network() {
+        let check = |text: &str, expected: &str| assert_eq!(shown(range(text)), expected, "{text}");
+        check("10.0.0.100-10.0.250.250", "10.0.0.100..=10.0.250.250");
+        check("10.0.0.1 - 10.0.0.1", "10.0.0.1..=10.0.0.1");
+        check("10.0.1.0/24", "10.0.1.1..=10.0.1.254");
+        check("10.0.1.8/32", "10.0.1.8..=10.0.1.8");
+        check("10.0.1.8/31", "10.0.1.8..=10.0.1.9");
+        check("10.0.0.9-10.0.0.1", "the range 10.0.0.9-10.0.0.1 runs backwards");
+        check("10.0.1.1/24", "10.0.1.1/24 names an address in a network, not the network");
+        check("10.0.0.1", "\"10.0.0.1\" is not an address range: it has no `-`");
+        check("0.0.0.0/0", "\"0.0.0.0/0\" is not an address range: its addresses are not those of machines");
+        check("224.0.0.0/24", "\"224.0.0.0/24\" is not an address range: its addresses are not those of machines");
+    }
+
+    #[test]
+    fn listening_needs_a_port_that_machines_can_be_told() {
+        let check = |text: &str, good: bool| assert_eq!(listen(text).is_ok(), good, "{text}");
+        check("10.0.0.1:8080", true);
+        check("0.0.0.0:80", true);
+        check("[::]:80", true);
+        check("[fe80::1]:80", false);
+        check("10.0.0.1", false);
+        check("10.0.0.1:0", false);
+        check("224.0.0.1:80", false);
+        check(":8080", false);
+    }
+
+    #[test]
+    fn names_and_parameters_that_would_be_expanded_are_refused() {
+        assert!(interface("br0").is_ok() && interface("enp3s0.12").is_ok());
+        assert!(interface("").is_err() && interface("a b").is_err() && interface("averyverylongname").is_err());
+        assert!(hostname("n1.example.org").is_ok() && hostname("-n").is_err() && hostname("a..b").is_err());
+        assert!(kernel_parameters("console=ttyS1,115200 quiet").is_ok());
+        assert!(kernel_parameters("a=${b}").is_err() && kernel_parameters("a\nb").is_err());
+        assert!(socket_path(&format!("/{}", "x".repeat(107))).is_err());
+    }
+}
