@@ -13,6 +13,7 @@ use super::Site;
 pub(super) struct Board {
     networks: Mutex<BTreeMap<String, NetworkHealth>>,
     artifacts: Mutex<BTreeMap<String, Artifact>>,
+    parts: Mutex<BTreeMap<String, HealthCheck>>,
     dropped: AtomicU64,
 }
 
@@ -27,6 +28,11 @@ impl Site {
     pub fn set_network_health(&self, network: NetworkHealth) {
         let mut networks = self.health.networks.lock().expect("no panic while held");
         networks.insert(network.interface.clone(), network);
+    }
+
+    /// How a part of the daemon is, by its name.
+    pub fn set_part_health(&self, check: HealthCheck) {
+        self.health.parts.lock().expect("no panic while held").insert(check.name.clone(), check);
     }
 
     /// Artifacts as they stand, by name.
@@ -44,7 +50,8 @@ impl Site {
     pub fn health(&self) -> Health {
         let networks: Vec<NetworkHealth> =
             self.health.networks.lock().expect("no panic while held").values().cloned().collect();
-        let checks = vec![self.store_check(), self.loaders_check(), self.discovery_check()];
+        let mut checks = vec![self.store_check(), self.loaders_check(), self.discovery_check()];
+        checks.extend(self.health.parts.lock().expect("no panic while held").values().cloned());
         let states = checks.iter().map(|check| check.state).chain(networks.iter().map(|n| n.state));
         Health { state: states.max().unwrap_or(HealthState::Ok), checks, networks }
     }

@@ -41,6 +41,7 @@ pub(super) fn machine(id: &str, name: Option<&str>) -> Machine {
         tags: vec!["rack1".into()],
         notes: None,
         secure_boot: SecureBoot::Auto,
+        secure_boot_seen: None,
         discover_next: false,
         address: None,
         created_at: 1,
