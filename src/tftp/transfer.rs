@@ -41,6 +41,10 @@ pub enum Ending {
     },
     /// The client fell silent.
     Silent,
+    /// The client's port is closed.
+    PortClosed,
+    /// The server stops.
+    Stopped,
 }
 
 impl Ending {
@@ -51,6 +55,8 @@ impl Ending {
             Self::SizeOnly => Some("the client wanted to know the size only".into()),
             Self::Refused { code, message } => Some(format!("the client ended it: error {code} {message:?}")),
             Self::Silent => Some("the client fell silent".into()),
+            Self::PortClosed => Some("the client closed its port".into()),
+            Self::Stopped => Some("the server stopped".into()),
         }
     }
 }
@@ -140,6 +146,14 @@ impl Transfer {
             Phase::Offered => Step::SendOack,
             _ => Step::SendBlocks(self.acked + 1..=self.sent),
         }
+    }
+
+    /// Ends the transfer for a reason that no packet tells.
+    pub fn stop(&mut self, ending: Ending) -> Step {
+        if self.ending().is_none() {
+            self.end(ending);
+        }
+        Step::Ended
     }
 
     /// When to call [`Self::tick`] if nothing comes before.
