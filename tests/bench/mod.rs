@@ -46,7 +46,7 @@ struct Arguments {
     #[arg(long)]
     peers_only: bool,
     /// The daemon to measure.
-    #[arg(long, default_value = "target/release/ironwake")]
+    #[arg(long, env = "IRONWAKE_BIN", default_value = "target/release/ironwake")]
     ironwake: PathBuf,
 }
 
@@ -114,7 +114,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         ironwake,
     };
     let parts = if arguments.parts.is_empty() { &PARTS[..] } else { &arguments.parts[..] };
-    let mut report = Report { load_before: load_average()?, ..Report::default() };
+    let mut report = Report::new(load_average()?);
     for part in parts {
         match part {
             Part::Dhcp => dhcp::measure(&bench, &mut report),

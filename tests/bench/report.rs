@@ -29,7 +29,7 @@ pub struct Report {
     figures: Vec<Figure>,
     failures: Vec<String>,
     /// The machine's load average of one minute before the first run.
-    pub load_before: f64,
+    load_before: f64,
 }
 
 /// With more than this, something else takes part in every figure.
@@ -45,6 +45,11 @@ struct Figure {
 }
 
 impl Report {
+    /// An empty report of a machine with this load average.
+    pub fn new(load_before: f64) -> Self {
+        Self { load_before, ..Self::default() }
+    }
+
     /// Adds one sample of one contender; samples of the same figure are reported as their median.
     pub fn add(
         &mut self,
@@ -136,7 +141,11 @@ impl Figure {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.load_before > LOAD_QUIET {
-            writeln!(f, "The machine was not quiet (load {}): do not quote these figures.", self.load_before)?;
+            writeln!(
+                f,
+                "The machine was not quiet (load {}): do not quote these figures.",
+                self.load_before
+            )?;
         }
         let mut part = "";
         for figure in &self.figures {
