@@ -1,8 +1,8 @@
 //! Nothing stays behind: what a lab made is written down here, and removed however the program ends.
 //!
 //! Values clean up in their `Drop`, which covers success, errors and panics. A signal runs
-//! [`remove_all`]. SIGKILL runs nothing: children then die of their parent-death signal, and the next lab calls
-//! [`remove_stale`].
+//! [`remove_all`]. SIGKILL runs nothing: children then die of their parent-death signal, except those that change
+//! their own credentials (dnsmasq does, and the kernel forgets the signal), and the next lab calls [`remove_stale`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,8 @@ struct Live {
     folders: Vec<PathBuf>,
 }
 
-static LIVE: Mutex<Live> = Mutex::new(Live { children: Vec::new(), namespaces: Vec::new(), folders: Vec::new() });
+static LIVE: Mutex<Live> =
+    Mutex::new(Live { children: Vec::new(), namespaces: Vec::new(), folders: Vec::new() });
 static WATCH: Once = Once::new();
 
 fn live() -> MutexGuard<'static, Live> {
@@ -118,9 +119,10 @@ pub fn watch_signals() {
     });
 }
 
-/// Removes what labs of dead processes left: namespaces and folders.
+/// Removes what labs of dead processes left: processes in their namespaces, namespaces and folders.
 pub fn remove_stale() {
     for name in entries(Path::new(NETNS_DIR)).filter(|name| names::is_stale(name)) {
+        kill_inside(&name);
         delete_namespace(&name);
     }
     let folder = std::env::temp_dir();
@@ -130,10 +132,17 @@ pub fn remove_stale() {
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = String> {
-    fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+    fs::read_dir(folder).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+}
+
+/// Kills every process in a namespace. Nothing but the lab that made it was ever started there.
+fn kill_inside(name: &str) {
+    let Ok(output) = Command::new("ip").args(["netns", "pids", name]).stdin(Stdio::null()).output() else {
+        return;
+    };
+    for pid in String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.trim().parse().ok()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
 }
 
 fn delete_namespace(name: &str) {

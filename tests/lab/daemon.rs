@@ -82,10 +82,16 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts `ironwake serve` in `namespace` and waits until it says that it is ready.
-    pub fn start(binary: &Path, config: &Path, namespace: &Namespace, folder: &Path) -> Result<Self, LabError> {
+    pub fn start(
+        binary: &Path,
+        config: &Path,
+        namespace: &Namespace,
+        folder: &Path,
+    ) -> Result<Self, LabError> {
         let notify = folder.join("notify");
         let _ = fs::remove_file(&notify);
-        let socket = UnixDatagram::bind(&notify).map_err(LabError::io(format!("bind {}", notify.display())))?;
+        let socket =
+            UnixDatagram::bind(&notify).map_err(LabError::io(format!("bind {}", notify.display())))?;
         socket.set_read_timeout(Some(LOOK_EVERY)).map_err(LabError::io("set a timeout"))?;
         let mut command = namespace.command(binary);
         command.arg("serve").arg("--config").arg(config);
@@ -175,7 +181,9 @@ pub fn configure(binary: &Path, folder: &Path, settings: &Settings<'_>) -> Resul
         text.push_str("range = \"10.77.0.100-10.77.0.250\"\n");
     }
     if settings.relayed {
-        text.push_str("\n[[network.relayed]]\nsubnet = \"10.78.0.0/24\"\nrange = \"10.78.0.100-10.78.0.200\"\n");
+        text.push_str(
+            "\n[[network.relayed]]\nsubnet = \"10.78.0.0/24\"\nrange = \"10.78.0.100-10.78.0.200\"\n",
+        );
         text.push_str("router = \"10.78.0.1\"\n");
     }
     text.push('\n');

@@ -178,15 +178,15 @@ fn efi_program() -> Vec<u8> {
     let optional = 88;
     put(&mut image, optional, &[0x0b, 0x02]);
     for (offset, value) in [
-        (4, 0x200u32),   // size of code
-        (16, 0x1000),    // entry point
-        (20, 0x1000),    // base of code
-        (32, 0x1000),    // alignment in memory
-        (36, 0x200),     // alignment in the file
-        (56, 0x2000),    // size in memory
-        (60, 0x200),     // size of headers
-        (68, 10),        // subsystem: UEFI application
-        (108, 16),       // data directories, all empty: no relocation is needed
+        (4, 0x200u32), // size of code
+        (16, 0x1000),  // entry point
+        (20, 0x1000),  // base of code
+        (32, 0x1000),  // alignment in memory
+        (36, 0x200),   // alignment in the file
+        (56, 0x2000),  // size in memory
+        (60, 0x200),   // size of headers
+        (68, 10),      // subsystem: UEFI application
+        (108, 16),     // data directories, all empty: no relocation is needed
     ] {
         put(&mut image, optional + offset, &value.to_le_bytes());
     }

@@ -61,7 +61,8 @@ impl EventLog {
         self.shared.lock().ended = false;
         let shared = Arc::clone(&self.shared);
         std::thread::spawn(move || {
-            for line in stdout.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok) {
+            for line in stdout.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok)
+            {
                 shared.take(&line);
             }
             shared.lock().ended = true;
@@ -109,7 +110,9 @@ impl Shared {
         let mut inner = self.lock();
         match serde_json::from_str::<Event>(line) {
             // A stream that is taken up again may repeat its last events.
-            Ok(event) if inner.events.last().is_none_or(|last| last.id < event.id) => inner.events.push(event),
+            Ok(event) if inner.events.last().is_none_or(|last| last.id < event.id) => {
+                inner.events.push(event)
+            }
             Ok(_) => {}
             Err(error) => inner.odd_lines.push(format!("{line} ({error})")),
         }
@@ -134,7 +137,8 @@ impl Concern {
     /// Whether `event` concerns the machine; learns its record's id on the way.
     pub fn with(&mut self, event: &Event) -> bool {
         let by_mac = mac_of(&event.kind).is_some_and(|mac| self.macs.contains(&mac));
-        let by_absorbed = matches!(&event.kind, EventKind::MachineAbsorbed { other } if self.ids.contains(other));
+        let by_absorbed =
+            matches!(&event.kind, EventKind::MachineAbsorbed { other } if self.ids.contains(other));
         if let (true, Some(id)) = (by_mac || by_absorbed, &event.machine) {
             self.ids.insert(id.clone());
         }
@@ -170,8 +174,12 @@ pub fn event_line(kind: &EventKind) -> String {
             }
         }
         EventKind::MachineSeen { mac } => format!("machine seen by {mac}"),
-        EventKind::Enrolment { from, to, by } => format!("enrolment {from:?} → {to:?} by {by}").to_lowercase(),
-        EventKind::Inventory { changes, first: false, .. } => format!("inventory is in, {} changes", changes.len()),
+        EventKind::Enrolment { from, to, by } => {
+            format!("enrolment {from:?} → {to:?} by {by}").to_lowercase()
+        }
+        EventKind::Inventory { changes, first: false, .. } => {
+            format!("inventory is in, {} changes", changes.len())
+        }
         EventKind::Inventory { .. } => "inventory is in".into(),
         other => serde_json::to_string(other).unwrap_or_default(),
     }
@@ -208,15 +216,16 @@ mod tests {
 
     const SEEN: &str =
         r#"{"id":1,"at":5,"actor":"machine","machine":"a","kind":"machine_seen","mac":"52:54:00:00:00:01"}"#;
-    const INVENTORY: &str =
-        r#"{"id":2,"at":6,"actor":"machine","machine":"a","kind":"inventory","inventory":1,"changes":[],"first":true}"#;
+    const INVENTORY: &str = r#"{"id":2,"at":6,"actor":"machine","machine":"a","kind":"inventory","inventory":1,"changes":[],"first":true}"#;
 
     #[test]
     fn a_machine_is_followed_by_its_address_and_then_by_its_id() {
         let shared = Shared::default();
         for line in [INVENTORY.replace("\"a\"", "\"b\"").as_str(), "odd", SEEN, SEEN, INVENTORY] {
-            shared.take(&line.replace("\"id\":2,\"at\":6,\"actor\":\"machine\",\"machine\":\"b\"",
-                "\"id\":0,\"at\":6,\"actor\":\"machine\",\"machine\":\"b\""));
+            shared.take(&line.replace(
+                "\"id\":2,\"at\":6,\"actor\":\"machine\",\"machine\":\"b\"",
+                "\"id\":0,\"at\":6,\"actor\":\"machine\",\"machine\":\"b\"",
+            ));
         }
         let inner = shared.lock();
         assert_eq!((inner.events.len(), inner.odd_lines.len()), (3, 1));

@@ -54,8 +54,7 @@ pub fn request(
     headers: &str,
 ) -> Result<Response, LabError> {
     let what = format!("{method} http://{server}{path}");
-    let text =
-        format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{headers}\r\n");
+    let text = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{headers}\r\n");
     let bytes = namespace
         .enter(|| -> std::io::Result<Vec<u8>> {
             let mut stream = TcpStream::connect_timeout(&server, SILENCE_MAX)?;
@@ -76,7 +75,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_split() {
-        let response = Response::parse(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno").expect("parse");
+        let response =
+            Response::parse(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno").expect("parse");
         assert_eq!((response.status, response.header("content-length")), (404, Some("2")));
         assert_eq!(response.text(), "no");
         assert!(Response::parse(b"HTTP/1.1 200").is_none());

@@ -150,7 +150,10 @@ impl Machine {
             };
             // UEFI brings its own network stack; its driver replaces the ROM. BIOS has none without the ROM.
             let rom = if self.firmware.is_uefi() { ",romfile=" } else { "" };
-            add("-device", format!("{model},netdev=net{number},mac={},bootindex={}{rom}", nic.mac, 1 + number));
+            add(
+                "-device",
+                format!("{model},netdev=net{number},mac={},bootindex={}{rom}", nic.mac, 1 + number),
+            );
         }
         for (number, disk) in self.disks.iter().enumerate() {
             let image = folder.join(format!("{}.disk{number}", self.name));
@@ -172,7 +175,9 @@ mod tests {
         machine.identity.serial = "a,b".into();
         let words = machine.arguments(folder.path(), &folder.path().join("serial")).expect("arguments");
         let line = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-        for part in ["mac=52:54:00:77:07:00,bootindex=1", "e1000e,netdev=net1,mac=52:54:00:77:07:01", "serial=a,,b"] {
+        for part in
+            ["mac=52:54:00:77:07:00,bootindex=1", "e1000e,netdev=net1,mac=52:54:00:77:07:01", "serial=a,,b"]
+        {
             assert!(line.contains(part), "{part} in {line}");
         }
         assert!(!line.contains("romfile"));

@@ -102,7 +102,13 @@ impl Namespace {
     }
 
     /// Lays a cable from `interface` in `self` to a port of `bridge` in `other`; `address` goes on this end.
-    pub fn join(&self, interface: &str, address: &str, other: &Self, bridge: &Bridge) -> Result<(), LabError> {
+    pub fn join(
+        &self,
+        interface: &str,
+        address: &str,
+        other: &Self,
+        bridge: &Bridge,
+    ) -> Result<(), LabError> {
         let port = format!("v{}", self.name.rsplit('-').next().unwrap_or("peer"));
         let port = &port[..port.len().min(15)];
         self.ip(&format!("link add {interface} type veth peer name {port} netns {}", other.name))?;

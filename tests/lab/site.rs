@@ -105,7 +105,9 @@ impl Lab {
         let client = Namespace::create(&name, "client")?;
         client.join("eth0", "10.77.0.9/24", &site, &bridge)?;
         let recorder = match options.keep {
-            Some(_) => Some(record(&site, &bridge, &folder.0.join("br0.pcap"), &folder.0.join("tcpdump.log"))?),
+            Some(_) => {
+                Some(record(&site, &bridge, &folder.0.join("br0.pcap"), &folder.0.join("tcpdump.log"))?)
+            }
             None => None,
         };
         let dnsmasq = match options.dhcp {
@@ -125,8 +127,22 @@ impl Lab {
         log.follow(cli.command())?;
         let log = RefCell::new(log);
         let failed = Cell::new(false);
-        let lab =
-            Self { options, log, daemon, config, cli, recorder, dnsmasq, relay, client, site, bridge, failed, folder, name };
+        let lab = Self {
+            options,
+            log,
+            daemon,
+            config,
+            cli,
+            recorder,
+            dnsmasq,
+            relay,
+            client,
+            site,
+            bridge,
+            failed,
+            folder,
+            name,
+        };
         lab.wait_discovery()?;
         Ok(lab)
     }
@@ -139,13 +155,17 @@ impl Lab {
             let artifacts = self.cli.json(&["artifact", "list"])?;
             let state_of = |name: &str| {
                 let rows = artifacts.as_array().into_iter().flatten();
-                rows.filter(|row| row["name"] == name).find_map(|row| row["state"].as_str()).unwrap_or("absent")
+                rows.filter(|row| row["name"] == name)
+                    .find_map(|row| row["state"].as_str())
+                    .unwrap_or("absent")
             };
             let states = ["discovery/vmlinuz", "discovery/initramfs"].map(state_of);
             if states == ["done"; 2] {
                 return Ok(());
             }
-            if states.iter().any(|state| ["failed", "missing"].contains(state)) || began.elapsed() > DISCOVERY_MAX {
+            if states.iter().any(|state| ["failed", "missing"].contains(state))
+                || began.elapsed() > DISCOVERY_MAX
+            {
                 let why = format!("its parts are {states:?}");
                 return Err(self.failure("the discovery image", began, why, &artifacts.to_string()));
             }
@@ -418,7 +438,8 @@ impl PoweredOn<'_> {
     }
 
     fn report(&self) -> String {
-        let mut text = report::part("timeline since power-on", &report::timeline(&self.events(), self.powered_at));
+        let mut text =
+            report::part("timeline since power-on", &report::timeline(&self.events(), self.powered_at));
         text.push_str(&report::part(&format!("serial port of {}", self.machine.name), &self.screen()));
         text
     }
