@@ -2,10 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// For the transfer of one large file by TFTP: a kernel and its initramfs.
 pub const TFTP_FILE: Payload = Payload { name: "bench-tftp.bin", bytes: 64_000_000 };
@@ -15,6 +18,11 @@ pub const TFTP_SMALL: Payload = Payload { name: "bench-tftp-small.bin", bytes: 4
 pub const HTTP_FILE: Payload = Payload { name: "bench-http.bin", bytes: 200_000_000 };
 /// For HTTP requests per second.
 pub const HTTP_SMALL: Payload = Payload { name: "bench-http-small.bin", bytes: 4096 };
+
+/// Where loaders are in a folder of boot files; all of them are published.
+const LOADERS: &str = "loaders";
+/// What describes a folder of boot files.
+const MANIFEST: &str = "manifest.json";
 
 const PAYLOADS: [Payload; 4] = [TFTP_FILE, TFTP_SMALL, HTTP_FILE, HTTP_SMALL];
 
@@ -33,7 +41,9 @@ pub struct Payload {
 pub struct Dirs {
     /// State of the servers; emptied before and after each run.
     run: PathBuf,
-    /// What every server publishes; kept, since it never changes.
+    /// What `IRONWAKE_BOOT` names: the payloads beside the boot files, with a manifest.
+    pub boot: PathBuf,
+    /// What every server publishes, a folder of the former; kept, since its files never change.
     pub published: PathBuf,
     /// Programs that cannot be installed beside each other, unpacked.
     pub peers: PathBuf,
@@ -46,13 +56,13 @@ impl Dirs {
     pub fn prepare() -> Result<Self> {
         let cache = cache()?;
         let bench = cache.join("bench");
-        let dirs = (bench.join("run"), bench.join("published"), cache.join("peers"));
+        let (run, boot, peers) = (bench.join("run"), bench.join("boot"), cache.join("peers"));
+        let published = boot.join(LOADERS);
         fs::create_dir_all(&bench).with_context(|| format!("make {}", bench.display()))?;
         let lock = File::create(bench.join("lock"))?;
         if lock.try_lock().is_err() {
             bail!("another bench is running: {} is locked", bench.join("lock").display());
         }
-        let (run, published, peers) = dirs;
         if run.exists() {
             fs::remove_dir_all(&run)?;
         }
@@ -65,7 +75,8 @@ impl Dirs {
         for payload in PAYLOADS {
             payload.write(&published)?;
         }
-        Ok(Self { run, published, peers, _lock: lock })
+        publish(&cache.join("boot"), &boot)?;
+        Ok(Self { run, boot, published, peers, _lock: lock })
     }
 
     /// An empty folder for one start of one server.
@@ -114,6 +125,41 @@ impl Payload {
         file.flush()?;
         Ok(())
     }
+}
+
+/// Writes the manifest of `boot`: the payloads, and the real boot files by links, so that the daemon at rest
+/// is one that has built its discovery image.
+fn publish(real: &Path, boot: &Path) -> Result<()> {
+    let mut files = Vec::new();
+    if let Ok(text) = fs::read_to_string(real.join(MANIFEST)) {
+        let manifest: Value = serde_json::from_str(&text).context("read the boot files' manifest")?;
+        files = manifest["files"].as_array().cloned().unwrap_or_default();
+        link_entries(real, boot)?;
+        link_entries(&real.join(LOADERS), &boot.join(LOADERS))?;
+    }
+    for payload in PAYLOADS {
+        let path = boot.join(LOADERS).join(payload.name);
+        let digest = Sha256::digest(fs::read(&path).with_context(|| format!("read {}", path.display()))?);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("{LOADERS}/{}", payload.name);
+        files.push(json!({
+            "name": name, "package": "bench", "version": "1", "sha256": hex, "size": payload.bytes,
+        }));
+    }
+    let text = json!({ "layout": 1, "files": files }).to_string();
+    fs::write(boot.join(MANIFEST), text).context("write the manifest")
+}
+
+/// Links every entry of `from` into `to` that is not there yet.
+fn link_entries(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
+        let entry = entry?;
+        let link = to.join(entry.file_name());
+        if entry.file_name() != MANIFEST && fs::symlink_metadata(&link).is_err() {
+            symlink(entry.path(), &link).with_context(|| format!("link {}", link.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn cache() -> Result<PathBuf> {

@@ -49,7 +49,7 @@ fn start(bench: &Bench, network: &str) -> Result<Server> {
     ready.set_read_timeout(Some(LOOK_EVERY))?;
     let mut command: Command = bench.wire.on_server(program);
     command.args(["serve", "--config"]).arg(&config);
-    command.env("NOTIFY_SOCKET", &notify).env("IRONWAKE_BOOT", &bench.dirs.published);
+    command.env("NOTIFY_SOCKET", &notify).env("IRONWAKE_BOOT", &bench.dirs.boot);
     Server::start(NAME, state, command)?.ready(|| Ok(says_ready(&ready)))
 }
 
