@@ -1,4 +1,4 @@
-//! The fuzz targets on any toolchain: each with its seeds, and with a few thousand mutations of them that are the
+//! The fuzz targets on any toolchain: each with its seeds, and with many mutations of them that are the
 //! same in every run. `cargo fuzz` explores further.
 
 #[path = "../fuzz/src/lib.rs"]
@@ -12,7 +12,7 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// Mutated seeds for each target: a few seconds for all.
-const CASES: u32 = 4000;
+const CASES: u32 = 20_000;
 /// Changes of one seed at once; more of them leave nothing that a parser would look into.
 const CHANGES_MAX: usize = 6;
 
@@ -52,16 +52,16 @@ impl Change {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let at = any::<Index>();
+    let at = any::<Index>;
     // Lengths, counts and terminators break parsers more often than other values do.
     let value = prop_oneof![Just(0), Just(1), Just(0x7f), Just(0xff), any::<u8>()];
     prop_oneof![
-        4 => (at, value).prop_map(|(at, value)| Change::Set(at, value)),
-        4 => (at, any::<u8>()).prop_map(|(at, bit)| Change::Flip(at, bit)),
-        2 => (at, prop::collection::vec(any::<u8>(), 1..8)).prop_map(|(at, piece)| Change::Insert(at, piece)),
-        2 => (at, 1..32_usize).prop_map(|(at, count)| Change::Remove(at, count)),
-        2 => (at, 1..64_usize).prop_map(|(at, count)| Change::Repeat(at, count)),
-        1 => at.prop_map(Change::Truncate),
+        4 => (at(), value).prop_map(|(at, value)| Change::Set(at, value)),
+        4 => (at(), any::<u8>()).prop_map(|(at, bit)| Change::Flip(at, bit)),
+        2 => (at(), prop::collection::vec(any::<u8>(), 1..8)).prop_map(|(at, piece)| Change::Insert(at, piece)),
+        2 => (at(), 1..32_usize).prop_map(|(at, count)| Change::Remove(at, count)),
+        2 => (at(), 1..64_usize).prop_map(|(at, count)| Change::Repeat(at, count)),
+        1 => at().prop_map(Change::Truncate),
     ]
 }
 
