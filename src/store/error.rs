@@ -13,7 +13,10 @@ pub enum StoreError {
     #[error("{0}")]
     Sqlite(String),
     /// The file or its lock cannot be made or opened.
-    #[error("open the store {}: its directory must exist and be writable by the daemon's user", path.display())]
+    #[error(
+        "open the store {}: its directory must exist and be writable by the daemon's user",
+        path.display()
+    )]
     Open {
         /// The file concerned.
         path: PathBuf,
@@ -34,7 +37,8 @@ pub enum StoreError {
     },
     /// Another daemon has it open.
     #[error(
-        "the store {} is in use by another daemon (which holds {}.lock): stop that one, or set another `state`",
+        "the store {} is in use by another daemon (which holds {}.lock): \
+         stop that one, or set another `state`",
         path.display(), path.display()
     )]
     InUse {
@@ -65,7 +69,10 @@ pub enum StoreError {
         known: u32,
     },
     /// A migration or the copy before it failed; the database is as it was.
-    #[error("migrate the store {} from schema version {from}: {message}; it is left as it was", path.display())]
+    #[error(
+        "migrate the store {} from schema version {from}: {message}; it is left as it was",
+        path.display()
+    )]
     Migrate {
         /// The database.
         path: PathBuf,

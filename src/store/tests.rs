@@ -306,7 +306,8 @@ fn version_1(path: &Path) {
         r#"PRAGMA journal_mode = wal;
            PRAGMA user_version = 1;
            INSERT INTO machines VALUES ('m1', 'web1', 1, '{"id":"m1","name":"web1","enrolment":"enrolled",
-               "macs":["52:54:00:00:00:01"],"tags":[],"secure_boot":"auto","discover_next":false,"created_at":1}');
+               "macs":["52:54:00:00:00:01"],"tags":[],"secure_boot":"auto","discover_next":false,
+               "created_at":1}');
            INSERT INTO inventories VALUES (41, 'm1', 5, '{"schema":1}');
            INSERT INTO events VALUES (17, 6, 'm1', '"daemon"', '{"kind":"machine_registered"}');"#,
     )

@@ -19,7 +19,7 @@ pub(super) struct Writer {
     pub queue: Arc<Queue>,
     pub events: broadcast::Sender<Arc<Event>>,
     pub last_event: Arc<AtomicI64>,
-    /// The largest attempt number seen: a larger one is a new attempt.
+    /// The largest attempt number seen: only a larger one is an insertion, after which old ones go.
     pub attempt_newest: i64,
 }
 

@@ -19,8 +19,10 @@ pub enum Firmware {
     HttpBoot,
 }
 
-/// Name as the command line takes it, and the two flash images: code and variables.
-const FIRMWARES: &[(Firmware, &str, Option<(&str, &str)>)] = &[
+/// A firmware, its name as the command line takes it, and its two flash images: code and variables.
+type Row = (Firmware, &'static str, Option<(&'static str, &'static str)>);
+
+const FIRMWARES: &[Row] = &[
     (Firmware::Bios, "bios", None),
     (Firmware::Uefi, "uefi", Some(("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"))),
     (Firmware::SecureBoot, "secureboot", Some(("OVMF_CODE_4M.ms.fd", "OVMF_VARS_4M.ms.fd"))),
