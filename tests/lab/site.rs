@@ -198,6 +198,11 @@ impl Lab {
         &self.bridge
     }
 
+    /// The relay's namespace and the bridge behind it, where the lab has one.
+    pub fn relay_network(&self) -> Option<(&Namespace, &Bridge)> {
+        self.relay.as_ref().map(|relay| (&relay.namespace, &relay.bridge))
+    }
+
     /// The lab's folder, which holds every log.
     pub fn folder(&self) -> &Path {
         &self.folder.0
