@@ -94,7 +94,8 @@ fn the_examples_of_the_reference_are_legal_and_name_every_key() {
                 allow_rogue tftp secure_boot mac address hostname enabled idle_reboot rediscover_after \
                 kernel_parameters policy name manufacturer product serial tags";
     for key in keys.split_whitespace() {
-        let is_named = |line: &str| line.trim_start_matches(['#', ' ']).replace("example: ", "").starts_with(key);
+        let is_named =
+            |line: &str| line.trim_start_matches(['#', ' ']).replace("example: ", "").starts_with(key);
         assert!(REFERENCE.lines().any(|line| is_named(line)), "{key} is missing");
     }
 }
@@ -142,10 +143,43 @@ proptest! {
 
 fn words() -> impl Strategy<Value = String> {
     const FIXED: &[&str] = &[
-        "[[network]]\n", "[http]\n", "[discovery]\n", "[enrolment]\n", "[[enrolment.rule]]\n", "[[network.relayed]]\n",
-        "[[network.reservation]]\n", "interface", "dhcp", "range", "subnet", "router", "mac", "address", "policy", "name",
-        " = ", "\"server\"", "\"rules\"", "\"10.0.0.1\"", "\"10.0.0.0/24\"", "\"10.0.0.1-10.0.0.9\"", "\"br0\"", "\n",
-        "[", "]", "{", "}", ",", "\"", "'''", "é", "9999999999999999999999", "1e400", "1979-05-27", "true", "\t",
+        "[[network]]\n",
+        "[http]\n",
+        "[discovery]\n",
+        "[enrolment]\n",
+        "[[enrolment.rule]]\n",
+        "[[network.relayed]]\n",
+        "[[network.reservation]]\n",
+        "interface",
+        "dhcp",
+        "range",
+        "subnet",
+        "router",
+        "mac",
+        "address",
+        "policy",
+        "name",
+        " = ",
+        "\"server\"",
+        "\"rules\"",
+        "\"10.0.0.1\"",
+        "\"10.0.0.0/24\"",
+        "\"10.0.0.1-10.0.0.9\"",
+        "\"br0\"",
+        "\n",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "\"",
+        "'''",
+        "é",
+        "9999999999999999999999",
+        "1e400",
+        "1979-05-27",
+        "true",
+        "\t",
     ];
     prop_oneof![proptest::sample::select(FIXED).prop_map(str::to_owned), "[a-z]{1,9} = \"[ -~]{0,12}\"\n"]
 }

@@ -111,7 +111,8 @@ fn check_mode(raw: &RawNetwork, dhcp: DhcpMode, findings: &mut Findings) {
     if dhcp == DhcpMode::Server {
         let nothing = raw.range.is_absent() && raw.reservations.is_empty() && raw.relayed.is_empty();
         if let (true, Some(mode)) = (nothing, raw.dhcp.given()) {
-            let help = "add range = \"FIRST-LAST\", or use dhcp = \"proxy\" beside another DHCP server".to_owned();
+            let help =
+                "add range = \"FIRST-LAST\", or use dhcp = \"proxy\" beside another DHCP server".to_owned();
             findings.add(mode.span.clone(), "a DHCP server without range has no address to give", help);
         }
         return;
@@ -181,7 +182,8 @@ fn check_overlaps(owned: &mut [Owned], findings: &mut Findings) {
             && next.range.start() <= before.range.end()
         {
             // The one that stands later in the file is blamed.
-            let (blamed, other) = if next.span.start > before.span.start { (next, before) } else { (before, next) };
+            let (blamed, other) =
+                if next.span.start > before.span.start { (next, before) } else { (before, next) };
             let message = format!("{} overlaps the range {}", shown(&blamed.range), shown(&other.range));
             findings.add(blamed.span.clone(), message, "each address in one range only".to_owned());
         }
@@ -229,7 +231,11 @@ fn check_outside(
     let ranges = ranges.given().map_or(&[][..], |list| &list.value);
     if let Some(at) = ranges.iter().find(|at| at.value.contains(&address)) {
         let message = format!("the {what} {address} lies in the range {}", shown(&at.value));
-        findings.add(span.clone(), message, "it would be leased to a machine: leave it out of the range".to_owned());
+        findings.add(
+            span.clone(),
+            message,
+            "it would be leased to a machine: leave it out of the range".to_owned(),
+        );
     }
 }
 
@@ -243,7 +249,11 @@ fn check_not_leased(
     let range = networks.iter().flat_map(|network| &network.ranges).find(|range| range.contains(&address));
     if let Some(range) = range {
         let message = format!("{address}, {what}, lies in the range {}", shown(range));
-        findings.add(span.clone(), message, "it would be leased to a machine: leave it out of the range".to_owned());
+        findings.add(
+            span.clone(),
+            message,
+            "it would be leased to a machine: leave it out of the range".to_owned(),
+        );
     }
 }
 
@@ -325,11 +335,17 @@ fn check_relayed(
         check_addresses(&raw.router, net, "router", &raw.range, findings);
         let Some(subnet) = subnet else { continue };
         let shares = |other: &Ipv4Net| other.contains(&subnet.value) || subnet.value.contains(other);
-        if let Some(other) = own.iter().chain(relayed.iter().map(|relayed| &relayed.subnet)).find(|net| shares(net)) {
+        if let Some(other) =
+            own.iter().chain(relayed.iter().map(|relayed| &relayed.subnet)).find(|net| shares(net))
+        {
             let message = format!("the relayed subnet {} overlaps {other}", subnet.value);
             findings.add(subnet.span.clone(), message, "each subnet once".to_owned());
         }
-        relayed.push(RelayedSubnet { subnet: subnet.value, ranges: plain(raw.range), routers: plain(raw.router) });
+        relayed.push(RelayedSubnet {
+            subnet: subnet.value,
+            ranges: plain(raw.range),
+            routers: plain(raw.router),
+        });
     }
     relayed
 }

@@ -107,7 +107,12 @@ struct Finding {
 }
 
 impl Findings {
-    pub(super) fn add(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
+    pub(super) fn add(
+        &mut self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
         self.list.push(Finding { span, message: message.into(), help: help.into() });
     }
 
@@ -151,7 +156,8 @@ fn locate(finding: Finding, text: &str) -> Mistake {
     let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
     let before = text[line_start..start].chars().count();
     let length = text[start..end.min(line_end)].trim_end().chars().count().max(1);
-    let skipped = if before + length > LINE_CHARS_MAX { before.saturating_sub(LINE_CHARS_MAX / 4) } else { 0 };
+    let skipped =
+        if before + length > LINE_CHARS_MAX { before.saturating_sub(LINE_CHARS_MAX / 4) } else { 0 };
     let excerpt: String = text[line_start..line_end]
         .chars()
         .skip(skipped)

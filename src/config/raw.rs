@@ -195,7 +195,9 @@ fn read_network(section: Section<'_, '_>, span: Range<usize>, findings: &mut Fin
         allow_rogue: reader.boolean("allow_rogue"),
         tftp: reader.boolean("tftp"),
         secure_boot: reader.text("secure_boot", "auto", value::secure_boot),
-        reservations: reader.tables("reservation", "[[network.reservation]]", read_reservation).unwrap_or_default(),
+        reservations: reader
+            .tables("reservation", "[[network.reservation]]", read_reservation)
+            .unwrap_or_default(),
         relayed: reader.tables("relayed", "[[network.relayed]]", read_relayed).unwrap_or_default(),
     };
     reader.finish();

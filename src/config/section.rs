@@ -144,7 +144,11 @@ impl<'a, 'i> Section<'a, 'i> {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("known here: {}", self.known.join(", ")),
             };
-            findings.add(key.span(), format!("unknown key `{}` in {}", shorten(key.get_ref()), self.name), help);
+            findings.add(
+                key.span(),
+                format!("unknown key `{}` in {}", shorten(key.get_ref()), self.name),
+                help,
+            );
         }
     }
 }

@@ -51,7 +51,8 @@ pub(super) fn texts<T>(
     parse: impl Fn(&str) -> Result<T, Wrong>,
 ) -> Option<Vec<At<T>>> {
     let DeValue::Array(items) = value.get_ref() else {
-        return text(value, findings, example, parse).map(|parsed| vec![At { value: parsed, span: value.span() }]);
+        return text(value, findings, example, parse)
+            .map(|parsed| vec![At { value: parsed, span: value.span() }]);
     };
     if items.len() > LIST_ITEMS_MAX {
         let message = format!("found a list of {} items", items.len());
@@ -87,7 +88,9 @@ fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, Wrong> {
     let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let help = match nearest(text, &names) {
         Some(meant) => format!("did you mean {meant:?}?"),
-        None => format!("one of {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")),
+        None => {
+            format!("one of {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))
+        }
     };
     Err((format!("{} is not one of the choices", quoted(text)), help))
 }
@@ -134,14 +137,19 @@ pub(super) fn duration(text: &str, bounds: RangeInclusive<Duration>) -> Result<D
     if bounds.contains(&read) {
         return Ok(read);
     }
-    let limit = if read < *bounds.start() { ("short", "least", bounds.start()) } else { ("long", "most", bounds.end()) };
+    let limit = if read < *bounds.start() {
+        ("short", "least", bounds.start())
+    } else {
+        ("long", "most", bounds.end())
+    };
     Err((format!("{} is too {}", quoted(text), limit.0), format!("at {} {}s", limit.1, limit.2.as_secs())))
 }
 
 /// An IPv4 address that one machine can have.
 pub(super) fn address(text: &str) -> Result<Ipv4Addr, Wrong> {
     let help = || "four numbers from 0 to 255, such as \"10.0.0.1\"".to_owned();
-    let read: Ipv4Addr = text.parse().map_err(|_| (format!("{} is not an IPv4 address", quoted(text)), help()))?;
+    let read: Ipv4Addr =
+        text.parse().map_err(|_| (format!("{} is not an IPv4 address", quoted(text)), help()))?;
     if is_unicast(read) {
         return Ok(read);
     }
@@ -156,7 +164,8 @@ fn is_unicast(address: Ipv4Addr) -> bool {
 /// A network such as `10.0.0.0/16`.
 pub(super) fn network(text: &str) -> Result<Ipv4Net, Wrong> {
     let help = "a network and its prefix length, such as \"10.0.0.0/16\"";
-    let read: Ipv4Net = text.parse().map_err(|_| (format!("{} is not a network", quoted(text)), help.to_owned()))?;
+    let read: Ipv4Net =
+        text.parse().map_err(|_| (format!("{} is not a network", quoted(text)), help.to_owned()))?;
     if read.trunc() != read {
         let message = format!("{read} names an address in a network, not the network");
         return Err((message, format!("did you mean \"{}\"?", read.trunc())));
@@ -166,7 +175,9 @@ pub(super) fn network(text: &str) -> Result<Ipv4Net, Wrong> {
 
 /// `first-last`, or a network of which every host is taken.
 pub(super) fn range(text: &str) -> Result<RangeInclusive<Ipv4Addr>, Wrong> {
-    let help = || "first and last address, such as \"10.0.0.100-10.0.0.200\", or a network, \"10.0.1.0/24\"".to_owned();
+    let help = || {
+        "first and last address, such as \"10.0.0.100-10.0.0.200\", or a network, \"10.0.1.0/24\"".to_owned()
+    };
     let wrong = |why: &str| (format!("{} is not an address range: {why}", quoted(text)), help());
     if text.contains('/') {
         let net = network(text.trim())?;
@@ -221,7 +232,8 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
 /// A hardware address.
 pub(super) fn mac(text: &str) -> Result<MacAddr, Wrong> {
     let help = || "six bytes in hexadecimal, such as \"52:54:00:12:34:56\"".to_owned();
-    let read: MacAddr = text.parse().map_err(|_| (format!("{} is not a MAC address", quoted(text)), help()))?;
+    let read: MacAddr =
+        text.parse().map_err(|_| (format!("{} is not a MAC address", quoted(text)), help()))?;
     if read.is_unicast() {
         return Ok(read);
     }
@@ -280,7 +292,8 @@ pub(super) fn kernel_parameters(text: &str) -> Result<String, Wrong> {
         let message = format!("the kernel parameters have {} bytes", text.len());
         return Err((message, format!("at most {KERNEL_PARAMETERS_BYTES_MAX}")));
     }
-    let forbidden = |c: char| !(c.is_ascii_graphic() || c == ' ') || matches!(c, '$' | ';' | '|' | '&' | '\\' | '\'');
+    let forbidden =
+        |c: char| !(c.is_ascii_graphic() || c == ' ') || matches!(c, '$' | ';' | '|' | '&' | '\\' | '\'');
     match text.chars().find(|c| forbidden(*c)) {
         None => Ok(text.to_owned()),
         Some(c) => Err((
@@ -345,7 +358,10 @@ mod tests {
         check("10.0.1.1/24", "10.0.1.1/24 names an address in a network, not the network");
         check("10.0.0.1", "\"10.0.0.1\" is not an address range: it has no `-`");
         check("0.0.0.0/0", "\"0.0.0.0/0\" is not an address range: its addresses are not those of machines");
-        check("224.0.0.0/24", "\"224.0.0.0/24\" is not an address range: its addresses are not those of machines");
+        check(
+            "224.0.0.0/24",
+            "\"224.0.0.0/24\" is not an address range: its addresses are not those of machines",
+        );
     }
 
     #[test]
@@ -364,7 +380,9 @@ mod tests {
     #[test]
     fn names_and_parameters_that_would_be_expanded_are_refused() {
         assert!(interface("br0").is_ok() && interface("enp3s0.12").is_ok());
-        assert!(interface("").is_err() && interface("a b").is_err() && interface("averyverylongname").is_err());
+        assert!(
+            interface("").is_err() && interface("a b").is_err() && interface("averyverylongname").is_err()
+        );
         assert!(hostname("n1.example.org").is_ok() && hostname("-n").is_err() && hostname("a..b").is_err());
         assert!(kernel_parameters("console=ttyS1,115200 quiet").is_ok());
         assert!(kernel_parameters("a=${b}").is_err() && kernel_parameters("a\nb").is_err());
