@@ -1,1 +1,95 @@
-//! dhcp
+//! DHCP: what a message says, what is answered and to where. Server, proxy and relays.
+//!
+//! Bytes become a [`Packet`], a legal packet becomes a [`Request`], and a [`Service`] turns the
+//! request into an [`Outcome`]: an answer, what must be saved before it leaves, and what to probe.
+//! What a client boots is not decided here: it is handed in as a closure that yields a
+//! [`Handoff`](crate::boot::Handoff).
+
+mod option;
+mod packet;
+mod request;
+mod lease;
+mod reply;
+mod destination;
+mod outcome;
+mod settings;
+mod proxy;
+mod server;
+mod watch;
+
+pub use destination::{Destination, LinkTarget, PORT_CLIENT, PORT_PXE, PORT_SERVER, Source};
+pub use lease::{ClientKey, Exhausted, LeaseTable, Offer, SubnetIndex, Unbound};
+pub use option::code;
+pub use outcome::{Conflict, Outcome, Reply};
+pub use packet::{BOOT_REPLY, BOOT_REQUEST, FLAG_BROADCAST, Options, Packet, PacketError};
+pub use proxy::Proxy;
+pub use reply::message_bytes_max;
+pub use request::{Ignored, MessageKind, Request, VendorClass};
+pub use server::Server;
+pub use settings::{ReservationSettings, Settings, SubnetSettings};
+pub use watch::{OtherServer, REPROBE_MILLIS, Watch, WatchAction, WatchMode};
+
+use ironwake_api::Millis;
+
+use crate::boot::{Handoff, Sighting};
+
+/// What answers on one network.
+#[derive(Debug)]
+pub enum Service {
+    /// Boot information only, beside another DHCP server.
+    Proxy(Proxy),
+    /// Addresses too.
+    Server(Server),
+}
+
+impl Service {
+    /// Answers one request. `handoff` is asked only for clients that boot from the network.
+    pub fn handle(
+        &mut self,
+        request: &Request<'_>,
+        source: &Source,
+        handoff: impl FnOnce(&Sighting) -> Handoff,
+        now: Millis,
+    ) -> Outcome {
+        match self {
+            Self::Proxy(proxy) => proxy.handle(request, source, handoff, now),
+            Self::Server(server) => server.handle(request, source, handoff, now),
+        }
+    }
+
+    /// Notes that `mac` answered an address probe.
+    pub fn in_use(
+        &mut self,
+        address: std::net::Ipv4Addr,
+        mac: ironwake_api::MacAddr,
+        now: Millis,
+    ) -> Outcome {
+        match self {
+            Self::Proxy(_) => Outcome::silent("a proxy gives no addresses"),
+            Self::Server(server) => server.in_use(address, mac, now),
+        }
+    }
+}
+
+/// Feeds arbitrary bytes through decoding, both services and encoding; for fuzzing. Panics only
+/// where an answer of ours cannot be read back.
+pub fn fuzz(bytes: &[u8]) {
+    let Ok(packet) = Packet::decode(bytes) else { return };
+    let Ok(request) = Request::try_from(&packet) else { return };
+    let source = Source::fuzz(bytes.len() % 2 == 0, &request);
+    let settings = Settings::fuzz();
+    let mut services = [
+        Service::Proxy(Proxy::new(settings.clone())),
+        Service::Server(Server::new(settings, LeaseTable::fuzz())),
+    ];
+    for service in &mut services {
+        let handoff = |_: &Sighting| Handoff::Url {
+            url: "http://10.0.0.1:8080/ipxe/52-54-00-12-34-56".into(),
+            why: "fuzzing".into(),
+        };
+        let outcome = service.handle(&request, &source, handoff, 1_000_000);
+        if let Some(reply) = outcome.reply {
+            Packet::decode(&reply.payload).expect("our own answer is legal");
+        }
+    }
+}
