@@ -115,7 +115,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Events(args) => events::run(&args, context).await,
         Command::Lease(lease::Command::List) => lease::list(context).await,
         Command::Artifact(artifact::Command::List) => artifact::list(context).await,
-        Command::Simulate(args) => simulate::run(&args, context).await,
+        Command::Simulate(args) => simulate::run(args, context).await,
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Health => health::health(context).await,
         Command::Version => health::version(context).await,

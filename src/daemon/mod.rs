@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::artifacts::{self, Shelf};
 use crate::config::{Config, DhcpMode, Network};
@@ -27,6 +27,8 @@ use supervise::supervise;
 
 /// Everything must have ended by then; systemd kills after 10 seconds.
 const STOP_MAX: Duration = Duration::from_millis(9_500);
+/// RFC 1350 section 4.
+const TFTP_PORT: u16 = 69;
 /// How often repeats are saved and silent attempts are ended.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -77,7 +79,7 @@ impl Daemon {
             None => bind_http(config.http.listen).await?,
         };
         let backend = Backend::new(shelf.clone(), site.clone());
-        daemon.spawn(serve::http::run(listener, backend, daemon.shutdown.clone()));
+        daemon.spawn(serve_http(listener, backend, daemon.shutdown.clone()));
         for network in &config.networks {
             daemon.serve_network(network, &config, &site, &shelf);
         }
@@ -103,7 +105,7 @@ impl Daemon {
         let interface = network.interface.clone();
         if network.dhcp != DhcpMode::Off {
             let (network, inner, token) = (network.clone(), site.clone(), shutdown.clone());
-            let part = move || serve::dhcp::run(network.clone(), http_port, inner.clone(), token.clone());
+            let part = move || serve::dhcp::run(network.clone(), inner.clone(), token.clone());
             let remedy = "run `ironwake doctor`; DHCP needs CAP_NET_RAW and an interface with an address";
             let name = format!("dhcp {interface}");
             self.spawn(supervise(name, remedy, site.clone(), shutdown.clone(), part));
@@ -140,9 +142,15 @@ fn passed_tcp(socket: OwnedFd) -> anyhow::Result<TcpListener> {
 }
 
 async fn bind_http(listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("listen on {listen} for HTTP: is the address this host's, and the port free?"))
+    TcpListener::bind(listen).await.with_context(|| {
+        format!("listen on {listen} for HTTP: is the address this host's, and the port free?")
+    })
+}
+
+async fn serve_http(listener: TcpListener, backend: Backend, shutdown: CancellationToken) {
+    if let Err(error) = serve::http::run(listener, backend, shutdown).await {
+        error!(%error, "serving HTTP ended");
+    }
 }
 
 async fn serve_tftp(
@@ -151,9 +159,9 @@ async fn serve_tftp(
     http_port: u16,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, serve::tftp::PORT);
+    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, TFTP_PORT);
     let socket = serve::tftp::bind(any, Some(&interface))
-        .with_context(|| format!("listen on UDP port {} of {interface} for TFTP", serve::tftp::PORT))?;
+        .with_context(|| format!("listen on UDP port {} of {interface} for TFTP", TFTP_PORT))?;
     let http = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, http_port);
     Ok(serve::tftp::run(socket, backend, http, shutdown).await?)
 }

@@ -203,8 +203,7 @@ pub(super) fn wanted_boot_files() -> Vec<&'static str> {
 fn state_folder(path: &Path) -> StateFolder {
     let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     // Free space is asked where the folder would be made.
-    let free =
-        statvfs(existing).ok().map(|found| found.blocks_available() * found.fragment_size());
+    let free = statvfs(existing).ok().map(|found| found.blocks_available() * found.fragment_size());
     StateFolder {
         path: path.into(),
         exists: path.is_dir(),
