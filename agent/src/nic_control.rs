@@ -63,7 +63,8 @@ pub fn index(name: &str) -> io::Result<u32> {
 
 /// Whether the NIC has a link; false while it is down.
 pub fn has_link(root: &Path, name: &str) -> bool {
-    fs::read(root.join("sys/class/net").join(name).join("carrier")).is_ok_and(|value| value.first() == Some(&b'1'))
+    fs::read(root.join("sys/class/net").join(name).join("carrier"))
+        .is_ok_and(|value| value.first() == Some(&b'1'))
 }
 
 /// Brings the NIC up.
@@ -152,7 +153,9 @@ pub fn ask_driver(nic: &mut Nic) {
 
 fn addresses(name: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for interface in nix::ifaddrs::getifaddrs().into_iter().flatten().filter(|found| found.interface_name == name) {
+    for interface in
+        nix::ifaddrs::getifaddrs().into_iter().flatten().filter(|found| found.interface_name == name)
+    {
         let address = interface.address.as_ref().and_then(|address| address.as_sockaddr_in());
         let netmask = interface.netmask.as_ref().and_then(|netmask| netmask.as_sockaddr_in());
         if let (Some(address), Some(netmask)) = (address, netmask) {

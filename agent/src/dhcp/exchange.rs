@@ -69,7 +69,9 @@ impl Exchange {
             return Vec::new();
         }
         match std::mem::replace(&mut self.state, State::Selecting) {
-            State::Requesting { offer, tries } if tries < REQUEST_TRIES_MAX => self.request(offer, tries + 1, now),
+            State::Requesting { offer, tries } if tries < REQUEST_TRIES_MAX => {
+                self.request(offer, tries + 1, now)
+            }
             State::Selecting | State::Requesting { .. } => self.discover(now, random),
             State::Bound { lease, since } => {
                 let expires = since + Duration::from_secs(lease.lease_secs.into());
@@ -162,7 +164,10 @@ fn is_from(lease: &Lease, reply: &Reply) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::message::tests::{MAC, reply}, *};
+    use super::{
+        super::message::tests::{MAC, reply},
+        *,
+    };
 
     struct Virtual {
         exchange: Exchange,
@@ -228,7 +233,11 @@ mod tests {
     fn refusals_start_again() {
         let mut client = Virtual::new();
         client.due("1@0.0.0.0").gets(2, A, "3@0.0.0.0").gets(6, [0; 4], "").due("1@0.0.0.0");
-        client.gets(2, B, "3@0.0.0.0").gets(5, B, "bound 10.0.0.51").due("3@10.0.0.51").gets(6, [0; 4], "lost");
+        client
+            .gets(2, B, "3@0.0.0.0")
+            .gets(5, B, "bound 10.0.0.51")
+            .due("3@10.0.0.51")
+            .gets(6, [0; 4], "lost");
     }
 
     #[test]

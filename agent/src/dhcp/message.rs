@@ -153,10 +153,14 @@ impl Reply {
             return None;
         }
         let lease_secs = options.seconds(51).unwrap_or(LEASE_SECS_DEFAULT).max(LEASE_SECS_MIN);
-        let renew_secs = options.seconds(58).filter(|&t1| t1 > 0 && t1 < lease_secs).unwrap_or(lease_secs / 2);
+        let renew_secs =
+            options.seconds(58).filter(|&t1| t1 > 0 && t1 < lease_secs).unwrap_or(lease_secs / 2);
         let lease = Lease {
             address,
-            prefix_length: options.address(1).and_then(prefix_length).unwrap_or_else(|| classful_prefix(address)),
+            prefix_length: options
+                .address(1)
+                .and_then(prefix_length)
+                .unwrap_or_else(|| classful_prefix(address)),
             router: options.address(3).filter(|router| !router.is_unspecified()),
             dns: options.addresses(6),
             server: options.address(54).unwrap_or(siaddr),
@@ -285,7 +289,10 @@ pub(super) mod tests {
         let options: [(u8, &[u8]); 4] =
             [(1, &[255, 0, 255, 0]), (3, &[1]), (51, &[0, 0, 0, 1]), (58, &900u32.to_be_bytes())];
         let lease = Reply::parse(&reply(2, 7, [192, 168, 1, 50], &options), MAC).expect("an offer").lease;
-        assert_eq!((lease.prefix_length, lease.router, lease.lease_secs, lease.renew_secs), (24, None, 60, 30));
+        assert_eq!(
+            (lease.prefix_length, lease.router, lease.lease_secs, lease.renew_secs),
+            (24, None, 60, 30)
+        );
         assert_eq!(lease.server, Ipv4Addr::new(10, 0, 0, 9));
     }
 
@@ -310,7 +317,14 @@ pub(super) mod tests {
     fn a_request_says_who_asks() {
         let identity = Identity { mac: MAC, uuid: Some([7; 16]) };
         let server = Ipv4Addr::new(10, 0, 0, 3);
-        let message = encode_request(Kind::Request, &identity, 9, Some(Ipv4Addr::new(10, 0, 0, 50)), Some(server), None);
+        let message = encode_request(
+            Kind::Request,
+            &identity,
+            9,
+            Some(Ipv4Addr::new(10, 0, 0, 50)),
+            Some(server),
+            None,
+        );
         assert!(message.len() >= MESSAGE_BYTES_MIN);
         let options = Options::of(&message);
         assert_eq!(options.first(53), Some(&[3][..]));

@@ -62,11 +62,18 @@ impl Socket {
     pub fn join(&self, nic_index: u32, group: [u8; 6]) -> io::Result<()> {
         let mut address = [0; 8];
         address[..6].copy_from_slice(&group);
-        let request = Membership { nic_index: nic_index as i32, kind: PACKET_MR_MULTICAST, length: 6, address };
+        let request =
+            Membership { nic_index: nic_index as i32, kind: PACKET_MR_MULTICAST, length: 6, address };
         let length = size_of::<Membership>() as libc::socklen_t;
         // SAFETY: the pointer and length describe `request`, which outlives the call.
         let set = unsafe {
-            libc::setsockopt(self.fd.as_raw_fd(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, (&raw const request).cast(), length)
+            libc::setsockopt(
+                self.fd.as_raw_fd(),
+                SOL_PACKET,
+                PACKET_ADD_MEMBERSHIP,
+                (&raw const request).cast(),
+                length,
+            )
         };
         if set < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }

@@ -16,8 +16,25 @@ const PACKAGES_MAX: usize = 256;
 
 /// Features that decide what a machine can run, by the kernel's names.
 const FLAGS: [&str; 19] = [
-    "aes", "avx", "avx2", "avx512f", "avx512_vnni", "amx_tile", "vaes", "sha_ni", "pclmulqdq", "rdrand", "rdseed",
-    "constant_tsc", "nonstop_tsc", "sgx", "sev", "sev_es", "sev_snp", "tdx_guest", "hypervisor",
+    "aes",
+    "avx",
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "amx_tile",
+    "vaes",
+    "sha_ni",
+    "pclmulqdq",
+    "rdrand",
+    "rdseed",
+    "constant_tsc",
+    "nonstop_tsc",
+    "sgx",
+    "sev",
+    "sev_es",
+    "sev_snp",
+    "tdx_guest",
+    "hypervisor",
 ];
 /// The x86-64 psABI's levels, each with what it adds, by the kernel's names.
 const LEVELS: [(&str, &[&str]); 4] = [
@@ -95,7 +112,8 @@ pub fn parse(text: &str) -> Vec<Cpu> {
 
 fn cpu(number: u32, package: &Package<'_>) -> Cpu {
     let field = |key: &str| package.first.get(key).map(|&value| value.to_owned());
-    let flags: BTreeSet<&str> = package.first.get("flags").into_iter().flat_map(|flags| flags.split(' ')).collect();
+    let flags: BTreeSet<&str> =
+        package.first.get("flags").into_iter().flat_map(|flags| flags.split(' ')).collect();
     let level = LEVELS.iter().take_while(|(_, needed)| needed.iter().all(|flag| flags.contains(flag))).last();
     let known = FLAGS.iter().copied().filter(|flag| flags.contains(flag));
     let cores = u32::try_from(package.cores.len()).ok().filter(|&cores| cores > 0);
@@ -136,7 +154,10 @@ mod tests {
         let cpu = &cpus[1];
         assert_eq!((cpu.socket.as_deref(), cpu.cores, cpu.threads), (Some("1"), Some(2), Some(4)));
         assert_eq!((cpu.model.as_deref(), cpu.mhz), (Some("Xeon"), Some(2100)));
-        assert_eq!((cpu.microcode.as_deref(), cpu.virtualization.as_deref()), (Some("0x2b000603"), Some("vmx")));
+        assert_eq!(
+            (cpu.microcode.as_deref(), cpu.virtualization.as_deref()),
+            (Some("0x2b000603"), Some("vmx"))
+        );
         assert_eq!(cpu.flags, ["x86-64-v2", "aes"]);
     }
 

@@ -57,7 +57,10 @@ fn read_tpm(root: &Path, described: Option<Tpm>) -> Option<Tpm> {
     };
     let driver = || sysfs::link_name(&folder.join("device/driver"));
     let description = sysfs::text(&folder.join("device/description"));
-    Some(Tpm { version, description: described.and_then(|tpm| tpm.description).or(description).or_else(driver) })
+    Some(Tpm {
+        version,
+        description: described.and_then(|tpm| tpm.description).or(description).or_else(driver),
+    })
 }
 
 #[cfg(test)]

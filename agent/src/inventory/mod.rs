@@ -7,7 +7,7 @@ mod firmware;
 mod hypervisor;
 mod ipmi;
 mod memory;
-mod nic;
+pub mod nic;
 mod pci;
 pub mod smbios;
 pub mod sysfs;
@@ -32,7 +32,8 @@ const NOTES_MAX: usize = 100;
 /// Reads the firmware's table below `root`, or what the kernel kept of it.
 pub fn read_smbios(root: &Path) -> smbios::Facts {
     let tables = root.join("sys/firmware/dmi/tables");
-    let entry_point = sysfs::read_limited(&tables.join("smbios_entry_point"), SMBIOS_BYTES_MAX).unwrap_or_default();
+    let entry_point =
+        sysfs::read_limited(&tables.join("smbios_entry_point"), SMBIOS_BYTES_MAX).unwrap_or_default();
     let table = sysfs::read_limited(&tables.join("DMI"), SMBIOS_BYTES_MAX).unwrap_or_default();
     let mut facts = smbios::read(&entry_point, &table);
     fill_from_kernel(root, &mut facts);
@@ -70,8 +71,12 @@ pub fn read(root: &Path, facts: smbios::Facts, boot_mac: Option<MacAddr>) -> Inv
     let memory = memory::read(root, &facts);
     let cpus = cpu::read(root, &facts.processors);
     let firmware = firmware::read(root, &facts, &mut notes);
-    let hypervisor =
-        hypervisor::identify(None, facts.system.manufacturer.as_deref(), facts.system.product.as_deref(), root);
+    let hypervisor = hypervisor::identify(
+        None,
+        facts.system.manufacturer.as_deref(),
+        facts.system.product.as_deref(),
+        root,
+    );
     notes.truncate(NOTES_MAX);
     Inventory {
         schema: SCHEMA,

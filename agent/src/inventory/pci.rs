@@ -14,7 +14,10 @@ const DISPLAY: &str = "03";
 /// Reads all functions below `root`.
 pub fn read(root: &Path) -> Vec<PciDevice> {
     let all = sysfs::entries(&root.join("sys/bus/pci/devices")).into_iter();
-    all.filter(|(address, _)| is_address(address)).filter_map(|(address, folder)| read_function(address, &folder)).take(FUNCTIONS_MAX).collect()
+    all.filter(|(address, _)| is_address(address))
+        .filter_map(|(address, folder)| read_function(address, &folder))
+        .take(FUNCTIONS_MAX)
+        .collect()
 }
 
 fn read_function(address: String, folder: &Path) -> Option<PciDevice> {
@@ -42,7 +45,8 @@ pub fn gpus(functions: &[PciDevice]) -> Vec<Gpu> {
 
 /// Whether a name is a PCI address such as `0000:00:1f.2`.
 pub fn is_address(name: &str) -> bool {
-    let hex = |part: &str, length: usize| part.len() >= length && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let hex =
+        |part: &str, length: usize| part.len() >= length && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mut parts = name.split([':', '.']);
     let (domain, bus, slot, function) = (parts.next(), parts.next(), parts.next(), parts.next());
     parts.next().is_none()
@@ -58,9 +62,13 @@ mod tests {
 
     #[test]
     fn addresses_are_told_from_other_names() {
-        for (name, expected) in
-            [("0000:00:1f.2", true), ("10000:e1:00.0", true), ("pci0000:00", false), ("1-1:1.0", false), ("", false)]
-        {
+        for (name, expected) in [
+            ("0000:00:1f.2", true),
+            ("10000:e1:00.0", true),
+            ("pci0000:00", false),
+            ("1-1:1.0", false),
+            ("", false),
+        ] {
             assert_eq!(is_address(name), expected, "{name}");
         }
     }

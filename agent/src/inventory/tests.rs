@@ -77,9 +77,10 @@ fn q35() -> Tree {
         .link(&format!("{nic}/driver"), "sys/bus/virtio/drivers/virtio_net")
         .link("sys/class/net/eth0", &format!("{nic}/net/eth0"))
         .link("sys/class/net/lo", "sys/devices/virtual/net/lo");
-    for (address, id, class) in
-        [("0000:00:01.0", ("0x1234", "0x1111"), "0x030000"), ("0000:00:02.0", ("0x1AF4", "0x1000"), "0x020000")]
-    {
+    for (address, id, class) in [
+        ("0000:00:01.0", ("0x1234", "0x1111"), "0x030000"),
+        ("0000:00:02.0", ("0x1AF4", "0x1000"), "0x020000"),
+    ] {
         let folder = format!("sys/bus/pci/devices/{address}");
         tree.file(&format!("{folder}/vendor"), id.0)
             .file(&format!("{folder}/device"), id.1)
@@ -97,7 +98,8 @@ fn q35() -> Tree {
         .file("sys/bus/usb/devices/1-0:1.0/bInterfaceClass", "09\n");
     let variable = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
     tree.file(variable, [6, 0, 0, 0, 1]).file("sys/class/tpm/tpm0/tpm_version_major", "2\n");
-    tree.file("proc/meminfo", "MemTotal:  482212 kB\n").file("proc/cpuinfo", "processor : 0\nmodel name : QEMU TCG\n");
+    tree.file("proc/meminfo", "MemTotal:  482212 kB\n")
+        .file("proc/cpuinfo", "processor : 0\nmodel name : QEMU TCG\n");
     tree.file("sys/class/dmi/id/sys_vendor", "QEMU\n").file("sys/class/dmi/id/product_serial", "SN-1\n");
     tree
 }
@@ -109,7 +111,10 @@ fn a_q35_machine_is_read() {
     assert_eq!(inventory.schema, 1);
     assert_eq!(inventory.system.serial.as_deref(), Some("SN-1"));
     assert_eq!(inventory.hypervisor.as_deref(), Some("qemu"));
-    assert_eq!((inventory.firmware.mode.as_deref(), inventory.firmware.secure_boot), (Some("uefi"), Some(true)));
+    assert_eq!(
+        (inventory.firmware.mode.as_deref(), inventory.firmware.secure_boot),
+        (Some("uefi"), Some(true))
+    );
     assert_eq!(inventory.firmware.tpm.clone().and_then(|tpm| tpm.version).as_deref(), Some("2.0"));
     assert_eq!(inventory.memory.total_bytes, Some(482_212 * 1024));
     assert_eq!(inventory.cpus[0].model.as_deref(), Some("QEMU TCG"));
@@ -136,7 +141,11 @@ fn disks_and_nics_have_their_permanent_names() {
     assert!(sda.table_fingerprint.as_deref().is_some_and(|print| print.starts_with("sha256:")));
     assert_eq!((vda.serial.as_deref(), vda.model.as_deref()), (Some("IRON-0001"), None));
     assert_eq!(vda.transport.as_deref(), Some("virtio"));
-    assert!(inventory.notes.iter().any(|note| note.starts_with("vda could not be read")), "{:?}", inventory.notes);
+    assert!(
+        inventory.notes.iter().any(|note| note.starts_with("vda could not be read")),
+        "{:?}",
+        inventory.notes
+    );
     let [nic] = &inventory.nics[..] else { panic!("one NIC, not {:?}", inventory.nics) };
     assert_eq!((nic.mac, nic.boot, nic.link), (Some(BOOT_MAC), true, Some(true)));
     assert_eq!((nic.pci.as_deref(), nic.driver.as_deref()), (Some("0000:00:02.0"), Some("virtio_net")));

@@ -19,7 +19,9 @@ const ALIASES_MAX: usize = 65_536;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
     /// A line of another form.
-    #[error("module index line {line}: expected `module NAME PATH DEPS` or `alias PATTERN NAME`, found {found:?}")]
+    #[error(
+        "module index line {line}: expected `module NAME PATH DEPS` or `alias PATTERN NAME`, found {found:?}"
+    )]
     Line {
         /// Counted from 1.
         line: usize,
@@ -112,7 +114,8 @@ impl Index {
         let mut order = Vec::new();
         let mut seen = vec![false; self.modules.len()];
         // Depth first without recursion: the index may hold a long chain or a loop.
-        let mut stack: Vec<(usize, bool)> = self.by_name.get(&underscored(name)).map(|&at| (at, false)).into_iter().collect();
+        let mut stack: Vec<(usize, bool)> =
+            self.by_name.get(&underscored(name)).map(|&at| (at, false)).into_iter().collect();
         while let Some((at, needs_are_in)) = stack.pop() {
             if needs_are_in {
                 order.push(&self.modules[at]);

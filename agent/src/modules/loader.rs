@@ -125,7 +125,9 @@ fn modaliases(root: &Path) -> Vec<String> {
     let mut aliases = Vec::new();
     for bus in entries(&root.join("sys/bus")) {
         for device in entries(&bus.join("devices")) {
-            if let Ok(alias) = crate::inventory::sysfs::read_limited(&device.join("modalias"), MODALIAS_BYTES_MAX) {
+            if let Ok(alias) =
+                crate::inventory::sysfs::read_limited(&device.join("modalias"), MODALIAS_BYTES_MAX)
+            {
                 let alias = String::from_utf8_lossy(&alias).trim().to_owned();
                 if !alias.is_empty() {
                     aliases.push(alias);
@@ -137,7 +139,8 @@ fn modaliases(root: &Path) -> Vec<String> {
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut paths: Vec<_> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     paths.sort();
     paths
 }

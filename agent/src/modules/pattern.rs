@@ -77,7 +77,11 @@ mod tests {
         check("pci:v00008086d000010D4sv*sd*bc*sc*i*", e1000e, false);
         check("pci:v*d*sv*sd*bc01sc06i01*", "pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01", true);
         check("virtio:d00000001v*", "virtio:d00000001v00001AF4", true);
-        check("usb:v*p*d*dc*dsc*dp*ic08isc06ip50in*", "usb:v46F4p0001d0000dc00dsc00dp00ic08isc06ip50in00", true);
+        check(
+            "usb:v*p*d*dc*dsc*dp*ic08isc06ip50in*",
+            "usb:v46F4p0001d0000dc00dsc00dp00ic08isc06ip50in00",
+            true,
+        );
         check("usb:v0BDAp8152d30[0-9]*dc*", "usb:v0BDAp8152d3000dc00dsc00", true);
         check("usb:v0BDAp8152d30[1-9]*dc*", "usb:v0BDAp8152d3000dc00dsc00", false);
         check("acpi*:IPI0001:*", "acpi:IPI0001:PNP0C01:", true);

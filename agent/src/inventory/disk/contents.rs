@@ -47,9 +47,14 @@ pub fn read(medium: &(impl Medium + ?Sized), size_bytes: u64, sector_bytes: u32)
     let mut contents = Contents::default();
     let whole = filesystem::probe(medium, 0, size_bytes);
     // A FAT or NTFS boot sector carries the same signature as a DOS table: what it holds decides.
-    let boot_sector = whole.as_ref().is_some_and(|found| matches!(found.kind.as_str(), "vfat" | "exfat" | "ntfs"));
+    let boot_sector =
+        whole.as_ref().is_some_and(|found| matches!(found.kind.as_str(), "vfat" | "exfat" | "ntfs"));
     match table::find(medium, size_bytes, sector_bytes) {
-        Some(found) if !(boot_sector && found.kind == "dos" && found.entries.iter().any(|e| e.end() > size_bytes)) => {
+        Some(found)
+            if !(boot_sector
+                && found.kind == "dos"
+                && found.entries.iter().any(|e| e.end() > size_bytes)) =>
+        {
             contents.table = Some(found.kind.to_owned());
             contents.fingerprint = Some(found.fingerprint);
             contents.notes = found.notes;
@@ -83,7 +88,8 @@ mod tests {
         disk[82..90].copy_from_slice(b"FAT32   ");
         disk[11..13].copy_from_slice(&512u16.to_le_bytes());
         disk[510..512].copy_from_slice(&[0x55, 0xaa]);
-        disk[446..462].copy_from_slice(&[0, 1, 1, 1, 0x83, 1, 1, 1, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0x7f]);
+        disk[446..462]
+            .copy_from_slice(&[0, 1, 1, 1, 0x83, 1, 1, 1, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0x7f]);
         let contents = read(&disk[..], disk.len() as u64, 512);
         assert_eq!((contents.table, contents.filesystem.as_deref()), (None, Some("vfat")));
         assert_eq!(contents.fingerprint, None);

@@ -24,8 +24,24 @@ pub struct Found {
 type Probe = fn(&[u8]) -> Option<Found>;
 
 /// In this order: what joins or encrypts disks may hold leftovers of a filesystem behind its own header.
-const PROBES: [Probe; 16] =
-    [luks, lvm, raid_at_start, btrfs, xfs, squashfs, ext, swap, ntfs, exfat, fat, iso9660, zfs, erofs, f2fs, bcachefs];
+const PROBES: [Probe; 16] = [
+    luks,
+    lvm,
+    raid_at_start,
+    btrfs,
+    xfs,
+    squashfs,
+    ext,
+    swap,
+    ntfs,
+    exfat,
+    fat,
+    iso9660,
+    zfs,
+    erofs,
+    f2fs,
+    bcachefs,
+];
 
 /// Probes the bytes from `start` on, `size_bytes` long.
 pub fn probe(medium: &(impl Medium + ?Sized), start: u64, size_bytes: u64) -> Option<Found> {
@@ -69,7 +85,9 @@ fn luks(head: &[u8]) -> Option<Found> {
 }
 
 fn lvm(head: &[u8]) -> Option<Found> {
-    let at = (0..4).map(|sector| sector * 512).find(|&at| has(head, at, b"LABELONE") && has(head, at + 24, b"LVM2 001"))?;
+    let at = (0..4)
+        .map(|sector| sector * 512)
+        .find(|&at| has(head, at, b"LABELONE") && has(head, at + 24, b"LVM2 001"))?;
     let header = at + usize::try_from(number(head, at + 20)?).ok()?;
     let id = head.get(header..header.checked_add(32)?).filter(|id| id.iter().all(u8::is_ascii_graphic));
     let id = id.map(|id| {
@@ -134,7 +152,8 @@ fn ext(head: &[u8]) -> Option<Found> {
     if !has(block, 0x38, &[0x53, 0xef]) {
         return None;
     }
-    let (compatible, incompatible, read_only) = (number(block, 0x5c)?, number(block, 0x60)?, number(block, 0x64)?);
+    let (compatible, incompatible, read_only) =
+        (number(block, 0x5c)?, number(block, 0x60)?, number(block, 0x64)?);
     let kind = if incompatible & JOURNAL_DEVICE != 0 {
         "jbd"
     } else if incompatible & EXT4_INCOMPATIBLE != 0 || read_only & EXT4_READ_ONLY != 0 {
@@ -206,12 +225,15 @@ fn zfs(head: &[u8]) -> Option<Found> {
     const UBERBLOCK: u64 = 0x00ba_b10c;
     let ring = head.get(128 * KIB..256 * KIB)?;
     let both = [UBERBLOCK.to_le_bytes(), UBERBLOCK.to_be_bytes()];
-    ring.chunks(KIB).any(|block| both.iter().any(|magic| block.starts_with(magic))).then(|| found("zfs_member", None, None))?
+    ring.chunks(KIB)
+        .any(|block| both.iter().any(|magic| block.starts_with(magic)))
+        .then(|| found("zfs_member", None, None))?
 }
 
 fn erofs(head: &[u8]) -> Option<Found> {
     let block = head.get(KIB..)?;
-    has(block, 0, &0xe0f5_e1e2_u32.to_le_bytes()).then(|| found("erofs", label(block, 64, 16), uuid(block, 48)))?
+    has(block, 0, &0xe0f5_e1e2_u32.to_le_bytes())
+        .then(|| found("erofs", label(block, 64, 16), uuid(block, 48)))?
 }
 
 fn f2fs(head: &[u8]) -> Option<Found> {
@@ -252,17 +274,33 @@ mod tests {
     #[test]
     fn filesystems_are_recognised() {
         let ext = |extra: (usize, &'static [u8])| -> Vec<(usize, &'static [u8])> {
-            vec![(1080, &[0x53, 0xef]), (1024 + 0x68, ID), (1024 + 0x78, b"root\0"), (1024 + 0x5c, &[4]), extra]
+            vec![
+                (1080, &[0x53, 0xef]),
+                (1024 + 0x68, ID),
+                (1024 + 0x78, b"root\0"),
+                (1024 + 0x5c, &[4]),
+                extra,
+            ]
         };
         check(&ext((1024 + 0x60, &[0x42, 2])), "ext4", Some("root"), Some(ID_TEXT));
         check(&ext((0, &[0])), "ext3", Some("root"), Some(ID_TEXT));
         check(&ext((1024 + 0x5c, &[0])), "ext2", Some("root"), Some(ID_TEXT));
         check(&[(0, b"XFSB"), (32, ID), (108, b"data")], "xfs", Some("data"), Some(ID_TEXT));
         check(&[(65_600, b"_BHRfS_M"), (65_568, ID)], "btrfs", None, Some(ID_TEXT));
-        let fat32: [(usize, &[u8]); 5] =
-            [(82, b"FAT32   "), (11, &[0, 2]), (510, &[0x55, 0xaa]), (71, b"EFI        "), (67, &[1, 2, 3, 0xa4])];
+        let fat32: [(usize, &[u8]); 5] = [
+            (82, b"FAT32   "),
+            (11, &[0, 2]),
+            (510, &[0x55, 0xaa]),
+            (71, b"EFI        "),
+            (67, &[1, 2, 3, 0xa4]),
+        ];
         check(&fat32, "vfat", Some("EFI"), Some("A403-0201"));
-        check(&[(3, b"NTFS    "), (72, &[1, 2, 3, 4, 5, 6, 7, 0xab])], "ntfs", None, Some("AB07060504030201"));
+        check(
+            &[(3, b"NTFS    "), (72, &[1, 2, 3, 4, 5, 6, 7, 0xab])],
+            "ntfs",
+            None,
+            Some("AB07060504030201"),
+        );
         check(&[(4086, b"SWAPSPACE2"), (1036, ID), (1052, b"swap")], "swap", Some("swap"), Some(ID_TEXT));
         let iso: [(usize, &[u8]); 3] =
             [(32_769, b"CD001"), (32_808, b"DEBIAN 13      "), (33_581, b"20250809112233000")];
@@ -281,19 +319,31 @@ mod tests {
             (1080, &[0x53, 0xef]),
         ];
         check(&lvm, "LVM2_member", None, Some("abcdef-ghij-klmn-opqr-stuv-wxyz-012345"));
-        let luks: [(usize, &[u8]); 4] = [(0, b"LUKS\xba\xbe\0\x02"), (24, b"secret"), (168, ID_TEXT.as_bytes()), (1080, &[0x53, 0xef])];
+        let luks: [(usize, &[u8]); 4] =
+            [(0, b"LUKS\xba\xbe\0\x02"), (24, b"secret"), (168, ID_TEXT.as_bytes()), (1080, &[0x53, 0xef])];
         check(&luks, "crypto_LUKS", Some("secret"), Some(ID_TEXT));
         let raid = |at: usize| -> Vec<(usize, Vec<u8>)> {
-            vec![(at, RAID_MAGIC.to_vec()), (at + 4, vec![1]), (at + 16, ID.to_vec()), (at + 32, b"host:0".to_vec())]
+            vec![
+                (at, RAID_MAGIC.to_vec()),
+                (at + 4, vec![1]),
+                (at + 16, ID.to_vec()),
+                (at + 32, b"host:0".to_vec()),
+            ]
         };
         for at in [0, 4096, 512 * KIB - 8192] {
             let mut fields = raid(at);
             fields.push((1080, vec![0x53, 0xef]));
-            let fields: Vec<(usize, &[u8])> = fields.iter().map(|(at, bytes)| (*at, bytes.as_slice())).collect();
+            let fields: Vec<(usize, &[u8])> =
+                fields.iter().map(|(at, bytes)| (*at, bytes.as_slice())).collect();
             check(&fields, "linux_raid_member", Some("host:0"), Some(ID_TEXT));
         }
         let old = 448 * KIB;
-        check(&[(old, &RAID_MAGIC), (old + 20, &[0x11; 4]), (old + 52, &[0x11; 12])], "linux_raid_member", None, Some(ID_TEXT));
+        check(
+            &[(old, &RAID_MAGIC), (old + 20, &[0x11; 4]), (old + 52, &[0x11; 12])],
+            "linux_raid_member",
+            None,
+            Some(ID_TEXT),
+        );
         check(&[(140 * KIB, &[0x0c, 0xb1, 0xba, 0])], "zfs_member", None, None);
     }
 

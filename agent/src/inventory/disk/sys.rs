@@ -56,7 +56,8 @@ pub fn read(root: &Path, notes: &mut Vec<String>) -> Vec<Disk> {
     let deadline = Instant::now() + CONTENTS_WAIT;
     let mut answered = vec![false; disks.len()];
     for _ in 0..awaited {
-        let Ok((index, contents)) = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
+        let Ok((index, contents)) = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        else {
             break;
         };
         answered[index] = true;
@@ -68,7 +69,8 @@ pub fn read(root: &Path, notes: &mut Vec<String>) -> Vec<Disk> {
         notes.extend(contents.notes.iter().map(|note| format!("{name}: {note}")));
         contents.fill(&mut disks[index]);
     }
-    for (disk, _) in disks.iter().zip(&answered).filter(|(disk, answered)| disk.size_bytes > 0 && !**answered) {
+    for (disk, _) in disks.iter().zip(&answered).filter(|(disk, answered)| disk.size_bytes > 0 && !**answered)
+    {
         notes.push(format!("{} did not answer within {} s", disk.name, CONTENTS_WAIT.as_secs()));
     }
     disks
@@ -173,7 +175,8 @@ fn ata_text(bytes: &[u8]) -> Option<String> {
 fn model(device: &Path) -> Option<String> {
     let model = sysfs::text(&device.join("model")).or_else(|| sysfs::text(&device.join("name")));
     // A SCSI vendor is a name, a virtio or NVMe one a number.
-    let vendor = sysfs::text(&device.join("vendor")).filter(|vendor| vendor != "ATA" && !vendor.starts_with("0x"));
+    let vendor =
+        sysfs::text(&device.join("vendor")).filter(|vendor| vendor != "ATA" && !vendor.starts_with("0x"));
     match (vendor, model) {
         (Some(vendor), Some(model)) => Some(format!("{vendor} {model}")),
         (vendor, model) => model.or(vendor),
@@ -196,7 +199,8 @@ fn firmware(device: &Path) -> Option<String> {
 fn wwn(folder: &Path, device: &Path) -> Option<String> {
     let name = sysfs::text(&folder.join("wwid")).or_else(|| sysfs::text(&device.join("wwid")))?;
     let (kind, value) = name.split_once('.')?;
-    let named = matches!(kind, "naa" | "eui" | "nvme" | "uuid") && value.bytes().any(|byte| !matches!(byte, b'0' | b'-'));
+    let named = matches!(kind, "naa" | "eui" | "nvme" | "uuid")
+        && value.bytes().any(|byte| !matches!(byte, b'0' | b'-'));
     named.then_some(name)
 }
 
@@ -208,9 +212,15 @@ mod tests {
     fn transports_are_told_apart() {
         let ata = "pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0";
         assert_eq!(transport("sda", ata), "sata");
-        assert_eq!(transport("sda", "pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host6/target6:0:0/6:0:0:0"), "usb");
+        assert_eq!(
+            transport("sda", "pci0000:00/0000:00:14.0/usb2/2-1/2-1:1.0/host6/target6:0:0/6:0:0:0"),
+            "usb"
+        );
         assert_eq!(transport("sda", "pci0000:00/0000:00:03.0/virtio0/host2/target2:0:0/2:0:0:0"), "virtio");
-        assert_eq!(transport("sdb", "pci0/0000:3b:00.0/host0/port-0:0/end_device-0:0/target0:0:0/0:0:0:0"), "sas");
+        assert_eq!(
+            transport("sdb", "pci0/0000:3b:00.0/host0/port-0:0/end_device-0:0/target0:0:0/0:0:0:0"),
+            "sas"
+        );
         assert_eq!(transport("nvme0n1", ""), "nvme");
         assert_eq!(transport("sdc", "pci0000:00/0000:00:05.0/host3/target3:0:1/3:0:1:0"), "scsi");
     }

@@ -136,7 +136,8 @@ fn gpt_entry(number_: u32, bytes: &[u8], sector_bytes: u64) -> Option<Entry> {
     }
     let (first, last) = (number(bytes, 32, 8)?, number(bytes, 40, 8)?);
     let sectors = last.checked_sub(first)?.checked_add(1)?;
-    let units: Vec<u16> = bytes.get(56..128)?.chunks_exact(2).map(|u| u16::from_le_bytes([u[0], u[1]])).collect();
+    let units: Vec<u16> =
+        bytes.get(56..128)?.chunks_exact(2).map(|u| u16::from_le_bytes([u[0], u[1]])).collect();
     let end = units.iter().position(|&unit| unit == 0).unwrap_or(units.len());
     let name = crate::inventory::sysfs::clean(String::from_utf16_lossy(&units[..end]).as_bytes());
     Some(Entry {
@@ -206,7 +207,9 @@ fn read_logical(
     let mut number = 5;
     for _ in 0..LOGICAL_MAX {
         let record = at.checked_mul(sector_bytes).and_then(|offset| medium.read_at(offset, 512));
-        let Some((record, found)) = record.and_then(|record| dos_entries(&record).map(|found| (record, found))) else {
+        let Some((record, found)) =
+            record.and_then(|record| dos_entries(&record).map(|found| (record, found)))
+        else {
             notes.push("the chain of logical partitions is broken".to_owned());
             return;
         };

@@ -78,7 +78,9 @@ pub fn read(entry_point: &[u8], table: &[u8]) -> Facts {
             1 => read_system(&mut facts, &structure, version.unwrap_or(UUID_LITTLE_ENDIAN_SINCE)),
             2 => facts.board = read_board(&structure),
             3 => facts.chassis = read_chassis(&structure),
-            4 if facts.processors.len() < PROCESSORS_MAX => facts.processors.extend(read_processor(&structure)),
+            4 if facts.processors.len() < PROCESSORS_MAX => {
+                facts.processors.extend(read_processor(&structure))
+            }
             // Use 3 is system memory; others are caches, flash and video memory.
             16 if structure.byte(5) == Some(3) => {
                 let slots = u32::from(structure.word(0x0d).unwrap_or(0));
@@ -133,11 +135,15 @@ fn read_board(structure: &Structure<'_>) -> Board {
 
 fn read_chassis(structure: &Structure<'_>) -> Chassis {
     // The SKU's number stands behind the contained elements, whose count and size the structure gives.
-    let elements = usize::from(structure.byte(0x13).unwrap_or(0)) * usize::from(structure.byte(0x14).unwrap_or(0));
+    let elements =
+        usize::from(structure.byte(0x13).unwrap_or(0)) * usize::from(structure.byte(0x14).unwrap_or(0));
     let kind = structure.byte(5).map(|kind| usize::from(kind & 0x7f));
     Chassis {
         manufacturer: structure.string(4),
-        kind: kind.and_then(|kind| CHASSIS_KINDS.get(kind)).filter(|kind| !kind.is_empty()).map(|&k| k.into()),
+        kind: kind
+            .and_then(|kind| CHASSIS_KINDS.get(kind))
+            .filter(|kind| !kind.is_empty())
+            .map(|&k| k.into()),
         version: structure.string(6),
         serial: structure.string(7),
         asset_tag: structure.string(8),
@@ -148,7 +154,9 @@ fn read_chassis(structure: &Structure<'_>) -> Chassis {
 fn read_processor(structure: &Structure<'_>) -> Option<Processor> {
     const CENTRAL: u8 = 3;
     const POPULATED: u8 = 0x40;
-    if structure.byte(5) != Some(CENTRAL) || structure.byte(0x18).is_some_and(|status| status & POPULATED == 0) {
+    if structure.byte(5) != Some(CENTRAL)
+        || structure.byte(0x18).is_some_and(|status| status & POPULATED == 0)
+    {
         return None;
     }
     // A count of 255 means that the real one stands in the wider field of SMBIOS 3.0.
@@ -259,9 +267,42 @@ const CHASSIS_KINDS: [&str; 37] = [
 
 /// DSP0134, 7.18.2; reserved numbers are empty.
 const MEMORY_KINDS: [&str; 36] = [
-    "", "Other", "", "DRAM", "EDRAM", "VRAM", "SRAM", "RAM", "ROM", "Flash", "EEPROM", "FEPROM", "EPROM", "CDRAM",
-    "3DRAM", "SDRAM", "SGRAM", "RDRAM", "DDR", "DDR2", "DDR2 FB-DIMM", "", "", "", "DDR3", "FBD2", "DDR4", "LPDDR",
-    "LPDDR2", "LPDDR3", "LPDDR4", "Logical non-volatile device", "HBM", "HBM2", "DDR5", "LPDDR5",
+    "",
+    "Other",
+    "",
+    "DRAM",
+    "EDRAM",
+    "VRAM",
+    "SRAM",
+    "RAM",
+    "ROM",
+    "Flash",
+    "EEPROM",
+    "FEPROM",
+    "EPROM",
+    "CDRAM",
+    "3DRAM",
+    "SDRAM",
+    "SGRAM",
+    "RDRAM",
+    "DDR",
+    "DDR2",
+    "DDR2 FB-DIMM",
+    "",
+    "",
+    "",
+    "DDR3",
+    "FBD2",
+    "DDR4",
+    "LPDDR",
+    "LPDDR2",
+    "LPDDR3",
+    "LPDDR4",
+    "Logical non-volatile device",
+    "HBM",
+    "HBM2",
+    "DDR5",
+    "LPDDR5",
 ];
 
 #[cfg(test)]

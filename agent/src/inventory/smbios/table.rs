@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn strings_are_counted_from_one() {
-        let structure = Structures::of(b"\x01\x09\0\0\x01\x02\x03\x00\xffone\0 two \0\0").next().expect("one");
+        let structure =
+            Structures::of(b"\x01\x09\0\0\x01\x02\x03\x00\xffone\0 two \0\0").next().expect("one");
         let strings: Vec<Option<String>> = (4..10).map(|at| structure.string(at)).collect();
         assert_eq!(strings, [Some("one".into()), Some("two".into()), None, None, None, None]);
     }

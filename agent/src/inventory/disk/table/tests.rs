@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 const DISK_BYTES: usize = 4 << 20;
-const ESP: [u8; 16] = [0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b];
+const ESP: [u8; 16] =
+    [0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b];
 
 fn seal(disk: &mut [u8], at: usize, sector: usize, array_at: usize) {
     let array = crc32(&disk[array_at * sector..array_at * sector + 128 * 128]);
@@ -28,7 +29,9 @@ fn gpt(sector: usize) -> Vec<u8> {
         header[32..40].copy_from_slice(&(other as u64).to_le_bytes());
         header[72..80].copy_from_slice(&(array_at as u64).to_le_bytes());
         header[80..88].copy_from_slice(&[128, 0, 0, 0, 128, 0, 0, 0]);
-        for (index, (first, last, name)) in [(256u64, 511u64, "EFI"), (512, 767, "root")].into_iter().enumerate() {
+        for (index, (first, last, name)) in
+            [(256u64, 511u64, "EFI"), (512, 767, "root")].into_iter().enumerate()
+        {
             let entry = &mut disk[array_at * sector + index * 256..][..128];
             entry[..16].copy_from_slice(&ESP);
             entry[16..32].fill(index as u8 + 1);

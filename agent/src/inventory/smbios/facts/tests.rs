@@ -24,7 +24,8 @@ pub(crate) fn structure(kind: u8, length: usize, fields: &[(usize, &[u8])], stri
 }
 
 pub(crate) const ENTRY_POINT_3: &[u8] = b"_SM3_\0\x18\x03\x03\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0";
-const UUID: [u8; 16] = [0x33, 0x22, 0x11, 0, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
+const UUID: [u8; 16] =
+    [0x33, 0x22, 0x11, 0, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
 
 /// A two-socket rack server with three filled of four slots.
 pub(crate) fn server() -> Vec<u8> {
@@ -65,7 +66,12 @@ pub(crate) fn server() -> Vec<u8> {
         &[(4, &[1, 2, 0, 3]), (8, &UUID), (0x19, &[4, 5])],
         &["Dell Inc.", "PowerEdge R760", "ABC1234", "SKU=0A1B", "PowerEdge"],
     ));
-    table.extend(structure(2, 0x0f, &[(4, &[1, 2, 3, 4, 5])], &["Dell Inc.", "0VRV9X", "A03", ".ABC1234.", "asset"]));
+    table.extend(structure(
+        2,
+        0x0f,
+        &[(4, &[1, 2, 3, 4, 5])],
+        &["Dell Inc.", "0VRV9X", "A03", ".ABC1234.", "asset"],
+    ));
     table.extend(structure(
         3,
         0x1c,
@@ -83,7 +89,12 @@ pub(crate) fn server() -> Vec<u8> {
     table.extend(dimm("A3", 0, 0));
     table.extend(dimm("A4", 0x8200, 0));
     table.extend(structure(38, 0x12, &[(4, &[1, 0x20])], &[]));
-    table.extend(structure(43, 0x1f, &[(4, b"IFX\0"), (8, &[2, 0]), (0x12, &[1])], &["TPM 2.0, firmware 7.2"]));
+    table.extend(structure(
+        43,
+        0x1f,
+        &[(4, b"IFX\0"), (8, &[2, 0]), (0x12, &[1])],
+        &["TPM 2.0, firmware 7.2"],
+    ));
     table.extend(structure(127, 4, &[], &[]));
     table
 }
@@ -112,7 +123,10 @@ fn a_server_is_read_in_full() {
     assert_eq!(sizes, [Some(64 << 30), Some(16 << 30), Some(512 << 10)]);
     let first = &facts.dimms[0];
     assert_eq!((first.kind.as_deref(), first.speed_mts), (Some("DDR5"), Some(4800)));
-    assert_eq!((first.part.as_deref(), first.serial.as_deref()), (Some("M321R8GA0BB0-CQKZJ"), Some("03A1B2C3")));
+    assert_eq!(
+        (first.part.as_deref(), first.serial.as_deref()),
+        (Some("M321R8GA0BB0-CQKZJ"), Some("03A1B2C3"))
+    );
     assert_eq!(facts.bmc, Some((Some("kcs".into()), Some("2.0".into()))));
     assert_eq!(facts.tpm.and_then(|tpm| tpm.version).as_deref(), Some("2.0"));
 }
