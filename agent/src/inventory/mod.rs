@@ -7,7 +7,7 @@ mod firmware;
 mod hypervisor;
 mod ipmi;
 mod memory;
-mod nic;
+pub mod nic;
 mod pci;
 pub mod smbios;
 pub mod sysfs;
