@@ -103,6 +103,8 @@ async fn serve(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // GRUB 2.12 knows `Content-Length: ` in this spelling only, and refuses a kernel of unknown size.
+        .title_case_headers(true)
         .header_read_timeout(IDLE_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
