@@ -1,2 +1,34 @@
 //! The `ironwake` command.
-fn main() {}
+//!
+//! Its exit codes are a contract:
+//!
+//! | code | meaning |
+//! | --- | --- |
+//! | 0 | done |
+//! | 1 | the command failed |
+//! | 2 | wrong usage |
+//! | 3 | not found |
+//! | 4 | refused: the request is not valid, or conflicts with what is there |
+//! | 5 | the daemon is not reachable |
+//! | 6 | findings: `doctor`, `health` or a check of the configuration found something wrong |
+
+use std::process::ExitCode;
+
+use ironwake::cli::{self, Failure};
+
+fn main() -> ExitCode {
+    let failure = match cli::main() {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(failure) => failure,
+    };
+    failure.print();
+    ExitCode::from(match failure {
+        // Whoever reads, has read enough: `ironwake events | head`.
+        Failure::BrokenPipe => 0,
+        Failure::Failed { .. } => 1,
+        Failure::NotFound { .. } => 3,
+        Failure::Refused { .. } => 4,
+        Failure::NotReachable { .. } => 5,
+        Failure::Findings => 6,
+    })
+}

@@ -90,7 +90,7 @@ fn full_bios_relay() -> Result<(), LabError> {
 fn lab_junk_serials_stay_two_parity_me6() -> Result<(), LabError> {
     let lab = Lab::new(options(Dhcp::Server))?;
     let machines = [1, 2].map(|number| {
-        let mut machine = Machine::new(number, Firmware::Bios);
+        let mut machine = Machine::new(number, Firmware::Uefi);
         machine.identity.serial = "To Be Filled By O.E.M.".into();
         machine.identity.asset_tag = "To Be Filled By O.E.M.".into();
         machine.identity.uuid = None;

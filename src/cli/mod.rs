@@ -1,1 +1,134 @@
-//! cli
+//! The command line: arguments in, text or JSON out.
+
+mod artifact;
+mod config;
+mod doctor;
+mod events;
+mod failure;
+mod generate;
+mod health;
+mod human;
+mod inventory;
+mod lease;
+mod machine;
+mod output;
+mod serve;
+mod simulate;
+mod table;
+mod timeline;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use ironwake_api::client::Client;
+
+pub use failure::Failure;
+use output::Output;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the command failed
+  2  wrong usage
+  3  not found
+  4  refused: not valid, or in conflict with what is there
+  5  the daemon is not reachable
+  6  findings: doctor, health or a check of the configuration found something wrong";
+
+/// A boot appliance: machines that boot from the network are recognised, inventoried and shown.
+#[derive(Debug, Parser)]
+#[command(name = "ironwake", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    /// Socket of the daemon
+    #[arg(long, global = true, env = "IRONWAKE_SOCKET", default_value = crate::config::SOCKET, value_name = "PATH")]
+    socket: PathBuf,
+    /// Write JSON, for scripts
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Serve(serve::Args),
+    /// Show and change machines
+    #[command(subcommand)]
+    Machine(machine::Command),
+    /// Show what happened
+    Events(events::Args),
+    /// Show DHCP leases
+    #[command(subcommand)]
+    Lease(lease::Command),
+    /// Show boot files and built artifacts
+    #[command(subcommand)]
+    Artifact(artifact::Command),
+    /// Check a configuration file
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print what a machine would get at each step, and why, without sending anything
+    Simulate(simulate::Args),
+    /// Find what is wrong with this host
+    Doctor(doctor::Args),
+    /// Show how the daemon is
+    Health,
+    /// Show the versions of this command and of the daemon
+    Version,
+    /// Print shell completions
+    Completions(generate::CompletionArgs),
+    /// Write man pages into a folder
+    Man(generate::ManArgs),
+}
+
+/// What every command is handed.
+struct Context {
+    client: Client,
+    json: bool,
+    output: Output,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> Result<(), Failure> {
+    let cli = Cli::parse();
+    let mut context = Context { client: Client::new(cli.socket), json: cli.json, output: Output::stdout() };
+    let done = match cli.command {
+        Command::Serve(args) => return serve::run(args),
+        Command::Completions(args) => generate::completions(&args, &mut context),
+        Command::Man(args) => generate::man(&args),
+        Command::Config(command) => config::run(&command, &mut context),
+        command => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.context("start the runtime")?.block_on(run(command, &mut context))
+        }
+    };
+    // What is buffered is shown even where the command fails behind it.
+    let flushed = context.output.flush();
+    done?;
+    Ok(flushed?)
+}
+
+async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
+    match command {
+        Command::Machine(command) => machine::run(command, context).await,
+        Command::Events(args) => events::run(&args, context).await,
+        Command::Lease(lease::Command::List) => lease::list(context).await,
+        Command::Artifact(artifact::Command::List) => artifact::list(context).await,
+        Command::Simulate(args) => simulate::run(args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context),
+        Command::Health => health::health(context).await,
+        Command::Version => health::version(context).await,
+        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Config(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -65,6 +65,7 @@ impl From<SiteError> for Refusal {
             SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
             SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
             SiteError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
         };
         let detail = error.to_string();

@@ -2,10 +2,11 @@
 
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
-use ironwake_api::{Artifact, Health, HealthState, Lease, Version};
+use ironwake_api::{Artifact, Health, HealthState, Lease, SimulateQuery, SimulatedStep, Version};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::extract::Query;
 use super::problem::Refusal;
 use crate::site::SharedSite;
 use crate::store::{SCHEMA_VERSION, Store};
@@ -21,6 +22,7 @@ where
         .routes(routes!(leases))
         .routes(routes!(health))
         .routes(routes!(version))
+        .routes(routes!(simulate))
 }
 
 /// Artifacts as they stand.
@@ -35,6 +37,16 @@ async fn artifacts(State(site): State<SharedSite>) -> axum::Json<Vec<Artifact>> 
     responses((status = 200, body = Vec<Lease>)))]
 async fn leases(State(store): State<Store>) -> Result<axum::Json<Vec<Lease>>, Refusal> {
     Ok(axum::Json(store.leases().await?))
+}
+
+/// What a machine would get at each step of its boot, and why. Nothing is sent or noted.
+#[utoipa::path(get, path = "/api/v1/simulate", tag = "daemon", operation_id = "simulate", params(SimulateQuery),
+    responses((status = 200, body = Vec<SimulatedStep>)))]
+async fn simulate(
+    State(site): State<SharedSite>,
+    Query(query): Query<SimulateQuery>,
+) -> Result<axum::Json<Vec<SimulatedStep>>, Refusal> {
+    Ok(axum::Json(site.simulate(&query)?))
 }
 
 /// How the daemon is, check by check.

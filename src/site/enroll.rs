@@ -41,9 +41,7 @@ impl Site {
             let resolution = records.index.resolve(&identity);
             let known = resolution.machine.as_ref().and_then(|id| records.machines.get(id)).cloned();
             if known.is_none() && records.machines.len() >= MACHINES_MAX {
-                return Err(SiteError::Conflict(format!(
-                    "there are {MACHINES_MAX} machines already: delete some first"
-                )));
+                return Err(SiteError::Full { what: "machines", limit: MACHINES_MAX });
             }
             (resolution, known)
         };

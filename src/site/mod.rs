@@ -42,6 +42,14 @@ pub enum SiteError {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// A table has no room.
+    #[error("there are {limit} {what} already; the limit keeps a flood from filling memory and disk")]
+    Full {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many fit.
+        limit: usize,
+    },
     /// The store refused.
     #[error("save")]
     Store(#[from] StoreError),
@@ -262,12 +270,7 @@ impl Records {
             discover_next: machine.discover_next,
         })
     }
-
-    fn by_mac(&self, mac: MacAddr) -> Option<&Machine> {
-        self.machines.get(self.index.by_mac(mac)?)
-    }
 }
-
 fn only_seen(machine: &Machine) -> bool {
     machine.enrolment == ironwake_api::Enrolment::Unenrolled
         && machine.inventory_at.is_none()

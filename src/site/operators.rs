@@ -64,7 +64,7 @@ impl Site {
         }
         name_is_free(&records, name, None)?;
         if records.machines.len() >= MACHINES_MAX {
-            return Err(SiteError::Conflict(format!("there are {MACHINES_MAX} machines already")));
+            return Err(SiteError::Full { what: "machines", limit: MACHINES_MAX });
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ impl Site {
         let given = {
             let mut slots = self.orders.0.lock().expect("no panic while held");
             if slots.len() >= WAITING_MAX && !slots.contains_key(machine) {
-                return Err(SiteError::Conflict(format!("{WAITING_MAX} agents wait already")));
+                return Err(SiteError::Full { what: "waiting agents", limit: WAITING_MAX });
             }
             let slot = slots.entry(machine.to_owned()).or_default();
             slot.waiting += 1;

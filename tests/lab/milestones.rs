@@ -19,7 +19,13 @@ const MILESTONES: &[Milestone] = &[
         })
     }),
     ("boot script served", "the loader starts and asks for its script", |kind| {
-        stage(kind, |stage| matches!(&stage.kind, StageKind::Http { plan: Some(_), .. }))
+        stage(kind, |stage| match &stage.kind {
+            StageKind::Http { plan, .. } => plan.is_some(),
+            StageKind::Tftp { file, aborted: None, .. } => {
+                ["autoexec.ipxe", "grub.cfg"].iter().any(|name| file.ends_with(name))
+            }
+            _ => false,
+        })
     }),
     ("kernel fetched", "the loader fetches the kernel", |kind| fetched(kind, "vmlinuz")),
     ("initramfs fetched", "the loader fetches the initramfs", |kind| fetched(kind, "initramfs")),

@@ -126,3 +126,53 @@ impl Drop for Namespace {
         cleanup::remove_namespace(&self.name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::super::http;
+    use super::*;
+
+    #[test]
+    fn a_client_reaches_the_site_and_nothing_stays() {
+        let lab = LabName::unique();
+        let path = std::path::PathBuf::from(format!("/run/netns/{}", lab.of("site")));
+        let site = Namespace::create(&lab, "site").expect("a namespace");
+        assert!(path.exists());
+        let bridge = site.bridge("br0", "10.77.0.1/24").expect("a bridge");
+        site.tap("m1n0", &bridge).expect("a tap");
+        let client = Namespace::create(&lab, "client").expect("a namespace");
+        client.join("eth0", "10.77.0.9/24", &site, &bridge).expect("a cable");
+        let listener =
+            site.enter(|| TcpListener::bind("10.77.0.1:8080")).expect("inside").expect("a listener");
+        let server = std::thread::spawn(move || {
+            let (mut stream, from) = listener.accept().expect("a client");
+            let mut request = [0; 256];
+            let length = stream.read(&mut request).expect("a request");
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").expect("an answer");
+            (String::from_utf8_lossy(&request[..length]).into_owned(), from.ip().to_string())
+        });
+        let response =
+            http::request(&client, ([10, 77, 0, 1], 8080).into(), "GET", "/x", "").expect("an answer");
+        assert_eq!((response.status, response.text()), (200, "hello".into()));
+        let (request, from) = server.join().expect("the server");
+        assert!(request.starts_with("GET /x HTTP/1.1\r\n"), "{request}");
+        assert_eq!(from, "10.77.0.9");
+        drop((site, client));
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_dead_lab_left_is_removed() {
+        // No process has this start time: its owner is gone.
+        let name = format!("iwlab-{}.1-0-site", std::process::id());
+        run(Command::new("ip").args(["netns", "add", &name])).expect("a namespace");
+        let folder = std::env::temp_dir().join(format!("iwlab-{}.1-0", std::process::id()));
+        std::fs::create_dir_all(folder.join("state")).expect("a folder");
+        cleanup::remove_stale();
+        assert!(!std::path::Path::new("/run/netns").join(&name).exists());
+        assert!(!folder.exists());
+    }
+}

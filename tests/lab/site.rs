@@ -198,6 +198,11 @@ impl Lab {
         &self.bridge
     }
 
+    /// The relay's namespace and the bridge behind it, where the lab has one.
+    pub fn relay_network(&self) -> Option<(&Namespace, &Bridge)> {
+        self.relay.as_ref().map(|relay| (&relay.namespace, &relay.bridge))
+    }
+
     /// The lab's folder, which holds every log.
     pub fn folder(&self) -> &Path {
         &self.folder.0
@@ -374,9 +379,11 @@ impl PoweredOn<'_> {
                 continue;
             }
             let mut why = self.lab.check().err();
-            if let Some(status) = self.qemu.borrow_mut().ended() {
-                why = Some(format!("the machine ended: {status}: {}", self.qemu.borrow().log_tail(5)));
+            let mut qemu = self.qemu.borrow_mut();
+            if let Some(status) = qemu.ended() {
+                why = Some(format!("the machine ended: {status}: {}", qemu.log_tail(5)));
             }
+            drop(qemu);
             if Instant::now() >= deadline {
                 why = why.or(Some("it did not come".into()));
             }

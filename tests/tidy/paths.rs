@@ -7,6 +7,8 @@ pub struct NamedPath {
     pub line: usize,
     /// How many inline modules (`mod tests { … }`) it is in.
     pub inline_depth: usize,
+    /// Whether one of them is called `tests`.
+    pub in_tests: bool,
     /// Its segments.
     pub segments: Vec<String>,
 }
@@ -35,21 +37,22 @@ pub fn paths(source: &str) -> Vec<NamedPath> {
     let tokens = tokens(&code(source));
     let mut found = Vec::new();
     let mut braces: usize = 0;
-    let mut inline = Vec::new();
+    // The inline modules that are open: the braces outside each, and whether it is called `tests`.
+    let mut inline: Vec<(usize, bool)> = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
         match &tokens[at].1 {
             Token::Mark('{') => {
                 let named = at >= 2 && matches!(&tokens[at - 1].1, Token::Word(_));
                 if named && tokens[at - 2].1 == Token::Word("mod".into()) {
-                    inline.push(braces);
+                    inline.push((braces, tokens[at - 1].1 == Token::Word("tests".into())));
                 }
                 braces += 1;
                 at += 1;
             }
             Token::Mark('}') => {
                 braces = braces.saturating_sub(1);
-                if inline.last() == Some(&braces) {
+                if inline.last().is_some_and(|module| module.0 == braces) {
                     inline.pop();
                 }
                 at += 1;
@@ -58,7 +61,7 @@ pub fn paths(source: &str) -> Vec<NamedPath> {
             Token::Mark('.') if tokens.get(at + 1).is_some_and(|next| matches!(next.1, Token::Word(_))) => {
                 at += if at > 0 && tokens[at - 1].1 == Token::Mark('.') { 1 } else { 2 };
             }
-            Token::Word(_) => at = tree(&tokens, at, &[], inline.len(), &mut found),
+            Token::Word(_) => at = tree(&tokens, at, &[], &inline, &mut found),
             _ => at += 1,
         }
     }
@@ -70,7 +73,7 @@ fn tree(
     tokens: &[(usize, Token)],
     mut at: usize,
     before: &[String],
-    inline_depth: usize,
+    inside: &[(usize, bool)],
     found: &mut Vec<NamedPath>,
 ) -> usize {
     let mut segments = before.to_vec();
@@ -87,14 +90,15 @@ fn tree(
             while let Some((_, token)) = tokens.get(at) {
                 match token {
                     Token::Mark('}') => return at + 1,
-                    Token::Word(_) => at = tree(tokens, at, &segments, inline_depth, found),
+                    Token::Word(_) => at = tree(tokens, at, &segments, inside, found),
                     _ => at += 1,
                 }
             }
             return at;
         }
     }
-    found.push(NamedPath { line, inline_depth, segments });
+    let in_tests = inside.iter().any(|module| module.1);
+    found.push(NamedPath { line, inline_depth: inside.len(), in_tests, segments });
     at
 }
 

@@ -125,10 +125,13 @@ impl EventStream {
             request = request.header("last-event-id", after);
         }
         let opened = timeout(REQUEST_TIME_MAX, self.client.open(request, Bytes::new())).await;
-        let answer = opened.map_err(|_| ClientError::Protocol("the event stream does not answer".into()))??;
+        let answer =
+            opened.map_err(|_| ClientError::Protocol("the event stream does not answer".into()))??;
         let status = answer.status();
         if !status.is_success() {
-            let body = timeout(REQUEST_TIME_MAX, Limited::new(answer.into_body(), PROBLEM_BYTES_MAX).collect()).await;
+            let body =
+                timeout(REQUEST_TIME_MAX, Limited::new(answer.into_body(), PROBLEM_BYTES_MAX).collect())
+                    .await;
             let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
             return Err(refusal(status, &body));
         }

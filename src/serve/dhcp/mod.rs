@@ -1,1 +1,126 @@
-//! dhcp
+//! DHCP on raw sockets: reads frames, feeds [`crate::dhcp`], saves what changed, sends the answers.
+//!
+//! Leases are durable before their ACK leaves, one commit for everything that came in meanwhile; offers
+//! do not wait for commits. An interface that goes down or changes its address is said and tried again.
+
+mod decider;
+mod filter;
+mod frame;
+mod interface;
+mod ports;
+mod probe;
+mod session;
+mod socket;
+
+pub use decider::Decider;
+pub use interface::{Interface, Unready};
+pub use ports::{holder as port_holder, is_free as port_is_free};
+pub use probe::{ProbeAnswer, ProbeError, ProbeOption, ProbeOptions, probe};
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ironwake_api::{HealthState, NetworkHealth};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{DhcpMode, Network};
+use crate::site::SharedSite;
+use crate::store::StoreError;
+use session::{Ended, Session};
+
+/// How soon an interface that cannot serve is looked at again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Why DHCP cannot be served at all.
+#[derive(Debug, thiserror::Error)]
+pub enum DhcpError {
+    /// Usually CAP_NET_RAW is missing.
+    #[error("open a packet socket on {interface} (CAP_NET_RAW is needed)")]
+    Socket {
+        /// Interface.
+        interface: String,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The leases cannot be read.
+    #[error("read the leases of {interface}")]
+    Leases {
+        /// Interface.
+        interface: String,
+        /// Cause.
+        #[source]
+        source: StoreError,
+    },
+}
+
+/// Serves DHCP on one network until `shutdown`.
+pub async fn run(network: Network, site: SharedSite, shutdown: CancellationToken) -> Result<(), DhcpError> {
+    serve(network, site, shutdown).await
+}
+
+/// As [`run`], with anything that decides.
+pub async fn serve<D: Decider>(
+    network: Network,
+    decider: Arc<D>,
+    shutdown: CancellationToken,
+) -> Result<(), DhcpError> {
+    if network.dhcp == DhcpMode::Off {
+        return Ok(());
+    }
+    let mut said = None;
+    while !shutdown.is_cancelled() {
+        let unready = match Interface::find(&network.interface, network.subnet) {
+            Ok(interface) => {
+                match Session::open(&network, interface, Arc::clone(&decider)).await {
+                    Ok(session) => {
+                        said = None;
+                        match session.run(&shutdown).await {
+                            Ended::Shutdown => break,
+                            Ended::Interface(why) => why,
+                        }
+                    }
+                    // The interface may go away between the look at it and the socket.
+                    Err(DhcpError::Socket { interface, source })
+                        if source.kind() != io::ErrorKind::PermissionDenied =>
+                    {
+                        format!("interface {interface}: {source}")
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(unready) => unready.to_string(),
+        };
+        if said.as_ref() != Some(&unready) {
+            tracing::warn!(interface = network.interface, "DHCP waits: {unready}");
+            decider.set_network_health(waiting(&network, &unready));
+            said = Some(unready);
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    }
+    Ok(())
+}
+
+fn mode_name(mode: DhcpMode) -> &'static str {
+    match mode {
+        DhcpMode::Proxy => "proxy",
+        DhcpMode::Server => "server",
+        DhcpMode::Off => "off",
+    }
+}
+
+fn waiting(network: &Network, why: &str) -> NetworkHealth {
+    NetworkHealth {
+        interface: network.interface.clone(),
+        dhcp: mode_name(network.dhcp).into(),
+        state: HealthState::Failed,
+        message: format!("{why}; it is served as soon as that changes"),
+        other_server: None,
+        addresses: 0,
+        addresses_bound: 0,
+    }
+}

@@ -1,0 +1,244 @@
+//! What there is to see of a host, without changing anything.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access, geteuid};
+
+use super::Interface;
+use super::ports::{self, Listener, Protocol};
+use crate::boot::ARCHES;
+use crate::cli::human;
+use crate::config::{Config, ConfigErrors};
+
+/// Everything that the checks judge.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub config: ConfigFact,
+    pub interfaces: Vec<Interface>,
+    pub capabilities: u64,
+    pub root: bool,
+    pub listeners: Vec<Listener>,
+    pub firewall: Firewall,
+    /// Where boot files are looked for, in order.
+    pub boot_folders: Vec<PathBuf>,
+    /// Boot files found anywhere there.
+    pub boot_files: Vec<&'static str>,
+    pub state: StateFolder,
+    pub now: u64,
+}
+
+/// The configuration file.
+#[derive(Debug, Clone)]
+pub(super) enum ConfigFact {
+    Good(PathBuf, Box<Config>),
+    /// How many mistakes.
+    Wrong(PathBuf, usize),
+    /// Why it cannot be read.
+    Unreadable(PathBuf, String),
+}
+
+impl ConfigFact {
+    /// The settings, where there are any.
+    pub(super) fn settings(&self) -> Option<&Config> {
+        match self {
+            Self::Good(_, config) => Some(config),
+            Self::Wrong(..) | Self::Unreadable(..) => None,
+        }
+    }
+}
+
+/// What can be told of packet filters without their tools.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Firewall {
+    /// Packet filters that the kernel has loaded.
+    pub loaded: Vec<&'static str>,
+}
+
+/// The state folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StateFolder {
+    pub path: PathBuf,
+    pub exists: bool,
+    pub writable: bool,
+    /// Bytes that a user other than root may still write.
+    pub free_bytes: Option<u64>,
+}
+
+impl Facts {
+    /// Looks at this host.
+    pub(super) fn gather(config: &Path) -> Self {
+        let config = read_config(config);
+        let defaults = Config::default();
+        let settings = config.settings().unwrap_or(&defaults);
+        let wanted = [
+            (Protocol::Udp, 67),
+            (Protocol::Udp, 69),
+            (Protocol::Udp, 4011),
+            (Protocol::Tcp, settings.http.listen.port()),
+        ];
+        let boot_folders = boot_folders();
+        Self {
+            interfaces: interfaces(),
+            capabilities: capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default()),
+            root: geteuid().is_root(),
+            listeners: ports::listeners(Path::new("/proc"), &wanted),
+            firewall: firewall(Path::new("/")),
+            boot_files: boot_files(&boot_folders),
+            boot_folders,
+            state: state_folder(&settings.state),
+            now: human::now(),
+            config,
+        }
+    }
+}
+
+fn read_config(path: &Path) -> ConfigFact {
+    match Config::load(path) {
+        Ok(config) => ConfigFact::Good(path.into(), Box::new(config)),
+        Err(ConfigErrors::Wrong(mistakes)) => {
+            ConfigFact::Wrong(path.into(), mistakes.list.len() + mistakes.more)
+        }
+        Err(ConfigErrors::Read { source, .. }) => ConfigFact::Unreadable(path.into(), source.to_string()),
+        Err(error) => ConfigFact::Unreadable(path.into(), error.to_string()),
+    }
+}
+
+/// Interfaces of this network namespace; `/sys/class/net` may show another one's.
+fn interfaces() -> Vec<Interface> {
+    let mut interfaces: Vec<Interface> = Vec::new();
+    for entry in getifaddrs().into_iter().flatten() {
+        let index = match interfaces.iter().position(|known| known.name == entry.interface_name) {
+            Some(index) => index,
+            None => {
+                interfaces.push(Interface {
+                    up: entry.flags.contains(InterfaceFlags::IFF_UP),
+                    loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
+                    mtu: mtu(&entry.interface_name),
+                    name: entry.interface_name,
+                    addresses: Vec::new(),
+                });
+                interfaces.len() - 1
+            }
+        };
+        let address =
+            entry.address.as_ref().and_then(|address| address.as_sockaddr_in()).map(|address| address.ip());
+        interfaces[index].addresses.extend(address);
+    }
+    interfaces
+}
+
+/// The first IPv4 address of an interface.
+pub fn interface_address(name: &str) -> Option<Ipv4Addr> {
+    interfaces().into_iter().find(|interface| interface.name == name)?.addresses.first().copied()
+}
+
+fn mtu(name: &str) -> Option<u32> {
+    use std::os::fd::AsRawFd;
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+    // SAFETY: `ifreq` is plain data, for which all zeros is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays zero: the kernel wants a terminated name.
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: SIOCGIFMTU reads the name and writes `ifru_mtu` of one `ifreq`, which the pointer is valid for.
+    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU as _, &mut request) };
+    if answer != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so the kernel has written this member.
+    u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok()
+}
+
+/// The effective set, as `/proc/self/status` writes it.
+fn capabilities(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Rules cannot be read without their tools; that a filter is loaded can.
+fn firewall(root: &Path) -> Firewall {
+    let tables = fs::read_to_string(root.join("proc/net/ip_tables_names")).unwrap_or_default();
+    let mut loaded = Vec::new();
+    if tables.lines().any(|table| table == "filter") {
+        loaded.push("iptables");
+    }
+    if root.join("sys/module/nf_tables").exists() {
+        loaded.push("nftables");
+    }
+    Firewall { loaded }
+}
+
+/// `$IRONWAKE_BOOT` alone if it is set, else the cache, else what a package installed.
+fn boot_folders() -> Vec<PathBuf> {
+    if let Some(folder) = std::env::var_os("IRONWAKE_BOOT") {
+        return vec![folder.into()];
+    }
+    let cache = std::env::var_os("IRONWAKE_CACHE").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/ironwake"));
+    let cache = cache.or_else(home).map(|cache| cache.join("boot"));
+    cache.into_iter().chain([PathBuf::from("/usr/lib/ironwake/boot")]).collect()
+}
+
+fn boot_files(folders: &[PathBuf]) -> Vec<&'static str> {
+    let is_there = |name: &&str| folders.iter().any(|folder| folder.join("loaders").join(name).is_file());
+    wanted_boot_files().into_iter().filter(is_there).collect()
+}
+
+/// Every loader of the architecture table, each once, and what shim starts.
+pub(super) fn wanted_boot_files() -> Vec<&'static str> {
+    let mut names: Vec<&str> = ARCHES.iter().flat_map(|row| [row.loader, row.shim]).flatten().collect();
+    names.push("grubx64.efi");
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn state_folder(path: &Path) -> StateFolder {
+    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    // Free space is asked where the folder would be made.
+    let free = statvfs(existing).ok().map(|found| found.blocks_available() * found.fragment_size());
+    StateFolder {
+        path: path.into(),
+        exists: path.is_dir(),
+        writable: access(existing, AccessFlags::W_OK | AccessFlags::X_OK).is_ok(),
+        free_bytes: free,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_can_be_looked_at() {
+        let facts = Facts::gather(Path::new("/nonexistent/ironwake.toml"));
+        assert!(matches!(facts.config, ConfigFact::Unreadable(..)));
+        if let Some(loopback) = facts.interfaces.iter().find(|interface| interface.loopback && interface.up) {
+            assert!(loopback.mtu.is_some_and(|mtu| mtu >= 1280), "{loopback:?}");
+        }
+        assert!(facts.state.free_bytes.is_some());
+    }
+
+    #[test]
+    fn capabilities_are_the_effective_ones() {
+        assert_eq!(capabilities("CapPrm:\tffff\nCapEff:\t0000000000002400\n"), 0x2400);
+        assert_eq!(capabilities("nonsense"), 0);
+    }
+
+    #[test]
+    fn filters_are_told_by_what_the_kernel_loaded() {
+        let root = tempfile::tempdir().expect("a folder");
+        assert_eq!(firewall(root.path()), Firewall::default());
+        fs::create_dir_all(root.path().join("proc/net")).expect("made");
+        fs::create_dir_all(root.path().join("sys/module/nf_tables")).expect("made");
+        fs::write(root.path().join("proc/net/ip_tables_names"), "nat\nfilter\n").expect("written");
+        assert_eq!(firewall(root.path()).loaded, ["iptables", "nftables"]);
+    }
+}

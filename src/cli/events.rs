@@ -1,0 +1,136 @@
+//! `ironwake events`: what happened, stored or as it happens.
+
+use ironwake_api::client::EventQuery;
+use ironwake_api::{Actor, Enrolment, Event, EventKind};
+
+use super::output::{Output, Style, clean};
+use super::{Context, Failure, human, timeline};
+
+/// Arguments of `events`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Show events as they happen, until interrupted; with --json one object on each line
+    #[arg(long, short)]
+    follow: bool,
+    /// Only events behind this number
+    #[arg(long, value_name = "N")]
+    after: Option<i64>,
+    /// Only events of this machine: id, name, MAC, UUID or serial
+    #[arg(long, value_name = "MACHINE")]
+    machine: Option<String>,
+    /// At most this many, without --follow
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    limit: Option<u32>,
+}
+
+pub async fn run(args: &Args, context: &mut Context) -> Result<(), Failure> {
+    // The stream knows machines by id only.
+    let machine = match &args.machine {
+        Some(key) => Some(context.client.machine(key).await?.id),
+        None => None,
+    };
+    if args.follow {
+        return follow(args.after, machine.as_deref(), context).await;
+    }
+    let query = EventQuery { after: args.after, machine, limit: args.limit };
+    let events = context.client.events(&query).await?;
+    if context.json {
+        return Ok(context.output.json(&events)?);
+    }
+    if events.is_empty() {
+        return Ok(context.output.line("no events")?);
+    }
+    for event in &events {
+        write(event, &mut context.output)?;
+    }
+    Ok(())
+}
+
+async fn follow(after: Option<i64>, machine: Option<&str>, context: &mut Context) -> Result<(), Failure> {
+    let mut stream = context.client.follow(after, machine);
+    loop {
+        let event = stream.next().await?;
+        if context.json {
+            context.output.json_line(&event)?;
+        } else {
+            write(&event, &mut context.output)?;
+            context.output.flush()?;
+        }
+    }
+}
+
+fn write(event: &Event, output: &mut Output) -> std::io::Result<()> {
+    let (what, style) = describe(&event.kind);
+    let machine = event.machine.as_deref().map_or("-", short);
+    let by = match &event.actor {
+        Actor::Operator(name) => format!(" (by {name})"),
+        Actor::Machine | Actor::Daemon => String::new(),
+    };
+    let number = output.styled(&format!("{:>6} {}", event.id, human::time(event.at)), Style::Faint);
+    let what = output.styled(&clean(&what), style);
+    output.line(format!("{number}  {:13}  {what}{}", clean(machine), clean(&by)))
+}
+
+/// The part of an id by which people tell machines apart: the last group of a UUID, whose beginning is a time.
+pub fn short(id: &str) -> &str {
+    id.rsplit('-').next().unwrap_or(id)
+}
+
+fn describe(kind: &EventKind) -> (String, Style) {
+    use EventKind as E;
+    let plain = |text: String| (text, Style::Plain);
+    match kind {
+        E::MachineSeen { mac } => plain(format!("first seen as {mac}")),
+        E::MachineRegistered => plain("registered".into()),
+        E::Enrolment { from, to, by } => {
+            (format!("{} → {} by {by}", enrolment(*from), enrolment(*to)), Style::Good)
+        }
+        E::MachineEdited { fields } => plain(format!("changed: {}", fields.join(", "))),
+        E::OrderGiven { order } => plain(format!("ordered: {order:?}").to_lowercase()),
+        E::MachineDeleted => plain("deleted".into()),
+        E::MachineAbsorbed { other } => plain(format!("{} turned out to be another NIC of it", short(other))),
+        E::IdentityConflict { other, key, value } => {
+            (format!("claims the {key} {value} of {}; nothing was merged", short(other)), Style::Bad)
+        }
+        E::Inventory { first: true, .. } => (String::from("first inventory"), Style::Good),
+        E::Inventory { changes, .. } if changes.is_empty() => {
+            (String::from("inventory, unchanged"), Style::Good)
+        }
+        E::Inventory { changes, .. } => {
+            (format!("inventory changed: {}", changes.join("; ")), Style::Warning)
+        }
+        E::AttemptStarted { attempt, mac } => plain(format!("boot attempt {attempt} of {mac}")),
+        E::AttemptStage { stage, .. } => {
+            let (what, style) = timeline::describe(stage);
+            (format!("{}: {what}", timeline::client(stage.client)), style)
+        }
+        E::AttemptEnded { attempt } => {
+            let (outcome, style) = timeline::outcome(attempt.outcome);
+            let why =
+                attempt.diagnosis.as_ref().map(|found| format!(": {}; {}", found.message, found.remedy));
+            (format!("boot attempt {} {outcome}{}", attempt.id, why.unwrap_or_default()), style)
+        }
+        E::OtherDhcpServer { interface, server, mac, silenced } => {
+            let effect = if *silenced { "; server mode is silent here" } else { "" };
+            (format!("another DHCP server on {interface}: {server} ({mac}){effect}"), Style::Bad)
+        }
+        E::OtherDhcpServerGone { interface, server } => {
+            (format!("the other DHCP server on {interface}, {server}, is gone"), Style::Good)
+        }
+        E::AddressConflict { interface, address, mac } => {
+            let by = mac.map(|mac| format!(" by {mac}")).unwrap_or_default();
+            (format!("{address} on {interface} is in use{by}; it is set aside"), Style::Warning)
+        }
+        E::DaemonStarted { version } => plain(format!("the daemon {version} started")),
+        E::ArtifactReady { name, digest } => (format!("{name} is ready, {digest}"), Style::Good),
+    }
+}
+
+/// As people read it.
+pub fn enrolment(enrolment: Enrolment) -> &'static str {
+    match enrolment {
+        Enrolment::Registered => "registered",
+        Enrolment::Unenrolled => "unenrolled",
+        Enrolment::Enrolled => "enrolled",
+    }
+}

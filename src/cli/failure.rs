@@ -1,0 +1,162 @@
+//! Why a command ended without success, and what to do next.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use ironwake_api::Problem;
+use ironwake_api::client::ClientError;
+
+/// How a command can fail; each has its exit code in `main.rs`.
+#[derive(Debug)]
+pub enum Failure {
+    /// Nobody reads the output any more.
+    BrokenPipe,
+    /// The command failed.
+    Failed {
+        /// With its causes.
+        error: anyhow::Error,
+    },
+    /// There is no such thing.
+    NotFound {
+        /// What the daemon said.
+        problem: Problem,
+    },
+    /// The daemon refused.
+    Refused {
+        /// What the daemon said.
+        problem: Problem,
+    },
+    /// The daemon is not reachable.
+    NotReachable {
+        /// Path of the socket.
+        socket: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Something was found wrong, and is printed already.
+    Findings,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::Failed { error: error.into() },
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed { error }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        io::Error::from(error).into()
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::NotReachable { socket, source } => Self::NotReachable { socket, error: source },
+            ClientError::Refused(problem) if problem.status == 404 => Self::NotFound { problem },
+            ClientError::Refused(problem) => Self::Refused { problem },
+            ClientError::Protocol(_) => Self::Failed { error: error.into() },
+        }
+    }
+}
+
+impl Failure {
+    /// Says on standard error what failed and what to do next.
+    pub fn print(&self) {
+        // Where standard error is closed too, the exit code is all that is left to say.
+        let _ = io::stderr().lock().write_all(self.text().as_bytes());
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::BrokenPipe | Self::Findings => String::new(),
+            Self::Failed { error } => {
+                let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+                format!("error: {}\n", causes.join(": "))
+            }
+            Self::NotFound { problem } => {
+                format!("error: {}\n  next: `ironwake machine list` shows what there is\n", problem.detail)
+            }
+            Self::Refused { problem } => refused(problem),
+            Self::NotReachable { socket, error } => {
+                format!("error: {}\n  next: {}\n", not_reachable(socket, error), next_step(error))
+            }
+        }
+    }
+}
+
+fn refused(problem: &Problem) -> String {
+    let mut text = format!("error: {}\n", problem.detail);
+    for field in &problem.errors {
+        text.push_str(&format!("  {}: {}\n", field.field, field.message));
+    }
+    if problem.status == 403 {
+        text.push_str(&format!("  next: {JOIN_GROUP}\n"));
+    }
+    text
+}
+
+fn not_reachable(socket: &std::path::Path, error: &io::Error) -> String {
+    let socket = socket.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("the daemon is not running: there is no socket {socket}"),
+        io::ErrorKind::ConnectionRefused => format!("the daemon is not running: nothing listens on {socket}"),
+        io::ErrorKind::PermissionDenied => format!("the socket {socket} may not be opened"),
+        _ => format!("connect to {socket}: {error}"),
+    }
+}
+
+const JOIN_GROUP: &str = "join the group: `sudo usermod -aG ironwake $USER`, then log in again; or use sudo";
+
+fn next_step(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => JOIN_GROUP,
+        _ => {
+            "start it: `systemctl start ironwake`, or `ironwake serve --config FILE`; \
+             a socket elsewhere is named by --socket or IRONWAKE_SOCKET"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(error: ClientError, expected: &str) {
+        let text = Failure::from(error).text();
+        assert!(text.contains(expected), "{text}");
+    }
+
+    fn not_reachable(kind: io::ErrorKind) -> ClientError {
+        ClientError::NotReachable { socket: "/run/x.sock".into(), source: kind.into() }
+    }
+
+    fn problem(status: u16) -> ClientError {
+        ClientError::Refused(Problem {
+            kind: "urn:ironwake:problem:x".into(),
+            title: "x".into(),
+            status,
+            detail: "no machine \"a\"".into(),
+            errors: vec![ironwake_api::FieldProblem { field: "macs[0]".into(), message: "wrong".into() }],
+        })
+    }
+
+    #[test]
+    fn every_failure_tells_the_next_step() {
+        check(not_reachable(io::ErrorKind::NotFound), "systemctl start ironwake");
+        check(not_reachable(io::ErrorKind::ConnectionRefused), "nothing listens on /run/x.sock");
+        check(not_reachable(io::ErrorKind::PermissionDenied), "usermod -aG ironwake");
+        check(problem(404), "`ironwake machine list`");
+        check(problem(422), "  macs[0]: wrong\n");
+        check(problem(403), "usermod -aG ironwake");
+    }
+}

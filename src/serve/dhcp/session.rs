@@ -1,0 +1,479 @@
+//! One network while its interface is up: the loop that reads, decides, saves and sends.
+
+use std::future::Future;
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ironwake_api::{Actor, EventKind, HealthState, Millis, NetworkHealth};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::frame::{self, Datagram};
+use super::ports::HeldPorts;
+use super::socket::{Inbox, PacketSocket};
+use super::{Decider, DhcpError, Interface, filter, mode_name};
+use crate::config::{DhcpMode, Network};
+use crate::dhcp::{
+    Destination, LeaseTable, LinkTarget, MessageKind, OtherServer, Outcome, PORT_CLIENT, PORT_PXE,
+    PORT_SERVER, Packet, Proxy, Reply, Request, ReservationSettings, Server, Service, Settings, Source,
+    SubnetSettings, Watch, WatchAction, WatchMode, code,
+};
+use crate::store::{Change, NewEvent, StoreError};
+
+/// How often the interface and the health are looked at.
+const CHECK: Duration = Duration::from_secs(5);
+/// Answers that wait for a commit. Beyond it requests are dropped, and clients ask again: with a store that
+/// takes a second for a commit this is still 8,000 leases a second.
+const WAITING_MAX: usize = 8192;
+
+/// Why a session ended.
+pub(super) enum Ended {
+    /// It was told to.
+    Shutdown,
+    /// The interface cannot serve any more.
+    Interface(String),
+}
+
+type Commit = Pin<Box<dyn Future<Output = (Result<(), StoreError>, Vec<Vec<u8>>)> + Send>>;
+
+/// One network while its interface is up.
+pub(super) struct Session<D> {
+    config: Network,
+    interface: Interface,
+    decider: Arc<D>,
+    socket: PacketSocket,
+    arp: PacketSocket,
+    _ports: HeldPorts,
+    service: Service,
+    watch: Watch,
+    /// Frames that leave at once.
+    outgoing: Vec<Vec<u8>>,
+    /// What the next commit saves, and the frames that leave behind it.
+    changes: Vec<Change>,
+    waiting: Vec<Vec<u8>>,
+    commit: Option<Commit>,
+    /// The store refused the last commit.
+    store_failed: Option<String>,
+}
+
+impl<D: Decider> Session<D> {
+    /// Opens the sockets and loads the leases.
+    pub async fn open(config: &Network, interface: Interface, decider: Arc<D>) -> Result<Self, DhcpError> {
+        let open = |protocol, filter| {
+            PacketSocket::open(interface.index, protocol, filter)
+                .map_err(|source| DhcpError::Socket { interface: config.interface.clone(), source })
+        };
+        let socket = open(libc::ETH_P_IP, &filter::DHCP)?;
+        let arp = open(libc::ETH_P_ARP, &filter::ARP)?;
+        let settings = settings(config, &interface);
+        let service = match config.dhcp {
+            DhcpMode::Server => {
+                let leases = load(config, &settings, decider.as_ref()).await?;
+                Service::Server(Server::new(settings, leases))
+            }
+            DhcpMode::Proxy | DhcpMode::Off => Service::Proxy(Proxy::new(settings)),
+        };
+        let mode = match (config.dhcp, config.allow_rogue) {
+            (DhcpMode::Server, false) => WatchMode::Yield,
+            (DhcpMode::Server, true) => WatchMode::Tolerate,
+            _ => WatchMode::Beside,
+        };
+        let (watch, first) = Watch::start(mode, decider.now());
+        let mut session = Self {
+            config: config.clone(),
+            decider,
+            socket,
+            arp,
+            _ports: HeldPorts::hold(&config.interface),
+            service,
+            watch,
+            outgoing: Vec::new(),
+            changes: Vec::new(),
+            waiting: Vec::new(),
+            commit: None,
+            store_failed: None,
+            interface,
+        };
+        session.act(first);
+        Ok(session)
+    }
+
+    /// Serves until `shutdown`, or until the interface fails.
+    pub async fn run(mut self, shutdown: &CancellationToken) -> Ended {
+        let (mut inbox, mut arp_inbox) = (Inbox::default(), Inbox::default());
+        let mut check = tokio::time::interval(CHECK);
+        self.report_health();
+        loop {
+            if let Err(error) = self.flush().await {
+                return Ended::Interface(format!("interface {}: {error}", self.config.interface));
+            }
+            self.begin_commit();
+            let watch_due = self.watch_due();
+            tokio::select! {
+                () = shutdown.cancelled() => {
+                    self.drain().await;
+                    return Ended::Shutdown;
+                }
+                read = self.socket.receive(&mut inbox) => match read {
+                    Ok(()) => self.receive(&inbox),
+                    Err(error) => return Ended::Interface(format!("interface {}: {error}", self.config.interface)),
+                },
+                read = self.arp.receive(&mut arp_inbox) => match read {
+                    Ok(()) => self.receive_arp(&arp_inbox),
+                    Err(error) => return Ended::Interface(format!("interface {}: {error}", self.config.interface)),
+                },
+                (result, frames) = commit_done(&mut self.commit) => self.committed(result, frames),
+                () = sleep_until(watch_due) => {
+                    let action = self.watch.tick(self.decider.now());
+                    self.act(action);
+                }
+                _ = check.tick() => {
+                    if let Err(why) = self.check_interface() {
+                        return Ended::Interface(why);
+                    }
+                    self.report_health();
+                }
+            }
+        }
+    }
+
+    /// Sends what need not wait.
+    async fn flush(&mut self) -> std::io::Result<()> {
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
+        let result = self.socket.send(&self.outgoing).await;
+        self.outgoing.clear();
+        result
+    }
+
+    /// Saves what came together while the commit before was under way.
+    fn begin_commit(&mut self) {
+        if self.commit.is_some() || (self.changes.is_empty() && self.waiting.is_empty()) {
+            return;
+        }
+        let (changes, frames) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.waiting));
+        let decider = Arc::clone(&self.decider);
+        self.commit = Some(Box::pin(async move { (decider.save(changes).await, frames) }));
+    }
+
+    fn committed(&mut self, result: Result<(), StoreError>, mut frames: Vec<Vec<u8>>) {
+        self.commit = None;
+        match result {
+            Ok(()) => {
+                self.outgoing.append(&mut frames);
+                if self.store_failed.take().is_some() {
+                    self.report_health();
+                }
+            }
+            Err(error) => {
+                // The clients hear nothing and ask again: an ACK must not outrun its lease.
+                tracing::error!(interface = self.config.interface, answers = frames.len(), %error, "leases not saved");
+                self.store_failed = Some(error.to_string());
+                self.report_health();
+            }
+        }
+    }
+
+    /// Finishes what was accepted before a shutdown.
+    async fn drain(&mut self) {
+        loop {
+            self.begin_commit();
+            if self.commit.is_none() {
+                break;
+            }
+            let (result, frames) = commit_done(&mut self.commit).await;
+            self.committed(result, frames);
+        }
+        if let Err(error) = self.flush().await {
+            tracing::warn!(interface = self.config.interface, %error, "last answers not sent");
+        }
+    }
+
+    fn receive(&mut self, inbox: &Inbox) {
+        let now = self.decider.now();
+        for (frame, checksum_ready) in inbox.iter() {
+            let Some(datagram) = Datagram::parse(frame, checksum_ready) else { continue };
+            if datagram.mac == self.interface.mac {
+                continue;
+            }
+            let packet = match Packet::decode(datagram.payload) {
+                Ok(packet) => packet,
+                Err(error) => {
+                    tracing::debug!(interface = self.config.interface, mac = %datagram.mac, %error, "not DHCP");
+                    continue;
+                }
+            };
+            if datagram.source.1 == PORT_SERVER && datagram.destination.1 == PORT_CLIENT {
+                self.overhear(&packet, &datagram, now);
+            } else if matches!(datagram.destination.1, PORT_SERVER | PORT_PXE) {
+                self.request(&packet, &datagram, now);
+            }
+        }
+    }
+
+    /// A message of another server.
+    fn overhear(&mut self, packet: &Packet<'_>, datagram: &Datagram<'_>, now: Millis) {
+        let Some(other) = OtherServer::of(packet, datagram.mac) else { return };
+        if other.address != self.interface.address {
+            let action = self.watch.heard(other, now);
+            self.act(action);
+        }
+    }
+
+    fn request(&mut self, packet: &Packet<'_>, datagram: &Datagram<'_>, now: Millis) {
+        let request = match Request::try_from(packet) {
+            Ok(request) => request,
+            Err(ignored) => {
+                tracing::debug!(interface = self.config.interface, mac = %datagram.mac, "ignored: {ignored}");
+                return;
+            }
+        };
+        let to = datagram.destination.0;
+        let unicast = to == self.interface.address;
+        if !unicast && to != Ipv4Addr::BROADCAST && to != self.interface.network.broadcast() {
+            return;
+        }
+        if let Some(why) = self.watch.silence() {
+            self.apply(Outcome::refused(&request, why, now), &request);
+            return;
+        }
+        if self.waiting.len() >= WAITING_MAX {
+            tracing::debug!(interface = self.config.interface, mac = %request.mac, "dropped: the store is behind");
+            return;
+        }
+        let source = Source {
+            mac: datagram.mac,
+            address: datagram.source.0,
+            port: datagram.source.1,
+            to_port: datagram.destination.1,
+            unicast,
+        };
+        let decider = Arc::clone(&self.decider);
+        let outcome = self.service.handle(&request, &source, |sighting| decider.handoff(sighting), now);
+        if let Some(server) = outcome.chosen_server {
+            self.watch.hinted(server, datagram.mac);
+        }
+        self.apply(outcome, &request);
+    }
+
+    fn apply(&mut self, outcome: Outcome, request: &Request<'_>) {
+        if let Some((mac, address)) = outcome.learnt {
+            self.decider.learn_address(mac, address);
+        }
+        if outcome.observation.is_some() && outcome.reply.is_none() {
+            let message = request.kind.name();
+            tracing::info!(interface = self.config.interface, mac = %request.mac, message, "not answered: {}", outcome.why);
+        }
+        if let Some(observation) = outcome.observation {
+            self.decider.observe(observation);
+        }
+        if let Some(address) = outcome.probe {
+            self.outgoing.push(frame::encode_probe(self.interface.mac, address));
+        }
+        if let Some(conflict) = outcome.conflict {
+            let address = conflict.address.to_string();
+            tracing::warn!(interface = self.config.interface, address, mac = ?conflict.mac, "address set aside: in use");
+            let interface = self.config.interface.clone();
+            self.event(EventKind::AddressConflict { interface, address, mac: conflict.mac });
+        }
+        let saves = outcome.save.is_some();
+        self.changes.extend(outcome.save.map(|lease| Change::Lease(Box::new(lease))));
+        if let Some(reply) = outcome.reply {
+            self.send(reply, saves);
+        }
+    }
+
+    /// Queues an answer: behind the commit of its lease, and no answer to a REQUEST overtakes another.
+    fn send(&mut self, reply: Reply, saves: bool) {
+        let frame =
+            frame::encode(self.interface.mac, self.interface.address, &reply.destination, &reply.payload);
+        let behind = self.commit.is_some() || !self.waiting.is_empty();
+        let free = reply.kind == MessageKind::Offer || reply.destination.from_port == PORT_PXE;
+        if saves || (behind && !free) {
+            self.waiting.push(frame);
+        } else {
+            self.outgoing.push(frame);
+        }
+    }
+
+    fn receive_arp(&mut self, inbox: &Inbox) {
+        let now = self.decider.now();
+        for (mac, address) in inbox.iter().filter_map(|(frame, _)| frame::parse_arp_reply(frame)) {
+            let outcome = self.service.in_use(address, mac, now);
+            let Some(conflict) = outcome.conflict else { continue };
+            tracing::warn!(interface = self.config.interface, %address, %mac, "address set aside: in use");
+            let interface = self.config.interface.clone();
+            let address = conflict.address.to_string();
+            self.event(EventKind::AddressConflict { interface, address, mac: conflict.mac });
+            self.changes.extend(outcome.save.map(|lease| Change::Lease(Box::new(lease))));
+        }
+    }
+
+    fn event(&mut self, kind: EventKind) {
+        let event = NewEvent { at: self.decider.now(), actor: Actor::Daemon, machine: None, kind };
+        self.changes.push(Change::Event(Box::new(event)));
+    }
+
+    fn act(&mut self, action: Option<WatchAction>) {
+        let Some(action) = action else { return };
+        let interface = self.config.interface.clone();
+        match action {
+            WatchAction::Ask => {
+                let frame = self.question();
+                self.outgoing.push(frame);
+                return;
+            }
+            WatchAction::Serve => {
+                tracing::info!(interface, mode = mode_name(self.config.dhcp), "DHCP is served");
+            }
+            WatchAction::Appeared { other, silenced } => {
+                let server = other.address.to_string();
+                tracing::error!(interface, server, mac = %other.mac, silenced, "another DHCP server answers here");
+                self.event(EventKind::OtherDhcpServer { interface, server, mac: other.mac, silenced });
+            }
+            WatchAction::Gone(other) => {
+                let server = other.address.to_string();
+                tracing::info!(interface, server, "the other DHCP server is gone: answering again");
+                self.event(EventKind::OtherDhcpServerGone { interface, server });
+            }
+        }
+        self.report_health();
+    }
+
+    /// A DISCOVER of our own without netboot options, to see who else answers.
+    fn question(&self) -> Vec<u8> {
+        let mut packet = Packet::new(crate::dhcp::BOOT_REQUEST, uuid::Uuid::new_v4().as_u128() as u32);
+        packet.flags = crate::dhcp::FLAG_BROADCAST;
+        packet.chaddr[..6].copy_from_slice(&self.interface.mac.0);
+        packet.options.set(code::MESSAGE_KIND, vec![MessageKind::Discover as u8]);
+        let everybody = Destination {
+            link: LinkTarget::Broadcast,
+            address: Ipv4Addr::BROADCAST,
+            port: PORT_SERVER,
+            from_port: PORT_CLIENT,
+        };
+        frame::encode(self.interface.mac, Ipv4Addr::UNSPECIFIED, &everybody, &packet.encode())
+    }
+
+    fn watch_due(&self) -> Option<Instant> {
+        let left = self.watch.deadline()?.saturating_sub(self.decider.now());
+        Some(Instant::now() + Duration::from_millis(left))
+    }
+
+    fn check_interface(&self) -> Result<(), String> {
+        match Interface::find(&self.config.interface, self.config.subnet) {
+            Ok(interface) if interface == self.interface => Ok(()),
+            Ok(interface) => Err(format!("{} changed to {}", self.config.interface, interface.address)),
+            Err(unready) => Err(unready.to_string()),
+        }
+    }
+
+    fn report_health(&self) {
+        let name = &self.config.interface;
+        let (addresses, addresses_bound) = match &self.service {
+            Service::Server(server) => {
+                (server.leases().addresses(), server.leases().addresses_bound(self.decider.now()))
+            }
+            Service::Proxy(_) => (0, 0),
+        };
+        let other = self.watch.other();
+        let remedy = "switch that one off, or set dhcp = \"proxy\", or allow_rogue = true";
+        let (state, message) = match (&self.store_failed, self.watch.silence(), other) {
+            (Some(error), _, _) => (HealthState::Failed, format!("leases cannot be saved: {error}")),
+            (_, Some(why), Some(_)) => (HealthState::Degraded, format!("silent: {why}; {remedy}")),
+            (_, Some(why), None) => (HealthState::Ok, why),
+            (_, _, Some(other)) if self.config.dhcp == DhcpMode::Server => {
+                (HealthState::Degraded, format!("serves addresses beside {}: {remedy}", other.address))
+            }
+            (_, _, Some(other)) => (HealthState::Ok, format!("serves boot files beside {}", other.address)),
+            _ if addresses > 0 && addresses_bound >= addresses => {
+                (HealthState::Degraded, "every address is in use: add a range, or shorten lease_time".into())
+            }
+            _ if self.config.dhcp == DhcpMode::Server => {
+                (HealthState::Ok, format!("serves addresses as {}", self.interface.address))
+            }
+            _ => (HealthState::Ok, format!("serves boot files as {}", self.interface.address)),
+        };
+        self.decider.set_network_health(NetworkHealth {
+            interface: name.clone(),
+            dhcp: mode_name(self.config.dhcp).into(),
+            state,
+            message,
+            other_server: other.map(|other| other.address.to_string()),
+            addresses,
+            addresses_bound,
+        });
+    }
+}
+
+async fn commit_done(commit: &mut Option<Commit>) -> (Result<(), StoreError>, Vec<Vec<u8>>) {
+    match commit {
+        Some(commit) => commit.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn load<D: Decider>(
+    config: &Network,
+    settings: &Settings,
+    decider: &D,
+) -> Result<LeaseTable, DhcpError> {
+    let stored = decider
+        .leases()
+        .await
+        .map_err(|source| DhcpError::Leases { interface: config.interface.clone(), source })?;
+    let mut table =
+        LeaseTable::new(&config.interface, settings.server, &settings.subnets, &settings.reservations);
+    let foreign =
+        stored.iter().filter(|lease| lease.network == config.interface && !table.load(lease)).count();
+    if foreign > 0 {
+        tracing::warn!(
+            interface = config.interface,
+            foreign,
+            "stored leases lie outside the ranges and are left alone"
+        );
+    }
+    Ok(table)
+}
+
+fn settings(config: &Network, interface: &Interface) -> Settings {
+    let own = SubnetSettings {
+        network: interface.network,
+        ranges: config.ranges.clone(),
+        routers: config.routers.clone(),
+    };
+    let relayed = config.relayed.iter().map(|subnet| SubnetSettings {
+        network: subnet.subnet,
+        ranges: subnet.ranges.clone(),
+        routers: subnet.routers.clone(),
+    });
+    Settings {
+        network: config.interface.clone(),
+        server: interface.address,
+        next_server: config.next_server.unwrap_or(interface.address),
+        mtu: interface.mtu,
+        lease_secs: u32::try_from(config.lease_time.as_secs()).unwrap_or(u32::MAX),
+        dns: config.dns.clone(),
+        domain: config.domain.clone(),
+        subnets: std::iter::once(own).chain(relayed).collect(),
+        reservations: config
+            .reservations
+            .iter()
+            .map(|one| ReservationSettings {
+                mac: one.mac,
+                address: one.address,
+                hostname: one.hostname.clone(),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,272 @@
+//! The client and the commands above it, against a double of the daemon on a Unix socket.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ironwake_api::client::{Client, ClientError, EventQuery};
+use ironwake_api::*;
+
+/// A request as the double saw it.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    line: String,
+    last_event_id: Option<String>,
+    body: String,
+}
+
+/// Answers by request line, in turn; the last one again and again.
+struct Double {
+    folder: tempfile::TempDir,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Double {
+    fn new(answers: &[(&str, &str, &[&str])]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = UnixListener::bind(folder.path().join("s")).expect("bound");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let mut answers: HashMap<String, Vec<(String, String)>> = answers
+            .iter()
+            .map(|(line, status, bodies)| {
+                let bodies = bodies.iter().rev().map(|body| (status.to_string(), body.to_string()));
+                (line.to_string(), bodies.collect())
+            })
+            .collect();
+        let log = seen.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // A client that hangs up early is none of the double's business.
+                let _ = answer(stream, &mut answers, &log);
+            }
+        });
+        Self { folder, seen }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("s")
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.socket())
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().expect("not poisoned").clone()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_ironwake"))
+            .args(arguments)
+            .env("IRONWAKE_SOCKET", self.socket())
+            .output()
+            .expect("the command runs")
+    }
+}
+
+fn answer(
+    mut stream: UnixStream,
+    answers: &mut HashMap<String, Vec<(String, String)>>,
+    log: &Mutex<Vec<Seen>>,
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let line = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
+    let (mut length, mut last_event_id) = (0, None);
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header)?;
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().unwrap_or(0),
+            "last-event-id" => last_event_id = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let body = String::from_utf8_lossy(&body).into_owned();
+    log.lock().expect("not poisoned").push(Seen { line: line.clone(), last_event_id, body });
+    let (status, body) = match answers.get_mut(&line) {
+        Some(bodies) if bodies.len() > 1 => bodies.pop().expect("more than one"),
+        Some(bodies) => bodies[0].clone(),
+        None => ("404 Not Found".into(), problem(404, &format!("nothing at {line}"))),
+    };
+    if line.contains("/events/stream") {
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{body}"
+        )
+    } else {
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    }
+}
+
+fn problem(status: u16, detail: &str) -> String {
+    let errors = vec![FieldProblem { field: "macs[0]".into(), message: "is taken".into() }];
+    let kind = "urn:ironwake:problem:x".into();
+    serde_json::to_string(&Problem { kind, title: "x".into(), status, detail: detail.into(), errors })
+        .expect("JSON")
+}
+
+const MACHINE: &str = r#"{"id":"0190-aa","name":"n1","enrolment":"unenrolled","macs":["52:54:00:12:34:56"],
+    "tags":["rack1"],"secure_boot":"auto","discover_next":false,"created_at":1,"seen_at":1773500966000,
+    "product":"Standard PC","manufacturer":"QEMU"#;
+
+fn machine(more: &str) -> String {
+    format!("{MACHINE}\"{more}}}")
+}
+
+fn event(id: i64) -> String {
+    let json = format!(r#"{{"id":{id},"at":1,"actor":"daemon","kind":"daemon_started","version":"1"}}"#);
+    format!(": comment\n\nid: {id}\nevent: daemon_started\ndata: {json}\n\n")
+}
+
+fn show_double() -> Double {
+    let one = machine(
+        r#","inventory":{"schema":1,"system":{"manufacturer":"QEMU","serial":"S1"},
+        "memory":{"total_bytes":536870912},"disks":[{"name":"vda","size_bytes":10737418240}]}"#,
+    );
+    let attempt = r#"{"id":7,"machine":"0190-aa","mac":"52:54:00:12:34:56","arch":"uefi-x64","started_at":1000,
+        "last_at":13500,"outcome":"failed","diagnosis":{"code":"c1","message":"it fell silent","remedy":"look at the cable"},
+        "stages":[{"at":1000,"client":"firmware","stage":"dhcp","message":"DISCOVER","answer":"OFFER",
+        "address":"10.0.0.100","file":"snponly.efi","why":"uefi-x64: its loader","repeats":2},
+        {"at":13500,"client":"firmware","stage":"tftp","file":"snponly.efi","bytes":1024,"size":2048,"duration_ms":900,
+        "retries":1,"aborted":"timeout"}]}"#;
+    Double::new(&[
+        ("GET /api/v1/machines/n1", "200 OK", &[&one]),
+        ("GET /api/v1/machines/0190-aa/attempts", "200 OK", &[&format!("[{attempt}]")]),
+    ])
+}
+
+#[tokio::test]
+async fn each_kind_of_answer_is_told_apart() {
+    let double = Double::new(&[
+        ("GET /api/v1/version", "200 OK", &[r#"{"version":"1.2.3","schema":4}"#]),
+        ("POST /api/v1/machines", "409 Conflict", &[&problem(409, "exists")]),
+        ("GET /api/v1/leases", "200 OK", &["{]"]),
+        ("DELETE /api/v1/machines/a%2Fb", "204 No Content", &[""]),
+        ("GET /api/v1/events?after=5&limit=2", "200 OK", &["[]"]),
+        ("GET /api/v1/artifacts", "200 OK", &[r#"{"items":[],"total":0,"limit":1,"offset":0}"#]),
+    ]);
+    let client = double.client();
+    assert_eq!(client.version().await.expect("answered").version, "1.2.3");
+    let refused = client.register(&MachineNew { serial: Some("S".into()), ..MachineNew::default() }).await;
+    assert!(matches!(refused, Err(ClientError::Refused(problem)) if problem.status == 409));
+    assert_eq!(double.seen()[1].body, r#"{"macs":[],"serial":"S","tags":[]}"#);
+    assert!(matches!(client.leases().await, Err(ClientError::Protocol(_))));
+    client.delete("a/b").await.expect("deleted");
+    let query = EventQuery { after: Some(5), machine: None, limit: Some(2) };
+    assert_eq!(client.events(&query).await.expect("answered"), []);
+    assert_eq!(client.artifacts().await.expect("answered"), []);
+    let gone = Client::new("/nonexistent/s").version().await;
+    assert!(matches!(gone, Err(ClientError::NotReachable { .. })));
+}
+
+#[tokio::test]
+async fn every_page_is_fetched() {
+    let page =
+        |offset: u32| format!(r#"{{"items":[{}],"total":2,"limit":1000,"offset":{offset}}}"#, machine(""));
+    let double = Double::new(&[
+        ("GET /api/v1/machines?limit=1000&offset=0", "200 OK", &[&page(0)]),
+        ("GET /api/v1/machines?limit=1000&offset=1", "200 OK", &[&page(1)]),
+    ]);
+    let machines = double.client().machines_all(&MachineQuery::default()).await.expect("answered");
+    assert_eq!(machines.len(), 2);
+}
+
+#[tokio::test]
+async fn the_stream_continues_behind_the_last_event() {
+    let first = event(1) + &event(2);
+    // The double says event 2 again, as a daemon may that cannot know what arrived.
+    let second = event(2) + &event(3);
+    let double = Double::new(&[
+        ("GET /api/v1/events/stream?after=0", "200 OK", &[&first]),
+        ("GET /api/v1/events/stream?after=2", "200 OK", &[&second]),
+    ]);
+    let mut stream = double.client().follow(Some(0), None);
+    let mut ids = Vec::new();
+    while ids.len() < 3 {
+        let next = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+        ids.push(next.expect("in time").expect("an event").id);
+    }
+    assert_eq!(ids, [1, 2, 3]);
+    let asked: Vec<Option<String>> = double.seen().into_iter().map(|seen| seen.last_event_id).collect();
+    assert_eq!(asked, [Some("0".into()), Some("2".into())]);
+}
+
+#[test]
+fn lists_are_tables_for_people_and_arrays_for_scripts() {
+    let page = format!(r#"{{"items":[{}],"total":1,"limit":1000,"offset":0}}"#, machine(""));
+    let double = Double::new(&[("GET /api/v1/machines?limit=1000&offset=0", "200 OK", &[&page])]);
+    let table = double.run(&["machine", "list"]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(
+        table.starts_with("ID       NAME  STATE       MAC                ADDRESS  PRODUCT           "),
+        "{table}"
+    );
+    assert!(table.contains("0190-aa  n1    unenrolled  52:54:00:12:34:56"), "{table}");
+    let json = double.run(&["machine", "list", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(json[0]["id"], "0190-aa");
+}
+
+#[test]
+fn a_machine_is_shown_with_its_inventory_and_its_latest_boot() {
+    let double = show_double();
+    let shown = double.run(&["machine", "show", "n1"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    for part in [
+        "name        n1",
+        "512 MiB",
+        "vda: 10 GiB",
+        "boot attempt 7 at 1970-01-01 00:00:01 (52:54:00:12:34:56, uefi-x64): failed in 12.5 s",
+        "+   0.000 s  firmware  DHCP DISCOVER → OFFER 10.0.0.100 snponly.efi (uefi-x64: its loader) (3 times)",
+        "+  12.500 s  firmware  TFTP snponly.efi: 1 KiB of 2 KiB in 900 ms, 1 windows sent again, ended: timeout",
+        "c1: it fell silent",
+        "next: look at the cable",
+    ] {
+        assert!(shown.contains(part), "{part:?} is missing in\n{shown}");
+    }
+    let json = double.run(&["machine", "show", "n1", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(json["inventory"]["system"]["serial"], "S1");
+}
+
+#[test]
+fn changes_are_sent_as_the_contract_says() {
+    let done = machine("");
+    let double = Double::new(&[
+        ("PATCH /api/v1/machines/n1", "200 OK", &[&done]),
+        ("POST /api/v1/machines", "422 Unprocessable Content", &[&problem(422, "1 field is wrong")]),
+        ("POST /api/v1/machines/n1/orders", "202 Accepted", &[""]),
+        ("POST /api/v1/machines/n1/enroll", "200 OK", &[&done]),
+    ]);
+    let output = double.run(&["machine", "edit", "n1", "--name", "", "--tag", "a", "--tag", "b"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "changed 0190-aa (n1)\n");
+    assert_eq!(double.seen()[0].body, r#"{"name":null,"tags":["a","b"]}"#);
+    let output = double.run(&["machine", "add", "--mac", "525400123456"]);
+    assert_eq!(output.status.code(), Some(4));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(stderr, "error: 1 field is wrong\n  macs[0]: is taken\n");
+    assert!(double.run(&["machine", "order", "n1", "power-off", "--reason", "r"]).status.success());
+    assert_eq!(double.seen()[2].body, r#"{"order":"power_off","reason":"r"}"#);
+    assert!(double.run(&["machine", "enroll", "n1"]).status.success());
+    assert_eq!(double.run(&["machine", "show", "n2"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_failing_daemon_is_a_finding() {
+    let health = r#"{"state":"failed","checks":[{"name":"store","state":"failed","message":"disk full",
+        "remedy":"make room"}],"networks":[]}"#;
+    let double = Double::new(&[("GET /api/v1/health", "503 Service Unavailable", &[health])]);
+    let output = double.run(&["health"]);
+    assert_eq!(output.status.code(), Some(6));
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(shown.contains("failed    store: disk full\n          next: make room"), "{shown}");
+}

@@ -1,0 +1,48 @@
+//! The units as systemd's own tools judge them (package systemd).
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn unit() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/usr/lib/systemd/system/ironwake.service")
+}
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let ran = Command::new(program).args(arguments).output();
+    ran.unwrap_or_else(|error| panic!("run {program} (package systemd): {error}"))
+}
+
+fn shown(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat()
+}
+
+#[test]
+fn the_service_is_confined() {
+    let path = unit();
+    let path = path.to_str().expect("UTF-8");
+    let output = run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold=20", path]);
+    assert!(output.status.success(), "{}", shown(&output));
+}
+
+#[test]
+fn the_unit_is_understood_in_full() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("ironwake.service");
+    let text = std::fs::read_to_string(unit()).expect("the unit");
+    // The command is not installed where tests run.
+    let text = text.replace("/usr/bin/ironwake", env!("CARGO_BIN_EXE_ironwake"));
+    std::fs::write(&copy, text).expect("written");
+    let output = run("systemd-analyze", &["verify", "--man=no", copy.to_str().expect("UTF-8")]);
+    assert!(output.status.success(), "{}", shown(&output));
+    assert!(!shown(&output).contains("ironwake.service"), "{}", shown(&output));
+}
+
+#[test]
+fn the_service_holds_two_capabilities() {
+    let text = std::fs::read_to_string(unit()).expect("the unit");
+    for key in ["AmbientCapabilities", "CapabilityBoundingSet"] {
+        let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(key)).collect();
+        assert_eq!(lines, ["=CAP_NET_RAW CAP_NET_BIND_SERVICE"], "{key}");
+    }
+    assert!(text.contains("\nTimeoutStopSec=10\n") && text.contains("\nType=notify\n"));
+}
