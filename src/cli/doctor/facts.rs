@@ -1,11 +1,12 @@
 //! What there is to see of a host, without changing anything.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access, geteuid};
 
@@ -118,7 +119,7 @@ fn interfaces() -> Vec<Interface> {
                 interfaces.push(Interface {
                     up: entry.flags.contains(InterfaceFlags::IFF_UP),
                     loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
-                    mtu: mtu(&entry.interface_name),
+                    mtu: None,
                     name: entry.interface_name,
                     addresses: Vec::new(),
                 });
@@ -129,6 +130,9 @@ fn interfaces() -> Vec<Interface> {
             entry.address.as_ref().and_then(|address| address.as_sockaddr_in()).map(|address| address.ip());
         interfaces[index].addresses.extend(address);
     }
+    for interface in &mut interfaces {
+        interface.mtu = interface.addresses.first().and_then(|address| mtu(&interface.name, *address));
+    }
     interfaces
 }
 
@@ -137,23 +141,14 @@ pub fn interface_address(name: &str) -> Option<Ipv4Addr> {
     interfaces().into_iter().find(|interface| interface.name == name)?.addresses.first().copied()
 }
 
-fn mtu(name: &str) -> Option<u32> {
-    use std::os::fd::AsRawFd;
-    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
-    // SAFETY: `ifreq` is plain data, for which all zeros is a value.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    // The last byte stays zero: the kernel wants a terminated name.
-    let room = request.ifr_name.len() - 1;
-    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
-    // SAFETY: SIOCGIFMTU reads the name and writes `ifru_mtu` of one `ifreq`, which the pointer is valid for.
-    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU as _, &mut request) };
-    if answer != 0 {
-        return None;
-    }
-    // SAFETY: the call succeeded, so the kernel has written this member.
-    u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok()
+/// What one packet carries on an interface, by the route to a neighbour's address. Nothing is sent.
+fn mtu(name: &str, own: Ipv4Addr) -> Option<u32> {
+    let socket = UdpSocket::bind((own, 0)).ok()?;
+    setsockopt(&socket, sockopt::BindToDevice, &name.into()).ok()?;
+    // The host's own address would be routed through the loopback interface.
+    let neighbour = Ipv4Addr::from(u32::from(own) ^ 1);
+    socket.connect((neighbour, 9)).ok()?;
+    u32::try_from(getsockopt(&socket, sockopt::IpMtu).ok()?).ok()
 }
 
 /// The effective set, as `/proc/self/status` writes it.
@@ -203,8 +198,7 @@ pub(super) fn wanted_boot_files() -> Vec<&'static str> {
 fn state_folder(path: &Path) -> StateFolder {
     let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     // Free space is asked where the folder would be made.
-    let free =
-        statvfs(existing).ok().map(|found| found.blocks_available() * found.fragment_size());
+    let free = statvfs(existing).ok().map(|found| found.blocks_available() * found.fragment_size());
     StateFolder {
         path: path.into(),
         exists: path.is_dir(),
