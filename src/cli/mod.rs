@@ -74,7 +74,7 @@ enum Command {
     /// Ask as a netboot client does, and show what this network answers
     #[command(subcommand)]
     Probe(probe::Command),
-    /// Find what is wrong with this host
+    /// Find what is wrong with this host and its networks
     Doctor(doctor::Args),
     /// Show how the daemon is
     Health,
@@ -121,7 +121,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Artifact(artifact::Command::List) => artifact::list(context).await,
         Command::Simulate(args) => simulate::run(&args, context).await,
         Command::Probe(command) => probe::run(command, context).await,
-        Command::Doctor(args) => doctor::run(&args, context),
+        Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Health => health::health(context).await,
         Command::Version => health::version(context).await,
         Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Config(_) => Ok(()),

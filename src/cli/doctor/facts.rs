@@ -3,7 +3,9 @@
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use ironwake_api::MacAddr;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
@@ -12,9 +14,15 @@ use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::Interface;
 use super::ports::{self, Listener, Protocol};
-use crate::boot::ARCHES;
+use crate::boot::{ARCHES, ArchRow};
 use crate::cli::human;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, DhcpMode};
+use crate::serve::dhcp;
+
+/// Long enough for a server that looks with a ping whether an address is free.
+const ASK_TIME: Duration = Duration::from_secs(4);
+/// A locally administered address: no machine has it.
+const ASKING_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
 /// Everything that the checks judge.
 #[derive(Debug, Clone)]
@@ -30,7 +38,17 @@ pub(super) struct Facts {
     /// Boot files found anywhere there.
     pub boot_files: Vec<&'static str>,
     pub state: StateFolder,
+    /// What was answered to a DISCOVER, network by network.
+    pub asked: Vec<Asked>,
     pub now: u64,
+}
+
+/// Who gives addresses on one interface.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub interface: String,
+    /// Servers that offered an address, or why nobody could be asked.
+    pub servers: Result<Vec<Ipv4Addr>, String>,
 }
 
 /// The configuration file.
@@ -92,10 +110,45 @@ impl Facts {
             boot_files: boot_files(&boot_folders),
             boot_folders,
             state: state_folder(&settings.state),
+            asked: Vec::new(),
             now: human::now(),
             config,
         }
     }
+
+    /// Sends one DISCOVER on each network that DHCP is configured for, which changes nothing there.
+    pub(super) async fn ask(&mut self) {
+        let networks = self.config.settings().map_or(&[][..], |config| &config.networks);
+        let here =
+            |name: &str| self.interfaces.iter().any(|interface| interface.name == name && interface.up);
+        let wanted =
+            networks.iter().filter(|network| network.dhcp != DhcpMode::Off && here(&network.interface));
+        let asked = futures_util::future::join_all(wanted.map(|network| ask(&network.interface))).await;
+        self.asked = asked;
+    }
+}
+
+async fn ask(interface: &str) -> Asked {
+    let interface = interface.to_owned();
+    let Some(arch) = ArchRow::by_name("uefi-x64") else {
+        return Asked { interface, servers: Err("the architecture is in no table".into()) };
+    };
+    let options = dhcp::ProbeOptions {
+        interface: interface.clone(),
+        arch,
+        mac: ASKING_MAC,
+        uuid: None,
+        http: false,
+        user_class_ipxe: false,
+        timeout: ASK_TIME,
+    };
+    let servers = match dhcp::probe(options).await {
+        Ok(answers) => {
+            Ok(answers.iter().filter(|answer| answer.address.is_some()).map(|answer| answer.server).collect())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    Asked { interface, servers }
 }
 
 fn read_config(path: &Path) -> ConfigFact {
