@@ -51,7 +51,7 @@ fn help_names_every_command_and_exit_code() {
     let output = ironwake(&["--help"]);
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
     let commands =
-        "serve machine events lease artifact config simulate doctor health version completions man";
+        "serve machine events lease artifact config simulate probe doctor health version completions man";
     for word in commands.split_whitespace().chain(["IRONWAKE_SOCKET", "5  the daemon is not reachable"]) {
         assert!(help.contains(word), "{word} is missing in\n{help}");
     }
@@ -112,6 +112,14 @@ fn simulate_needs_no_daemon() {
     check(&with(&["--arch", "uefi-ia32", "--json"]), 0, "no_loader_for_arch", "");
     check(&with(&["--arch", "pdp11"]), 2, "", "possible values: bios");
     check(&with(&["--arch", "bios", "--interface", "eth9"]), 1, "", "no [[network]] with interface \"eth9\"");
+}
+
+#[test]
+fn probes_say_what_failed() {
+    check(&["probe", "dhcp", "--interface", "nosuch0"], 1, "", "nosuch0");
+    check(&["probe", "dhcp", "--interface", "lo", "--arch", "pdp11"], 2, "", "possible values: bios");
+    // The discard port of loopback: nothing serves TFTP there.
+    check(&["probe", "tftp", "127.0.0.1:9", "x", "--timeout-ms", "20"], 1, "", "no answer from 127.0.0.1:9");
 }
 
 #[test]

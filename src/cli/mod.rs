@@ -12,6 +12,7 @@ mod inventory;
 mod lease;
 mod machine;
 mod output;
+mod probe;
 mod serve;
 mod simulate;
 mod table;
@@ -70,7 +71,10 @@ enum Command {
     Config(config::Command),
     /// Print what a machine would get at each step, and why, without sending anything
     Simulate(simulate::Args),
-    /// Find what is wrong with this host
+    /// Ask as a netboot client does, and show what this network answers
+    #[command(subcommand)]
+    Probe(probe::Command),
+    /// Find what is wrong with this host and its networks
     Doctor(doctor::Args),
     /// Show how the daemon is
     Health,
@@ -116,7 +120,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Lease(lease::Command::List) => lease::list(context).await,
         Command::Artifact(artifact::Command::List) => artifact::list(context).await,
         Command::Simulate(args) => simulate::run(args, context).await,
-        Command::Doctor(args) => doctor::run(&args, context),
+        Command::Probe(command) => probe::run(command, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Health => health::health(context).await,
         Command::Version => health::version(context).await,
         Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Config(_) => Ok(()),

@@ -1,7 +1,6 @@
 //! Where a command writes: standard output, as wide as it is, in colour where a person looks.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::fd::AsFd;
 
 use serde::Serialize;
 
@@ -56,7 +55,7 @@ impl Output {
         // https://no-color.org: any value but the empty one.
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let width = terminal.then(|| width_of(&stdout).unwrap_or(WIDTH).max(WIDTH_MIN));
+        let width = terminal.then(|| width_of_terminal().max(WIDTH_MIN));
         Self { writer: Box::new(BufWriter::new(stdout)), width, colour: terminal && !refused && !dumb }
     }
 
@@ -109,12 +108,8 @@ impl Output {
     }
 }
 
-fn width_of(terminal: &impl AsFd) -> Option<usize> {
-    use std::os::fd::AsRawFd;
-    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: TIOCGWINSZ writes one `winsize` to the pointer, which is valid for that.
-    let answer = unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
-    (answer == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
+fn width_of_terminal() -> usize {
+    terminal_size::terminal_size_of(io::stdout()).map_or(WIDTH, |(width, _)| usize::from(width.0))
 }
 
 /// Text of a machine without what would steer a terminal or break a table: control characters and bidi overrides.

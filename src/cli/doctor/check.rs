@@ -1,6 +1,6 @@
 //! Judges what was seen. Each check is a function of the facts.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::facts::{ConfigFact, Facts, wanted_boot_files};
 use super::ports::{Listener, Protocol};
@@ -30,6 +30,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     findings.extend(http_address(facts));
     findings.extend(capabilities(facts));
     findings.extend(ports(facts, networks));
+    findings.extend(networks.iter().filter_map(|network| other_servers(network, facts)));
     findings.push(firewall(facts));
     findings.push(boot_files(facts));
     findings.extend(state(facts));
@@ -152,6 +153,41 @@ fn ports(facts: &Facts, networks: &[Network]) -> Vec<Finding> {
     wanted_ports(facts, networks).into_iter().map(judge).collect()
 }
 
+fn other_servers(network: &Network, facts: &Facts) -> Option<Finding> {
+    let name = &network.interface;
+    let asked = facts.asked.iter().find(|asked| asked.interface == *name)?;
+    let servers = match &asked.servers {
+        Ok(servers) => servers,
+        Err(why) => {
+            let message = format!("other DHCP servers on {name} were not looked for: {why}");
+            return Some(Finding::warn("dhcp", message, "run `sudo ironwake doctor`"));
+        }
+    };
+    let is_own =
+        |server: &Ipv4Addr| facts.interfaces.iter().any(|interface| interface.addresses.contains(server));
+    let others: Vec<String> = servers.iter().filter(|s| !is_own(s)).map(ToString::to_string).collect();
+    let shown = others.join(", ");
+    Some(match (network.dhcp, others.is_empty()) {
+        (DhcpMode::Server, true) => Finding::ok("dhcp", format!("no other DHCP server answers on {name}")),
+        (DhcpMode::Server, false) if network.allow_rogue => Finding::warn(
+            "dhcp",
+            format!("another DHCP server answers on {name}: {shown}; allow_rogue serves beside it"),
+            "make sure that the two give different addresses",
+        ),
+        (DhcpMode::Server, false) => Finding::fail(
+            "dhcp",
+            format!("another DHCP server answers on {name}: {shown}; server mode stays silent beside it"),
+            "switch it off, or set dhcp = \"proxy\" and let it give the addresses",
+        ),
+        (_, false) => Finding::ok("dhcp", format!("{shown} gives the addresses on {name}")),
+        (_, true) => Finding::warn(
+            "dhcp",
+            format!("nobody gives addresses on {name}, which dhcp = \"proxy\" relies on"),
+            "start a DHCP server there, or set dhcp = \"server\" with a range",
+        ),
+    })
+}
+
 fn firewall(facts: &Facts) -> Finding {
     match &facts.firewall.loaded[..] {
         [] => Finding::ok("firewall", "the kernel has no packet filter loaded"),
@@ -223,9 +259,7 @@ fn time(now: u64) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
-    use super::super::facts::{Firewall, StateFolder};
+    use super::super::facts::{Asked, Firewall, StateFolder};
     use super::*;
     use crate::cli::doctor::Verdict;
     use crate::config::Config;
@@ -251,7 +285,16 @@ mod tests {
             boot_folders: vec!["/boot".into()],
             boot_files: wanted_boot_files(),
             state: StateFolder { path: "/s".into(), exists: true, writable: true, free_bytes: Some(1 << 40) },
+            asked: vec![Asked { interface: "br0".into(), servers: Ok(Vec::new()) }],
             now: TIME_MIN,
+        }
+    }
+
+    /// Another server answers on a network of this mode.
+    fn beside(facts: &mut Facts, dhcp: DhcpMode, servers: Result<Vec<Ipv4Addr>, String>) {
+        facts.asked[0].servers = servers;
+        if let ConfigFact::Good(_, config) = &mut facts.config {
+            config.networks[0].dhcp = dhcp;
         }
     }
 
@@ -290,6 +333,12 @@ mod tests {
         check(|f| f.listeners = vec![held(69, None)], &[("port", Warn, "only root can see")]);
         check(|f| f.listeners = vec![held(67, Some("ironwake (process 9)"))], &[]);
         check(|f| f.listeners = vec![held(4011, Some("other (process 9)"))], &[]);
+        let other = || Ok(vec![Ipv4Addr::new(10, 0, 0, 2)]);
+        check(|f| beside(f, DhcpMode::Server, other()), &[("dhcp", Fail, "answers on br0: 10.0.0.2")]);
+        check(|f| beside(f, DhcpMode::Server, Ok(vec![Ipv4Addr::new(10, 0, 0, 1)])), &[]);
+        check(|f| beside(f, DhcpMode::Proxy, other()), &[]);
+        check(|f| beside(f, DhcpMode::Proxy, Ok(Vec::new())), &[("dhcp", Warn, "nobody gives addresses")]);
+        check(|f| beside(f, DhcpMode::Server, Err("no".into())), &[("dhcp", Warn, "not looked for: no")]);
         check(|f| f.firewall.loaded = vec!["nftables"], &[("firewall", Warn, "nftables is loaded")]);
         check(|f| f.boot_files.clear(), &[("boot files", Fail, "no loader")]);
         check(

@@ -1,19 +1,28 @@
 //! What there is to see of a host, without changing anything.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use ironwake_api::MacAddr;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::Interface;
 use super::ports::{self, Listener, Protocol};
-use crate::boot::ARCHES;
+use crate::boot::{ARCHES, ArchRow};
 use crate::cli::human;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, DhcpMode};
+use crate::serve::dhcp;
+
+/// Long enough for a server that looks with a ping whether an address is free.
+const ASK_TIME: Duration = Duration::from_secs(4);
+/// A locally administered address: no machine has it.
+const ASKING_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
 /// Everything that the checks judge.
 #[derive(Debug, Clone)]
@@ -29,7 +38,17 @@ pub(super) struct Facts {
     /// Boot files found anywhere there.
     pub boot_files: Vec<&'static str>,
     pub state: StateFolder,
+    /// What was answered to a DISCOVER, network by network.
+    pub asked: Vec<Asked>,
     pub now: u64,
+}
+
+/// Who gives addresses on one interface.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub interface: String,
+    /// Servers that offered an address, or why nobody could be asked.
+    pub servers: Result<Vec<Ipv4Addr>, String>,
 }
 
 /// The configuration file.
@@ -91,10 +110,45 @@ impl Facts {
             boot_files: boot_files(&boot_folders),
             boot_folders,
             state: state_folder(&settings.state),
+            asked: Vec::new(),
             now: human::now(),
             config,
         }
     }
+
+    /// Sends one DISCOVER on each network that DHCP is configured for, which changes nothing there.
+    pub(super) async fn ask(&mut self) {
+        let networks = self.config.settings().map_or(&[][..], |config| &config.networks);
+        let here =
+            |name: &str| self.interfaces.iter().any(|interface| interface.name == name && interface.up);
+        let wanted =
+            networks.iter().filter(|network| network.dhcp != DhcpMode::Off && here(&network.interface));
+        let asked = futures_util::future::join_all(wanted.map(|network| ask(&network.interface))).await;
+        self.asked = asked;
+    }
+}
+
+async fn ask(interface: &str) -> Asked {
+    let interface = interface.to_owned();
+    let Some(arch) = ArchRow::by_name("uefi-x64") else {
+        return Asked { interface, servers: Err("the architecture is in no table".into()) };
+    };
+    let options = dhcp::ProbeOptions {
+        interface: interface.clone(),
+        arch,
+        mac: ASKING_MAC,
+        uuid: None,
+        http: false,
+        user_class_ipxe: false,
+        timeout: ASK_TIME,
+    };
+    let servers = match dhcp::probe(options).await {
+        Ok(answers) => {
+            Ok(answers.iter().filter(|answer| answer.address.is_some()).map(|answer| answer.server).collect())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    Asked { interface, servers }
 }
 
 fn read_config(path: &Path) -> ConfigFact {
@@ -118,7 +172,7 @@ fn interfaces() -> Vec<Interface> {
                 interfaces.push(Interface {
                     up: entry.flags.contains(InterfaceFlags::IFF_UP),
                     loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
-                    mtu: mtu(&entry.interface_name),
+                    mtu: None,
                     name: entry.interface_name,
                     addresses: Vec::new(),
                 });
@@ -129,6 +183,9 @@ fn interfaces() -> Vec<Interface> {
             entry.address.as_ref().and_then(|address| address.as_sockaddr_in()).map(|address| address.ip());
         interfaces[index].addresses.extend(address);
     }
+    for interface in &mut interfaces {
+        interface.mtu = interface.addresses.first().and_then(|address| mtu(&interface.name, *address));
+    }
     interfaces
 }
 
@@ -137,23 +194,14 @@ pub fn interface_address(name: &str) -> Option<Ipv4Addr> {
     interfaces().into_iter().find(|interface| interface.name == name)?.addresses.first().copied()
 }
 
-fn mtu(name: &str) -> Option<u32> {
-    use std::os::fd::AsRawFd;
-    let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
-    // SAFETY: `ifreq` is plain data, for which all zeros is a value.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    // The last byte stays zero: the kernel wants a terminated name.
-    let room = request.ifr_name.len() - 1;
-    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
-    // SAFETY: SIOCGIFMTU reads the name and writes `ifru_mtu` of one `ifreq`, which the pointer is valid for.
-    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU as _, &mut request) };
-    if answer != 0 {
-        return None;
-    }
-    // SAFETY: the call succeeded, so the kernel has written this member.
-    u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok()
+/// What one packet carries on an interface, by the route to a neighbour's address. Nothing is sent.
+fn mtu(name: &str, own: Ipv4Addr) -> Option<u32> {
+    let socket = UdpSocket::bind((own, 0)).ok()?;
+    setsockopt(&socket, sockopt::BindToDevice, &name.into()).ok()?;
+    // The host's own address would be routed through the loopback interface.
+    let neighbour = Ipv4Addr::from(u32::from(own) ^ 1);
+    socket.connect((neighbour, 9)).ok()?;
+    u32::try_from(getsockopt(&socket, sockopt::IpMtu).ok()?).ok()
 }
 
 /// The effective set, as `/proc/self/status` writes it.

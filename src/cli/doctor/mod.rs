@@ -60,8 +60,10 @@ impl Finding {
     }
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<(), Failure> {
-    let findings = check::all(&facts::Facts::gather(&args.config));
+pub async fn run(args: &Args, context: &mut Context) -> Result<(), Failure> {
+    let mut facts = facts::Facts::gather(&args.config);
+    facts.ask().await;
+    let findings = check::all(&facts);
     if context.json {
         context.output.json(&findings)?;
     } else {
