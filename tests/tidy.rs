@@ -66,6 +66,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/systemd.rs", "descriptors that systemd passed"),
     ("src/cli/output.rs", "the terminal's width"),
     ("src/cli/doctor/facts.rs", "an interface's MTU"),
+    ("src/http/tests.rs", "a thread that is another user"),
     ("src/artifacts/", "files as memory"),
     ("src/builders/", "files as memory"),
     ("src/serve/", "raw sockets"),
