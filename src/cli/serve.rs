@@ -25,12 +25,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         }
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
-    // SAFETY: nothing else has opened or taken over descriptors: this is the first thing after reading the file.
-    let sockets =
-        unsafe { systemd::PassedSockets::take() }.context("take the sockets that systemd passed")?;
     systemd::init_tracing(&systemd::Environment::read());
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(crate::daemon::run(config, sockets))?;
+    runtime.block_on(crate::daemon::run(config))?;
     Ok(())
 }

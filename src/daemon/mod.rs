@@ -4,13 +4,12 @@ mod images;
 mod supervise;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use ironwake_api::{Actor, EventKind, Millis};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +20,6 @@ use crate::config::{Config, DhcpMode, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent, Store};
-use crate::systemd::{Environment, PassedSockets};
 use crate::{http, serve, systemd};
 use supervise::supervise;
 
@@ -37,10 +35,10 @@ fn now() -> Millis {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub async fn run(config: Config, sockets: PassedSockets) -> anyhow::Result<()> {
+pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let daemon = Daemon::start(config, sockets).await?;
+    let daemon = Daemon::start(config).await?;
     systemd::ready("serving");
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
     tokio::select! {
@@ -58,7 +56,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn start(config: Config, mut sockets: PassedSockets) -> anyhow::Result<Self> {
+    async fn start(config: Config) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.state)
             .with_context(|| format!("make the state directory {}", config.state.display()))?;
         let store = Store::open(&config.state.join("ironwake.db"))?;
@@ -69,13 +67,13 @@ impl Daemon {
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };
-        let api = match sockets.remove("api") {
-            Some(socket) => passed_unix(socket)?,
+        let api = match systemd::unix_listener("api") {
+            Some(listener) => listener,
             None => http::bind(&config.socket)?,
         };
         daemon.spawn(http::serve(api, site.clone(), daemon.shutdown.clone()));
-        let listener = match sockets.remove("http") {
-            Some(socket) => passed_tcp(socket)?,
+        let listener = match systemd::tcp_listener("http") {
+            Some(listener) => listener,
             None => bind_http(config.http.listen).await?,
         };
         let backend = Backend::new(shelf.clone(), site.clone());
@@ -84,7 +82,7 @@ impl Daemon {
             daemon.serve_network(network, &config, &site, &shelf);
         }
         daemon.spawn(tick(site.clone(), daemon.shutdown.clone()));
-        daemon.spawn(watchdog(daemon.shutdown.clone()));
+        daemon.spawn(systemd::watchdog(daemon.shutdown.clone()));
         if config.discovery.enabled {
             daemon.spawn(images::publish_discovery(boot_dirs, config.state, site.clone(), shelf));
         }
@@ -133,18 +131,6 @@ impl Daemon {
     }
 }
 
-fn passed_unix(socket: OwnedFd) -> anyhow::Result<UnixListener> {
-    let listener = std::os::unix::net::UnixListener::from(socket);
-    listener.set_nonblocking(true).context("take the socket `api` that systemd passed")?;
-    Ok(UnixListener::from_std(listener)?)
-}
-
-fn passed_tcp(socket: OwnedFd) -> anyhow::Result<TcpListener> {
-    let listener = std::net::TcpListener::from(socket);
-    listener.set_nonblocking(true).context("take the socket `http` that systemd passed")?;
-    Ok(TcpListener::from_std(listener)?)
-}
-
 async fn bind_http(listen: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(listen).await.with_context(|| {
         format!("listen on {listen} for HTTP: is the address this host's, and the port free?")
@@ -168,18 +154,6 @@ async fn serve_tftp(
         .with_context(|| format!("listen on UDP port {} of {interface} for TFTP", TFTP_PORT))?;
     let http = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, http_port);
     Ok(serve::tftp::run(socket, backend, http, shutdown).await?)
-}
-
-/// Tells systemd that the runtime still turns, twice in each interval that it allows.
-async fn watchdog(shutdown: CancellationToken) {
-    let Some(every) = Environment::read().watchdog_interval() else { return };
-    let mut interval = tokio::time::interval(every);
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            _ = interval.tick() => systemd::watchdog(),
-        }
-    }
 }
 
 async fn tick(site: SharedSite, shutdown: CancellationToken) {

@@ -47,7 +47,11 @@ pub enum RouterError {
 }
 
 /// Answers solicitations on an interface until `shutdown`.
-pub async fn run(interface: String, site: SharedSite, shutdown: CancellationToken) -> Result<(), RouterError> {
+pub async fn run(
+    interface: String,
+    site: SharedSite,
+    shutdown: CancellationToken,
+) -> Result<(), RouterError> {
     let failed = |source| RouterError::Socket { interface: interface.clone(), source };
     let found = Interface::find(&interface, None)?;
     let socket = PacketSocket::open(found.index, libc::ETH_P_IPV6, &filter::ROUTER_SOLICITATIONS);
@@ -180,8 +184,7 @@ mod tests {
         let ip = Ipv6Packet::new_checked(ethernet.payload()).expect("a packet");
         assert_eq!((ip.src_addr(), ip.hop_limit()), (link_local(OWN), HOP_LIMIT));
         let icmp = Icmpv6Packet::new_checked(ip.payload()).expect("a message");
-        let repr =
-            Icmpv6Repr::parse(&ip.src_addr(), &ip.dst_addr(), &icmp, &ChecksumCapabilities::default());
+        let repr = Icmpv6Repr::parse(&ip.src_addr(), &ip.dst_addr(), &icmp, &ChecksumCapabilities::default());
         let Ok(Icmpv6Repr::Ndisc(NdiscRepr::RouterAdvert { flags, router_lifetime, prefix_info, .. })) = repr
         else {
             panic!("no advertisement: {repr:?}");

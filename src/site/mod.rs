@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
+use ironwake_api::{FieldProblem, Inventory, Machine, Millis, SecureBoot};
 
 use crate::boot::{MachineView, SitePolicy};
 use crate::config::{Config, EnrolmentPolicy};

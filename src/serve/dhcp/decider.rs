@@ -20,6 +20,8 @@ pub trait Decider: Send + Sync + 'static {
     fn observe(&self, observation: Observation);
     /// Learns that `address` belongs to `mac`.
     fn learn_address(&self, mac: MacAddr, address: Ipv4Addr);
+    /// Learns by which address machines of a network reach this server.
+    fn set_server_address(&self, _network: &str, _address: Ipv4Addr) {}
     /// How the network stands.
     fn set_network_health(&self, health: NetworkHealth);
     /// Saves durably before it returns.
@@ -43,6 +45,10 @@ impl Decider for Site {
 
     fn learn_address(&self, mac: MacAddr, address: Ipv4Addr) {
         Site::learn_address(self, mac, address);
+    }
+
+    fn set_server_address(&self, network: &str, address: Ipv4Addr) {
+        Site::set_server_address(self, network, address);
     }
 
     fn set_network_health(&self, health: NetworkHealth) {

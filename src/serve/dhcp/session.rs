@@ -68,6 +68,7 @@ impl<D: Decider> Session<D> {
         let socket = open(libc::ETH_P_IP, &filter::DHCP)?;
         let arp = open(libc::ETH_P_ARP, &filter::ARP)?;
         let settings = settings(config, &interface);
+        decider.set_server_address(&config.interface, settings.next_server);
         let service = match config.dhcp {
             DhcpMode::Server => {
                 let leases = load(config, &settings, decider.as_ref()).await?;
