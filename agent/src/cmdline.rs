@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn boot_scripts_words_are_read() {
         check(
-            "quiet initrd=initrd.img ironwake.url=http://10.0.0.1:8080 BOOTIF=01-52-54-00-AB-00-01 console=ttyS0\n",
+            "quiet ironwake.url=http://10.0.0.1:8080 BOOTIF=01-52-54-00-AB-00-01 console=ttyS0\n",
             Some("http://10.0.0.1:8080"),
             Some("52:54:00:ab:00:01"),
             600,

@@ -130,7 +130,8 @@ fn lacks_disks() -> bool {
         return false;
     }
     sysfs::entries(Path::new("/sys/bus/pci/devices")).iter().any(|(_, path)| {
-        path.join("driver").exists()
-            && sysfs::text(&path.join("class")).is_some_and(|c| c.starts_with(STORAGE))
+        let class = sysfs::text(&path.join("class")).unwrap_or_default();
+        let is_prompt = STORAGE_PROMPT.iter().any(|prompt| class.starts_with(prompt));
+        path.join("driver").exists() && class.starts_with(STORAGE) && !is_prompt
     })
 }

@@ -1,5 +1,5 @@
-//! `/init` of the discovery image. As the first process it supervises; with the argument `work` it does the work.
-//! Elsewhere it prints the inventory of the machine it runs on, which reads and changes nothing.
+//! `/init` of the discovery image. As the first process it supervises; with the argument `work` it does the
+//! work. Elsewhere it prints the inventory of the machine it runs on, which reads and changes nothing.
 //!
 //! Exit codes: 0 printed, 1 could not print.
 

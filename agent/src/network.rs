@@ -1,4 +1,5 @@
-//! Gets the machine onto the network and keeps it there: the NIC this boot came through first, then the others.
+//! Gets the machine onto the network and keeps it there: the NIC this boot came through first, then the
+//! others.
 
 use std::{
     collections::HashMap,
@@ -24,7 +25,8 @@ use crate::{
 const BOOT_NIC_WAIT: Duration = Duration::from_secs(20);
 /// One NIC's turn where there are several.
 const TURN: Duration = Duration::from_secs(8);
-/// Drivers and links appear within milliseconds or seconds; there is no event for a link that works everywhere.
+/// Drivers and links appear within milliseconds or seconds; there is no event for a link that works
+/// everywhere.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// How long a NIC may be without a link before it is said.
 const LINK_PATIENCE: Duration = Duration::from_secs(5);

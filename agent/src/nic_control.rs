@@ -130,7 +130,8 @@ fn socket_address(address: Ipv4Addr) -> libc::sockaddr {
     libc::sockaddr { sa_family: libc::AF_INET as u16, sa_data: data }
 }
 
-/// Fills in what only the driver knows: its name, firmware version, burnt-in address, and the addresses in use.
+/// Fills in what only the driver knows: its name, firmware version, burnt-in address, and the addresses in
+/// use.
 pub fn ask_driver(nic: &mut Nic) {
     let mut info = DriverInfo {
         command: ETHTOOL_GDRVINFO,
@@ -199,8 +200,8 @@ fn request(name: &str) -> io::Result<libc::ifreq> {
 /// `argument` must be the type that the operation reads and writes.
 fn ioctl<T>(operation: u32, argument: &mut T) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    // SAFETY: each caller pairs the operation with its own structure, which lives until the call returns; data
-    // that an ifreq points to (ethtool) belongs to that caller's frame too.
+    // SAFETY: each caller pairs the operation with its own structure, which lives until the call returns;
+    // data that an ifreq points to (ethtool) belongs to that caller's frame too.
     let result =
         unsafe { libc::ioctl(socket.as_raw_fd(), operation as libc::Ioctl, std::ptr::from_mut(argument)) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

@@ -1,5 +1,5 @@
-//! The first process. It never ends and never panics: the kernel would. It mounts what is needed, runs the work in a
-//! child, reaps what is left behind, and reboots on Ctrl-Alt-Del.
+//! The first process. It never ends and never panics: the kernel would. It mounts what is needed, runs the
+//! work in a child, reaps what is left behind, and reboots on Ctrl-Alt-Del.
 
 use std::{
     fs::{self, OpenOptions},

@@ -85,8 +85,8 @@ pub struct Reply {
     pub lease: Lease,
 }
 
-/// Encodes a DISCOVER or REQUEST. `requested` and `server` are options 50 and 54; `in_use` is the address that
-/// is held already (ciaddr), when a lease is renewed.
+/// Encodes a DISCOVER or REQUEST. `requested` and `server` are options 50 and 54; `in_use` is the address
+/// that is held already (ciaddr), when a lease is renewed.
 pub fn encode_request(
     kind: Kind,
     identity: &Identity,

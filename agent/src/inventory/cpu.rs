@@ -141,7 +141,8 @@ mod tests {
         format!(
             "processor\t: {number}\nvendor_id\t: GenuineIntel\nmodel name\t: Xeon\nmicrocode\t: 0x2b000603\n\
              cpu MHz\t\t: 2100.4\nphysical id\t: {package}\ncore id\t\t: {core}\ncpu cores\t: 2\n\
-             flags\t\t: fpu lm cmov cx8 fxsr mmx syscall sse sse2 cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3 vmx aes\n\
+             flags\t\t: fpu lm cmov cx8 fxsr mmx syscall sse sse2 cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3 \
+             vmx aes\n\
              power management:\n\n"
         )
     }
@@ -171,7 +172,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_parsed(text in "(processor|physical id|flags|cpu MHz|: |[0-9]{1,12}|\n|[a-z ]{0,4}){0,60}") {
+        fn any_text_is_parsed(
+            text in "(processor|physical id|flags|cpu MHz|: |[0-9]{1,12}|\n|[a-z ]{0,4}){0,60}",
+        ) {
             parse(&text);
         }
     }

@@ -142,7 +142,8 @@ fn command(device: &File, id: i64, netfn: u8, command: u8, question: &[u8]) -> i
     }
 }
 
-/// Get Device ID (IPMI 2.0, 20.1): firmware revision in two bytes, the second BCD; version with its digits swapped.
+/// Get Device ID (IPMI 2.0, 20.1): firmware revision in two bytes, the second BCD; version with its digits
+/// swapped.
 fn read_device_id(answer: &[u8], bmc: &mut Bmc) {
     if let Some(&[major, minor, version]) = answer.get(2..5).and_then(|bytes| bytes.as_array()) {
         bmc.firmware = Some(format!("{}.{:02x}", major & 0x7f, minor));

@@ -1,5 +1,6 @@
-//! The inventory: everything that the kernel and the firmware say of this machine. All of it is read below a root
-//! path, so that fixtures stand in for a machine; what needs a system call is added by [`ask_hardware`].
+//! The inventory: everything that the kernel and the firmware say of this machine. All of it is read below
+//! a root path, so that fixtures stand in for a machine; what needs a system call is added by
+//! [`ask_hardware`].
 
 mod cpu;
 pub mod disk;

@@ -205,7 +205,10 @@ alias pci:v00001234d* absent
 
     proptest! {
         #[test]
-        fn any_text_is_an_index_or_an_error(text in "(module|alias|#| |\n|-|,|[a-c]|\\*|:){0,120}", query in ".{0,20}") {
+        fn any_text_is_an_index_or_an_error(
+            text in "(module|alias|#| |\n|-|,|[a-c]|\\*|:){0,120}",
+            query in ".{0,20}",
+        ) {
             if let Ok(index) = Index::parse(&text) {
                 index.wanted(&query);
                 for name in ["a", "b", "c", "ab", "-"] {

@@ -161,8 +161,10 @@ mod tests {
             fs::create_dir_all(&folder).expect("a device");
             fs::write(folder.join("modalias"), alias).expect("a modalias");
         }
-        let index = "module ahci a.ko -\nmodule e1000e e.ko.xz ptp\nmodule ptp p.ko.xz -\nmodule ipmi_si i.ko -\n\
-                     alias pci:v*bc01sc06i01* ahci\nalias pci:v00008086d000010D3* e1000e\nalias acpi*:IPI0001:* ipmi_si\n";
+        let index = "module ahci a.ko -\nmodule e1000e e.ko.xz ptp\nmodule ptp p.ko.xz -\n\
+                     module ipmi_si i.ko -\n\
+                     alias pci:v*bc01sc06i01* ahci\nalias pci:v00008086d000010D3* e1000e\n\
+                     alias acpi*:IPI0001:* ipmi_si\n";
         let folder = root.path().join("lib/modules");
         let mut loader = Loader::new(Index::parse(index).expect("an index"), &folder);
         let mut tried = Vec::new();

@@ -349,7 +349,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_probed(bytes in proptest::collection::vec(any::<u8>(), 0..2048), size in 0u64..4096, which in 0usize..8) {
+        fn any_bytes_are_probed(
+            bytes in proptest::collection::vec(any::<u8>(), 0..2048),
+            size in 0u64..4096,
+            which in 0usize..8,
+        ) {
             let mut disk = bytes;
             let magic: [(usize, &[u8]); 8] = [
                 (0, b"LUKS\xba\xbe"), (0, b"LABELONE"), (0, &RAID_MAGIC), (1080, &[0x53, 0xef]),

@@ -194,7 +194,8 @@ fn find_dos(medium: &(impl Medium + ?Sized), size_bytes: u64, sector_bytes: u64)
     Some(Table { kind: "dos", fingerprint: format!("sha256:{}", hex(&digest.finalize())), entries, notes })
 }
 
-/// Follows the chain of extended boot records, each of which describes one logical partition and the next record.
+/// Follows the chain of extended boot records, each of which describes one logical partition and the next
+/// record.
 fn read_logical(
     medium: &(impl Medium + ?Sized),
     extended: DosEntry,

@@ -143,7 +143,11 @@ fn the_checksum_is_the_usual_one() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_disk_is_read(changes in proptest::collection::vec((0usize..2048, any::<u8>()), 0..20), is_gpt: bool, size in 0u64..DISK_BYTES as u64) {
+    fn any_disk_is_read(
+        changes in proptest::collection::vec((0usize..2048, any::<u8>()), 0..20),
+        is_gpt: bool,
+        size in 0u64..DISK_BYTES as u64,
+    ) {
         let mut disk = if is_gpt { gpt(512) } else { dos() };
         for (at, value) in changes {
             disk[at] = value;

@@ -156,12 +156,19 @@ fn broken_tables_leave_what_came_before_and_a_note() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read(entry in proptest::collection::vec(any::<u8>(), 0..32), table in proptest::collection::vec(any::<u8>(), 0..600)) {
+    fn any_bytes_are_read(
+        entry in proptest::collection::vec(any::<u8>(), 0..32),
+        table in proptest::collection::vec(any::<u8>(), 0..600),
+    ) {
         read(&entry, &table);
     }
 
     #[test]
-    fn a_damaged_table_is_read(at in any::<prop::sample::Index>(), value: u8, cut in any::<prop::sample::Index>()) {
+    fn a_damaged_table_is_read(
+        at in any::<prop::sample::Index>(),
+        value: u8,
+        cut in any::<prop::sample::Index>(),
+    ) {
         let mut table = server();
         let at = at.index(table.len());
         table[at] = value;
