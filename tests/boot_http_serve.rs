@@ -94,7 +94,8 @@ async fn the_script_of_a_machine_is_found_by_any_spelling_of_its_mac() {
         "http://elsewhere/ipxe/525400123456",
         "/ipxe/52%3A54%3A00%3A12%3A34%3A56",
     ] {
-        let answer = server.ask(&format!("GET {path}?{query} HTTP/1.1\r\nhost: x\r\nuser-agent: iPXE/2.0.0")).await;
+        let answer =
+            server.ask(&format!("GET {path}?{query} HTTP/1.1\r\nhost: x\r\nuser-agent: iPXE/2.0.0")).await;
         let address = server.address;
         let expected = format!(
             "#!ipxe mac={MAC} uuid=4c4c4544 serial=A B asset=- client=Ipxe http={address} from=127.0.0.1\n"
@@ -169,8 +170,11 @@ async fn files_are_served_whole_and_in_parts_by_name_and_by_digest() {
     let digest = sha256(&content);
     let mut server = Server::start(Folder::default().with("snponly.efi", content.clone())).await;
     let upper = digest.to_uppercase();
-    for path in ["/boot/files/snponly.efi", &format!("//artifacts/{digest}/x"), &format!("/artifacts/{upper}/y")] {
-        let answer = server.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nuser-agent: UefiHttpBoot/1.0")).await;
+    for path in
+        ["/boot/files/snponly.efi", &format!("//artifacts/{digest}/x"), &format!("/artifacts/{upper}/y")]
+    {
+        let answer =
+            server.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nuser-agent: UefiHttpBoot/1.0")).await;
         assert_eq!((answer.status, sha256(&answer.body)), (200, digest.clone()), "{path}");
         assert_eq!(answer.header("content-type"), Some("application/efi"));
         assert_eq!(answer.header("content-length"), Some("3000000"));
@@ -189,7 +193,8 @@ async fn files_are_served_whole_and_in_parts_by_name_and_by_digest() {
         (&format!("if-none-match: \"{digest}\""), 304, &[]),
         ("range: bytes=3000000-", 416, b"the range lies outside the 3000000 bytes of snponly.efi\n"),
     ] {
-        let answer = server.ask(&format!("GET /boot/files/snponly.efi HTTP/1.1\r\nhost: x\r\n{headers}")).await;
+        let answer =
+            server.ask(&format!("GET /boot/files/snponly.efi HTTP/1.1\r\nhost: x\r\n{headers}")).await;
         assert_eq!((answer.status, answer.body == body), (status, true), "{headers}");
         let range = answer.header("content-range");
         assert_eq!(range.is_some(), matches!(status, 206 | 416), "{headers}: {range:?}");
@@ -199,7 +204,8 @@ async fn files_are_served_whole_and_in_parts_by_name_and_by_digest() {
 #[tokio::test]
 async fn head_says_the_length_and_sends_nothing() {
     let mut server = Server::start(Folder::default().with("snponly.efi", noise(5000))).await;
-    let answer = server.ask("HEAD /boot/files/snponly.efi HTTP/1.1\r\nhost: x\r\nuser-agent: UefiHttpBoot/1.0").await;
+    let answer =
+        server.ask("HEAD /boot/files/snponly.efi HTTP/1.1\r\nhost: x\r\nuser-agent: UefiHttpBoot/1.0").await;
     assert_eq!((answer.status, answer.body.len()), (200, 0));
     assert_eq!(answer.header("content-length"), Some("5000"));
     assert_eq!(answer.header("content-type"), Some("application/efi"));
@@ -238,7 +244,10 @@ async fn an_aborted_fetch_is_recorded_with_what_was_handed_over() {
     let size = 64 << 20;
     let mut server = Server::start(Folder::default().with("initrd", vec![7; size])).await;
     let mut stream = TcpStream::connect(server.address).await.expect("connect");
-    stream.write_all(b"GET /boot/files/initrd HTTP/1.1\r\nhost: x\r\nuser-agent: iPXE/1\r\n\r\n").await.expect("send");
+    stream
+        .write_all(b"GET /boot/files/initrd HTTP/1.1\r\nhost: x\r\nuser-agent: iPXE/1\r\n\r\n")
+        .await
+        .expect("send");
     let mut some = vec![0; 100_000];
     stream.read_exact(&mut some).await.expect("read");
     drop(stream);
@@ -249,7 +258,8 @@ async fn an_aborted_fetch_is_recorded_with_what_was_handed_over() {
 }
 
 fn enrolment(serial: &str) -> Vec<u8> {
-    let text = r#"{"agent":"0.1.0","boot_mac":"52:54:00:12:34:56","inventory":{"system":{"serial":"SERIAL"}}}"#;
+    let text =
+        r#"{"agent":"0.1.0","boot_mac":"52:54:00:12:34:56","inventory":{"system":{"serial":"SERIAL"}}}"#;
     text.replace("SERIAL", serial).into_bytes()
 }
 
@@ -257,7 +267,8 @@ fn enrolment(serial: &str) -> Vec<u8> {
 async fn enrolment_tells_new_machines_from_known_ones() {
     let server = Server::start(Folder::default()).await;
     for (serial, status) in [("NEW", 201), ("KNOWN", 200)] {
-        let answer = server.post("//boot/v1/enroll", "application/json; charset=utf-8", &enrolment(serial)).await;
+        let answer =
+            server.post("//boot/v1/enroll", "application/json; charset=utf-8", &enrolment(serial)).await;
         assert_eq!(answer.status, status, "{}", answer.text());
         assert!(answer.text().starts_with(r#"{"machine":"m1","#), "{}", answer.text());
         assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -271,7 +282,10 @@ async fn a_wrong_enrolment_is_a_problem_that_names_the_field() {
         (r#"{"agent":"1","boot_mac":"xx","inventory":{}}"#, "boot_mac"),
         (r#"{"agent":"1","boot_mac":"ff:ff:ff:ff:ff:ff","inventory":{}}"#, "boot_mac"),
         (r#"{"boot_mac":"52:54:00:12:34:56","inventory":{}}"#, "agent"),
-        (r#"{"agent":"1","boot_mac":"52:54:00:12:34:56","inventory":{"disks":[{},{"removable":"x"}]}}"#, "inventory.disks[1].removable"),
+        (
+            r#"{"agent":"1","boot_mac":"52:54:00:12:34:56","inventory":{"disks":[{},{"removable":"x"}]}}"#,
+            "inventory.disks[1].removable",
+        ),
         (&String::from_utf8(enrolment("REFUSED")).expect("text"), "inventory.system.serial"),
     ] {
         let answer = server.post("/boot/v1/enroll", "application/json", body.as_bytes()).await;

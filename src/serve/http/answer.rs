@@ -60,7 +60,10 @@ pub(super) fn nothing() -> Response<Body> {
 
 /// An error for programs (RFC 9457); `code` ends its `type`.
 pub(super) fn problem(
-    status: StatusCode, code: &str, detail: String, errors: Vec<FieldProblem>,
+    status: StatusCode,
+    code: &str,
+    detail: String,
+    errors: Vec<FieldProblem>,
 ) -> Response<Body> {
     let problem = Problem {
         kind: format!("urn:ironwake:problem:{code}"),
@@ -72,7 +75,8 @@ pub(super) fn problem(
     answer(status, PROBLEM, serde_json::to_vec(&problem).unwrap_or_else(|_| b"{}".to_vec()).into())
 }
 
-/// A published file, or the part of it that the request wants. `by_digest` when its path can name nothing else.
+/// A published file, or the part of it that the request wants. `by_digest` when its path can name
+/// nothing else.
 pub(super) fn file(blob: &Blob, request: &HeaderMap, ranges: bool, by_digest: bool) -> Response<Body> {
     let etag = format!("\"{}\"", blob.sha256);
     let size = blob.bytes.len() as u64;
@@ -88,7 +92,11 @@ pub(super) fn file(blob: &Blob, request: &HeaderMap, ranges: bool, by_digest: bo
         Selection::Part(part) => {
             let bytes = blob.bytes.slice(part.start as usize..part.end as usize);
             let mut response = answer(StatusCode::PARTIAL_CONTENT, content_type, bytes);
-            insert(&mut response, header::CONTENT_RANGE, &format!("bytes {}-{}/{size}", part.start, part.end - 1));
+            insert(
+                &mut response,
+                header::CONTENT_RANGE,
+                &format!("bytes {}-{}/{size}", part.start, part.end - 1),
+            );
             response
         }
         Selection::NotModified => {

@@ -86,7 +86,11 @@ pub async fn run(listener: TcpListener, backend: Backend, shutdown: Cancellation
 
 type ServeError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn serve(stream: TcpStream, service: Arc<Service>, shutdown: CancellationToken) -> Result<(), ServeError> {
+async fn serve(
+    stream: TcpStream,
+    service: Arc<Service>,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
     // Head and body leave in one write, so there is nothing to wait for.
     stream.set_nodelay(true)?;
     let (from, local) = (stream.peer_addr()?, stream.local_addr()?);

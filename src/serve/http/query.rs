@@ -34,7 +34,8 @@ pub(super) struct SelfDescription {
 /// Reads the MAC of a script's name: any spelling of it, with or without `.ipxe`.
 pub(super) fn mac_of_name(name: &str) -> Result<MacAddr, QueryError> {
     let name = name.strip_suffix(".ipxe").unwrap_or(name);
-    let mac: MacAddr = name.parse().map_err(|error: ironwake_api::MacError| QueryError::Mac(error.to_string()))?;
+    let mac: MacAddr =
+        name.parse().map_err(|error: ironwake_api::MacError| QueryError::Mac(error.to_string()))?;
     match mac.is_unicast() {
         true => Ok(mac),
         false => Err(QueryError::Mac(format!("{mac} is not the address of one interface"))),
@@ -138,7 +139,10 @@ mod tests {
     #[test]
     fn what_ipxe_would_act_on_is_refused_with_its_field() {
         check("serial=%24%7Bnet0/mac%7D", "error serial: the value contains \"${\", which iPXE would act on");
-        check("asset=a%0Aboot", "error asset: the value contains a control character, which iPXE would act on");
+        check(
+            "asset=a%0Aboot",
+            "error asset: the value contains a control character, which iPXE would act on",
+        );
         check("product=${x}", "error product: the value contains \"${\", which iPXE would act on");
         check("uuid=%00", "error uuid: the value contains a control character, which iPXE would act on");
         let long = format!("serial={}", "a".repeat(256));
