@@ -75,7 +75,8 @@ pub(super) fn problem(
     answer(status, PROBLEM, serde_json::to_vec(&problem).unwrap_or_else(|_| b"{}".to_vec()).into())
 }
 
-/// A published file, or the part of it that the request wants. `by_digest` when its path can name nothing else.
+/// A published file, or the part of it that the request wants. `by_digest` when its path can name
+/// nothing else.
 pub(super) fn file(blob: &Blob, request: &HeaderMap, ranges: bool, by_digest: bool) -> Response<Body> {
     let etag = format!("\"{}\"", blob.sha256);
     let size = blob.bytes.len() as u64;

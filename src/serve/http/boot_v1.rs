@@ -35,7 +35,9 @@ struct Shared {
     shutdown: CancellationToken,
 }
 
-type Answer = Result<Response<Body>, Response<Body>>;
+/// A refusal is an answer too; boxed, since most calls succeed.
+type Refusal = Box<Response<Body>>;
+type Answer = Result<Response<Body>, Refusal>;
 
 /// The routes. Waiting requests end at `shutdown`.
 pub fn router(backend: Backend, shutdown: CancellationToken) -> Router {
@@ -61,7 +63,7 @@ fn axum_response(response: Response<Body>) -> axum::response::Response {
 }
 
 fn either(answer: Answer) -> axum::response::Response {
-    axum_response(answer.unwrap_or_else(|refusal| refusal))
+    axum_response(answer.unwrap_or_else(|refusal| *refusal))
 }
 
 async fn enroll(
@@ -118,7 +120,7 @@ async fn health(State(shared): State<Shared>) -> axum::response::Response {
 }
 
 /// Reads `wait_secs`; without one the answer comes at once.
-fn wait_of(query: &str) -> Result<Duration, Response<Body>> {
+fn wait_of(query: &str) -> Result<Duration, Refusal> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix("wait_secs="));
     match value.unwrap_or("0").parse() {
         Ok(secs) if secs <= WAIT_SECS_MAX => Ok(Duration::from_secs(secs)),
@@ -133,23 +135,23 @@ fn wait_of(query: &str) -> Result<Duration, Response<Body>> {
 async fn read<T: DeserializeOwned>(
     request: Request<axum::body::Body>,
     bytes_max: usize,
-) -> Result<T, Response<Body>> {
+) -> Result<T, Refusal> {
     if !is_json(request.headers()) {
         let detail = "the body must be application/json".to_owned();
-        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail, Vec::new()));
+        return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
     }
     let body = Limited::new(request.into_body(), bytes_max);
     let Ok(collected) = tokio::time::timeout(BODY_WAIT_MAX, body.collect()).await else {
         let detail = format!("the body did not come within {BODY_WAIT_MAX:?}");
-        return Err(problem(StatusCode::REQUEST_TIMEOUT, "timeout", detail, Vec::new()));
+        return Err(refusal(StatusCode::REQUEST_TIMEOUT, "timeout", detail));
     };
     let bytes = match collected {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
             let detail = format!("the body has more than {bytes_max} bytes");
-            return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail, Vec::new()));
+            return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
         }
-        Err(error) => return Err(problem(StatusCode::BAD_REQUEST, "cut", error.to_string(), Vec::new())),
+        Err(error) => return Err(refusal(StatusCode::BAD_REQUEST, "cut", error.to_string())),
     };
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -174,13 +176,13 @@ fn field_of(path: &str, message: &str) -> String {
     }
 }
 
-fn invalid(errors: Vec<FieldProblem>) -> Response<Body> {
+fn invalid(errors: Vec<FieldProblem>) -> Refusal {
     let fields: Vec<String> =
         errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-    problem(StatusCode::BAD_REQUEST, "invalid", fields.join("; "), errors)
+    Box::new(problem(StatusCode::BAD_REQUEST, "invalid", fields.join("; "), errors))
 }
 
-fn refused(error: SiteError) -> Response<Body> {
+fn refused(error: SiteError) -> Refusal {
     let (status, code) = match &error {
         SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
         SiteError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
@@ -190,6 +192,10 @@ fn refused(error: SiteError) -> Response<Body> {
     };
     match error {
         SiteError::Invalid(errors) => invalid(errors),
-        error => problem(status, code, error.to_string(), Vec::new()),
+        error => refusal(status, code, error.to_string()),
     }
+}
+
+fn refusal(status: StatusCode, code: &str, detail: String) -> Refusal {
+    Box::new(problem(status, code, detail, Vec::new()))
 }

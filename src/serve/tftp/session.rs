@@ -39,7 +39,8 @@ impl Session {
             () = self.drive(first) => {}
             () = stop.cancelled() => {
                 self.transfer.stop(Ending::Stopped);
-                let _ = self.socket.send(&Packet::error(ErrorCode::Undefined, "the server stops").encode()).await;
+                let goodbye = Packet::error(ErrorCode::Undefined, "the server stops").encode();
+                let _ = self.socket.send(&goodbye).await;
             }
         }
         self.record();
