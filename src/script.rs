@@ -1,1 +1,194 @@
-//! script
+//! Boot plans as text: iPXE scripts and `grub.cfg`. Chooses nothing.
+//!
+//! iPXE and GRUB expand `${…}` in what they are served, so nothing from outside gets into a script
+//! unless [`is_inert`] holds for it.
+
+use std::net::SocketAddrV4;
+
+use ironwake_api::MacAddr;
+
+use crate::boot::BootPlan;
+
+/// Where the discovery image is, and how it is started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiscoveryImage {
+    /// URL path of the kernel.
+    pub kernel: String,
+    /// URL path of the initramfs.
+    pub initramfs: String,
+    /// Further kernel parameters.
+    pub parameters: String,
+    /// After this many seconds without an order the agent reboots.
+    pub idle_secs: u64,
+}
+
+/// What a script needs beside its plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Where the machine reaches the HTTP server.
+    pub http: SocketAddrV4,
+    /// The address that boots.
+    pub mac: MacAddr,
+    /// The discovery image.
+    pub discovery: &'a DiscoveryImage,
+}
+
+/// Whether a text can stand in a script without being expanded or ending its line.
+pub fn is_inert(text: &str) -> bool {
+    !text.contains(['$', '`', '"', '\'', '\\', ';', '|', '&', '<', '>', '{', '}', '#'])
+        && !text.chars().any(char::is_control)
+}
+
+/// The discovery image's kernel parameters.
+fn discovery_parameters(context: Context<'_>) -> String {
+    let Context { http, mac, discovery } = context;
+    let mut line = format!(
+        "initrd=initramfs console=ttyS0,115200 console=tty0 quiet loglevel=3 panic=30 \
+         ironwake.url=http://{http} ironwake.idle_secs={} BOOTIF=01-{}",
+        discovery.idle_secs,
+        mac.dashed(),
+    );
+    if !discovery.parameters.is_empty() {
+        line.push(' ');
+        line.push_str(&discovery.parameters);
+    }
+    line
+}
+
+/// The iPXE script of a plan.
+///
+/// `imgfree` comes first: a script that came as `autoexec.ipxe` stays loaded and would be glued
+/// before the initramfs. Local boot is `sanboot`: a plain `exit` lands some firmware in its setup.
+pub fn ipxe(plan: &BootPlan, context: Context<'_>) -> String {
+    let why = plan.why();
+    match plan {
+        BootPlan::LocalBoot(_) => format!(
+            "#!ipxe\necho Ironwake: {why}: booting the local disk\nsanboot --no-describe --drive 0x80 || exit 1\n"
+        ),
+        BootPlan::Discovery(_) => {
+            let Context { http, discovery, .. } = context;
+            let DiscoveryImage { kernel, initramfs, .. } = discovery;
+            let parameters = discovery_parameters(context);
+            format!(
+                "#!ipxe\n\
+                 echo Ironwake: {why}: discovery\n\
+                 imgfree\n\
+                 kernel --name vmlinuz http://{http}{kernel} {parameters} || goto failed\n\
+                 initrd --name initramfs http://{http}{initramfs} || goto failed\n\
+                 boot || goto failed\n\
+                 :failed\n\
+                 echo Ironwake: the discovery image could not be started, trying again in 10 seconds\n\
+                 sleep 10\n\
+                 chain --replace http://{http}/ipxe/{mac} || exit 1\n",
+                mac = context.mac.dashed(),
+            )
+        }
+    }
+}
+
+/// The script that is right for every machine: iPXE names the machine and asks for its own script.
+///
+/// `isset` before `ifconf`: iPXE that was started over the network may already have its address, and
+/// a second DHCP run costs seconds. The open interface is closed in some builds, hence `ifconf`.
+pub fn ipxe_bootstrap(http: SocketAddrV4) -> String {
+    format!(
+        "#!ipxe\n\
+         isset ${{netX/ip}} || ifconf -c dhcp || dhcp || goto failed\n\
+         chain --replace http://{http}/ipxe/${{netX/mac:hexhyp}}?uuid=${{uuid}}&serial=${{serial:uristring}}\
+         &asset=${{asset:uristring}}&arch=${{buildarch}}&platform=${{platform}} || goto failed\n\
+         :failed\n\
+         echo Ironwake: http://{http} did not answer, trying again in 10 seconds\n\
+         sleep 10\n\
+         chain --replace http://{http}/autoexec.ipxe || exit 1\n"
+    )
+}
+
+/// The `grub.cfg` of a plan.
+///
+/// Local boot looks for the disk's own loader, for `exit` leaves the order to the firmware, which
+/// may well begin with the network again.
+pub fn grub(plan: &BootPlan, context: Context<'_>) -> String {
+    let why = plan.why();
+    match plan {
+        BootPlan::LocalBoot(_) => format!(
+            "set timeout=0\n\
+             echo 'Ironwake: {why}: booting the local disk'\n\
+             if search --no-floppy --file --set=esp /EFI/BOOT/BOOTX64.EFI; then\n\
+             \x20 chainloader ($esp)/EFI/BOOT/BOOTX64.EFI\n\
+             \x20 boot\n\
+             fi\n\
+             exit 1\n"
+        ),
+        BootPlan::Discovery(_) => {
+            let Context { http, discovery, .. } = context;
+            let DiscoveryImage { kernel, initramfs, .. } = discovery;
+            let parameters = discovery_parameters(context);
+            format!(
+                "set timeout=0\n\
+                 echo 'Ironwake: {why}: discovery'\n\
+                 if linux (http,{http}){kernel} {parameters}; then\n\
+                 \x20 if initrd (http,{http}){initramfs}; then\n\
+                 \x20   boot\n\
+                 \x20 fi\n\
+                 fi\n\
+                 echo 'Ironwake: the discovery image could not be started, restarting in 10 seconds'\n\
+                 sleep 10\n\
+                 reboot\n"
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::Why;
+
+    fn texts(plan: &BootPlan) -> [String; 2] {
+        let discovery = DiscoveryImage {
+            kernel: "/artifacts/aa/vmlinuz".into(),
+            initramfs: "/artifacts/bb/initramfs".into(),
+            parameters: "console=ttyS1".into(),
+            idle_secs: 600,
+        };
+        let context = Context {
+            http: "10.0.0.1:8080".parse().unwrap(),
+            mac: "52:54:00:12:34:56".parse().unwrap(),
+            discovery: &discovery,
+        };
+        [ipxe(plan, context), grub(plan, context)]
+    }
+
+    #[test]
+    fn local_boot_loads_no_kernel() {
+        for text in texts(&BootPlan::LocalBoot(Why::NotArmed)) {
+            assert!(text.contains("local disk"), "{text}");
+            assert!(!text.contains("kernel") && !text.contains("linux") && !text.contains("http"), "{text}");
+        }
+    }
+
+    #[test]
+    fn discovery_names_the_server_the_address_and_both_files() {
+        for text in texts(&BootPlan::Discovery(Why::Unknown)) {
+            for needle in [
+                "10.0.0.1:8080",
+                "/artifacts/aa/vmlinuz",
+                "/artifacts/bb/initramfs",
+                "ironwake.url=http://10.0.0.1:8080",
+                "BOOTIF=01-52-54-00-12-34-56",
+                "console=ttyS1",
+                "ironwake.idle_secs=600",
+            ] {
+                assert!(text.contains(needle), "{needle} is missing in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn texts_that_a_loader_would_expand_are_told_apart() {
+        assert!(is_inert("PowerEdge R640"));
+        for text in ["${uuid}", "a\nb", "a;b", "`x`", "a\"b"] {
+            assert!(!is_inert(text), "{text:?}");
+        }
+    }
+}

@@ -7,12 +7,10 @@ use std::io::IsTerminal;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nix::sys::socket::{getsockopt, sockopt};
 use sd_notify::NotifyState;
-use tokio_util::sync::CancellationToken;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -46,7 +44,7 @@ impl Environment {
         }
     }
 
-    /// How often [`watchdog`] speaks: half of what systemd waits, as sd_watchdog_enabled(3) advises.
+    /// How often to call [`watchdog`]: half of what systemd waits, as sd_watchdog_enabled(3) advises.
     pub fn watchdog_interval(&self) -> Option<Duration> {
         self.watchdog.map(|limit| limit / 2).filter(|interval| !interval.is_zero())
     }
@@ -95,16 +93,9 @@ pub fn stopping() {
     notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
-/// Tells systemd that the runtime still runs its tasks, as often as it asks, until the shutdown begins.
-pub async fn watchdog(shutdown: CancellationToken) {
-    let Some(interval) = Environment::read().watchdog_interval() else { return };
-    let mut ticks = tokio::time::interval(interval);
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            _ = ticks.tick() => notify(&[NotifyState::Watchdog]),
-        }
-    }
+/// The daemon is alive. To be called by the loop that does the work, so that a hung loop is noticed.
+pub fn watchdog() {
+    notify(&[NotifyState::Watchdog]);
 }
 
 /// A newline would begin another assignment of the notification.
@@ -118,54 +109,39 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Descriptors that a `.socket` unit passed, by their `FileDescriptorName=`. Each is handed out once.
-static PASSED: LazyLock<Mutex<HashMap<String, OwnedFd>>> = LazyLock::new(|| Mutex::new(passed()));
+/// Sockets that a `.socket` unit passed, by their `FileDescriptorName=`: `http`, `api`.
+#[derive(Debug, Default)]
+pub struct PassedSockets {
+    by_name: HashMap<String, OwnedFd>,
+}
 
-fn passed() -> HashMap<String, OwnedFd> {
-    let named = match sd_notify::listen_fds_with_names() {
-        Ok(named) => named,
-        Err(error) => {
-            tracing::warn!(%error, "sockets that the service manager passed cannot be used");
-            return HashMap::new();
+impl PassedSockets {
+    /// Takes what was passed to this process; the second time there is nothing left.
+    pub fn take() -> std::io::Result<Self> {
+        static TAKEN: AtomicBool = AtomicBool::new(false);
+        let mut by_name = HashMap::new();
+        if TAKEN.swap(true, Ordering::SeqCst) {
+            return Ok(Self { by_name });
         }
-    };
-    named
-        .map(|(number, name)| {
+        for (number, name) in sd_notify::listen_fds_with_names()? {
             // SAFETY: systemd opened these numbers before it started this process (LISTEN_PID names it), the
-            // kernel has just confirmed that they are open, nothing else here takes over inherited
-            // descriptors, and `PASSED` runs this once.
-            (name, unsafe { OwnedFd::from_raw_fd(number) })
-        })
-        .collect()
-}
+            // kernel has just confirmed that they are open, nothing else in this program takes over inherited
+            // descriptors, and `TAKEN` lets this run once.
+            let socket = unsafe { OwnedFd::from_raw_fd(number) };
+            by_name.insert(name, socket);
+        }
+        Ok(Self { by_name })
+    }
 
-/// Takes the passed socket of a name, if it listens and has an address of the right family.
-fn take_listener<L>(name: &str, address: impl FnOnce(OwnedFd) -> std::io::Result<L>) -> Option<L> {
-    // A panic elsewhere leaves the map as it was: it is only ever taken from.
-    let socket = PASSED.lock().unwrap_or_else(PoisonError::into_inner).remove(name)?;
-    let listens = getsockopt(&socket, sockopt::AcceptConn).unwrap_or(false);
-    let taken = if listens { address(socket) } else { Err(std::io::Error::other("it does not listen")) };
-    taken.inspect_err(|error| tracing::warn!(%error, name, "a passed socket is left aside")).ok()
-}
+    /// The socket of a name, which is handed over.
+    pub fn remove(&mut self, name: &str) -> Option<OwnedFd> {
+        self.by_name.remove(name)
+    }
 
-/// The TCP socket that systemd listens on for us under this name, if it does. Needs a tokio runtime.
-pub fn tcp_listener(name: &str) -> Option<tokio::net::TcpListener> {
-    take_listener(name, |socket| {
-        let listener = std::net::TcpListener::from(socket);
-        listener.local_addr()?;
-        listener.set_nonblocking(true)?;
-        tokio::net::TcpListener::from_std(listener)
-    })
-}
-
-/// The Unix socket that systemd listens on for us under this name, if it does. Needs a tokio runtime.
-pub fn unix_listener(name: &str) -> Option<tokio::net::UnixListener> {
-    take_listener(name, |socket| {
-        let listener = std::os::unix::net::UnixListener::from(socket);
-        listener.local_addr()?;
-        listener.set_nonblocking(true)?;
-        tokio::net::UnixListener::from_std(listener)
-    })
+    /// Names of sockets that nobody asked for.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
 }
 
 /// Sends what is logged to the journal, field by field, where there is one, else to standard error.

@@ -75,7 +75,10 @@ async fn client(folder: &Path, program: &str, arguments: &[&str]) -> String {
 
 fn check_tftp(kind: &StageKind, expected_file: &str, expected_bytes: u64) {
     let StageKind::Tftp { file, bytes, size, aborted, .. } = kind else { panic!("{kind:?}") };
-    assert_eq!((file.as_str(), *bytes, *size, aborted), (expected_file, expected_bytes, expected_bytes, &None));
+    assert_eq!(
+        (file.as_str(), *bytes, *size, aborted),
+        (expected_file, expected_bytes, expected_bytes, &None)
+    );
 }
 
 /// Fetches a file of `size` bytes with a real client and compares it.
@@ -105,7 +108,9 @@ async fn atftp_with_windows_and_blocks() {
             check_client(size, "atftp", |host, port| {
                 let mut arguments = words("--option");
                 arguments.push(options.into());
-                arguments.extend(words(&format!("--get --remote-file boot/loader.efi --local-file got {host} {port}")));
+                arguments.extend(words(&format!(
+                    "--get --remote-file boot/loader.efi --local-file got {host} {port}"
+                )));
                 arguments
             })
             .await;
@@ -128,7 +133,10 @@ async fn atftp_with_windows_of_large_blocks() {
 #[tokio::test]
 async fn tftp_hpa_in_binary_mode() {
     for size in [0, 512, 100_000] {
-        check_client(size, "tftp", |host, port| words(&format!("-m binary {host} {port} -c get boot/loader.efi got"))).await;
+        check_client(size, "tftp", |host, port| {
+            words(&format!("-m binary {host} {port} -c get boot/loader.efi got"))
+        })
+        .await;
     }
 }
 
@@ -146,7 +154,9 @@ async fn curl_with_a_block_size() {
 async fn the_probe_sees_what_was_agreed() {
     let content = noise(1_000_000);
     let mut server = Server::start(Folder::default().with("snponly.efi", content.clone())).await;
-    for (blksize, windowsize) in [(None, None), (Some(1468), Some(16)), (Some(8), Some(64)), (Some(65464), Some(9))] {
+    for (blksize, windowsize) in
+        [(None, None), (Some(1468), Some(16)), (Some(8), Some(64)), (Some(65464), Some(9))]
+    {
         let options = ProbeOptions { blksize, windowsize, ..server.probe_options("/snponly.efi") };
         let report = probe(options).await.expect("the file");
         assert_eq!((report.sha256, report.bytes), (sha256(&content), 1_000_000));
@@ -160,7 +170,8 @@ async fn the_probe_sees_what_was_agreed() {
 async fn block_numbers_roll_over() {
     let content = noise(70_000 * 8);
     let server = Server::start(Folder::default().with("large", content.clone())).await;
-    let report = probe(ProbeOptions { blksize: Some(8), windowsize: Some(33), ..server.probe_options("large") }).await;
+    let report =
+        probe(ProbeOptions { blksize: Some(8), windowsize: Some(33), ..server.probe_options("large") }).await;
     assert_eq!(report.expect("the file").sha256, sha256(&content));
 }
 
@@ -285,7 +296,8 @@ async fn hundreds_at_once_all_get_the_exact_bytes() {
         .map(|number| {
             let windowsize = Some(1 + number % 8);
             let timeout = Duration::from_secs(5);
-            let options = ProbeOptions { windowsize, blksize: Some(1468), timeout, ..server.probe_options("initrd") };
+            let options =
+                ProbeOptions { windowsize, blksize: Some(1468), timeout, ..server.probe_options("initrd") };
             tokio::spawn(probe(options))
         })
         .collect();

@@ -197,6 +197,11 @@ impl Client {
         }
     }
 
+    /// What a machine would get, step by step.
+    pub async fn simulate(&self, query: &SimulateQuery) -> Result<Vec<SimulatedStep>, ClientError> {
+        self.list(&format!("/simulate{}", query_of(query))).await
+    }
+
     /// The daemon's version.
     pub async fn version(&self) -> Result<Version, ClientError> {
         self.get("/version").await

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Enrolment, MacAddr, Millis, Stage};
+use crate::{Attempt, Enrolment, MacAddr, Millis, OrderKind, Stage};
 
 /// One event. Ids grow by time and are never reused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +76,11 @@ pub enum EventKind {
         key: String,
         /// Its value.
         value: String,
+    },
+    /// An operator gave a waiting agent an order.
+    OrderGiven {
+        /// What to do.
+        order: OrderKind,
     },
     /// An inventory came in.
     Inventory {

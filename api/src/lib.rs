@@ -16,6 +16,7 @@ mod lease;
 mod mac;
 mod machine;
 mod problem;
+mod simulate;
 
 pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
 pub use artifact::{Artifact, ArtifactKind, ArtifactState};
@@ -26,10 +27,11 @@ pub use inventory::*;
 pub use lease::{Lease, LeaseState};
 pub use mac::{MacAddr, MacError};
 pub use machine::{
-    Enrolment, InventoryChange, InventoryRecord, Machine, MachineNew, MachinePatch, MachineQuery,
-    Page, SecureBoot,
+    Enrolment, InventoryChange, InventoryRecord, Machine, MachineNew, MachinePatch, MachineQuery, Page,
+    SecureBoot,
 };
 pub use problem::{FieldProblem, Problem};
+pub use simulate::{SimulateQuery, SimulatedStep};
 
 /// Milliseconds since 1970-01-01 00:00 UTC.
 pub type Millis = u64;

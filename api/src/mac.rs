@@ -16,7 +16,11 @@ pub struct MacError {
 
 impl fmt::Display for MacError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a MAC address: expected six bytes in hexadecimal, such as 52:54:00:12:34:56", self.found)
+        write!(
+            f,
+            "{:?} is not a MAC address: expected six bytes in hexadecimal, such as 52:54:00:12:34:56",
+            self.found
+        )
     }
 }
 

@@ -66,6 +66,9 @@ pub struct Machine {
     pub notes: Option<String>,
     /// What to serve this machine's firmware.
     pub secure_boot: SecureBoot,
+    /// Whether its firmware enforces Secure Boot, as its last inventory says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secure_boot_seen: Option<bool>,
     /// An operator asked that its next boot be discovery.
     pub discover_next: bool,
     /// The IPv4 address it was last seen with.

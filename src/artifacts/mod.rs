@@ -1,8 +1,23 @@
 //! The artifacts that machines can fetch: immutable bytes by name and by digest, mapped into memory.
 
-use std::sync::Arc;
+mod boot_files;
+mod map;
+mod pci_names;
+mod shelf;
+mod vault;
+
+use std::io;
+use std::path::PathBuf;
 
 use bytes::Bytes;
+
+pub use boot_files::{boot_dir, boot_dirs, load_boot_files};
+pub use map::map_file;
+pub use pci_names::PciNames;
+pub use shelf::Shelf;
+pub use vault::Vault;
+
+use crate::artifact::Digest;
 
 /// Immutable bytes that are published.
 #[derive(Debug, Clone)]
@@ -17,15 +32,39 @@ pub struct Blob {
     pub media_type: &'static str,
 }
 
-/// Everything that is published; clones share it. Lookups never wait.
-#[derive(Debug, Clone, Default)]
-pub struct Shelf;
+impl Blob {
+    /// Bytes under a name; `digest` is theirs.
+    pub fn new(name: impl Into<String>, bytes: Bytes, digest: Digest) -> Self {
+        let name = name.into();
+        let media_type = media_type(&name);
+        Self { name, bytes, sha256: digest.to_string(), media_type }
+    }
+}
 
-impl Shelf {
-    /// By name. Leading `/` and doubled `/` must be gone already.
-    pub fn by_name(&self, name: &str) -> Option<Arc<Blob>> { let _ = name; None }
-    /// By digest (64 hex digits).
-    pub fn by_digest(&self, sha256: &str) -> Option<Arc<Blob>> { let _ = sha256; None }
-    /// Publishes, replacing what had this name.
-    pub fn publish(&self, blob: Blob) { let _ = blob; }
+/// What firmware wants to hear: HTTP Boot refuses a loader that is not `application/efi`.
+fn media_type(name: &str) -> &'static str {
+    if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" }
+}
+
+/// Why a file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// Reading or mapping failed.
+    #[error("read {path}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Writing failed.
+    #[error("write {path}")]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use ironwake_api::{ClientStage, Diagnosis};
 
-use super::{ArchRow, BootPlan, Sighting, Transport};
+use super::{ArchRow, Sighting, Transport};
 
 /// What a DHCP answer points a client to, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,7 @@ pub struct LoaderPolicy {
 }
 
 /// Chooses what a DHCP answer points `sighting` to. `http` is where machines reach the HTTP server.
-pub fn handoff(sighting: &Sighting, plan: &BootPlan, policy: LoaderPolicy, http: SocketAddrV4) -> Handoff {
-    let _ = plan;
+pub fn handoff(sighting: &Sighting, policy: LoaderPolicy, http: SocketAddrV4) -> Handoff {
     match sighting.stage {
         ClientStage::Os | ClientStage::Agent | ClientStage::Grub => Handoff::AddressOnly,
         ClientStage::Ipxe if sighting.http_capable => Handoff::Url {
@@ -55,7 +54,10 @@ fn loader(sighting: &Sighting, policy: LoaderPolicy, http: SocketAddrV4) -> Hand
     let Some(row) = sighting.arches.iter().find_map(|number| ArchRow::by_number(*number)) else {
         return Handoff::Refused(Diagnosis {
             code: "unknown_arch".into(),
-            message: format!("the firmware announces architecture {:?}, which is in no table", sighting.arches),
+            message: format!(
+                "the firmware announces architecture {:?}, which is in no table",
+                sighting.arches
+            ),
             remedy: "report it with the firmware's name; the machine can be booted from a USB stick".into(),
         });
     };

@@ -108,3 +108,65 @@ pub fn decide(machine: Option<MachineView>, policy: SitePolicy, now: Millis) -> 
         plan => plan,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Millis = 24 * 60 * 60 * 1000;
+    const NOW: Millis = 1_800_000_000_000;
+    const POLICY: SitePolicy = SitePolicy { discovery: true, discovery_ready: true, rediscover_after: DAY };
+
+    fn view(enrolment: Enrolment, inventory_at: Option<Millis>, discover_next: bool) -> Option<MachineView> {
+        Some(MachineView { enrolment, inventory_at, discover_next })
+    }
+
+    #[track_caller]
+    fn check(machine: Option<MachineView>, policy: SitePolicy, expected: BootPlan) {
+        assert_eq!(decide(machine, policy, NOW), expected);
+    }
+
+    #[test]
+    fn an_unknown_machine_is_discovered_once_a_day_at_most() {
+        use BootPlan::*;
+        use Enrolment::*;
+        check(None, POLICY, Discovery(Why::Unknown));
+        check(view(Unenrolled, None, false), POLICY, Discovery(Why::Unknown));
+        check(view(Registered, None, false), POLICY, Discovery(Why::Unknown));
+        let lately = NOW - DAY + 1;
+        check(view(Unenrolled, Some(lately), false), POLICY, LocalBoot(Why::DiscoveredLately { at: lately }));
+        check(view(Unenrolled, Some(NOW - DAY), false), POLICY, Discovery(Why::DiscoveredLongAgo));
+        check(view(Unenrolled, Some(lately), true), POLICY, Discovery(Why::Asked));
+    }
+
+    #[test]
+    fn an_enrolled_machine_boots_its_disk_unless_discovery_was_asked_for() {
+        use Enrolment::Enrolled;
+        check(view(Enrolled, None, false), POLICY, BootPlan::LocalBoot(Why::NotArmed));
+        check(view(Enrolled, Some(1), false), POLICY, BootPlan::LocalBoot(Why::NotArmed));
+        check(view(Enrolled, Some(1), true), POLICY, BootPlan::Discovery(Why::Asked));
+    }
+
+    #[test]
+    fn without_discovery_everything_boots_its_disk() {
+        let off = SitePolicy { discovery: false, ..POLICY };
+        check(None, off, BootPlan::LocalBoot(Why::DiscoveryOff));
+        let unbuilt = SitePolicy { discovery_ready: false, ..POLICY };
+        check(None, unbuilt, BootPlan::LocalBoot(Why::NoDiscoveryImage));
+        check(view(Enrolment::Enrolled, None, true), unbuilt, BootPlan::LocalBoot(Why::NoDiscoveryImage));
+    }
+
+    /// Invariant 1: whatever is known of a machine, without an arming no plan writes to a disk.
+    #[test]
+    fn no_unarmed_machine_gets_a_plan_that_writes() {
+        for enrolment in [Enrolment::Registered, Enrolment::Unenrolled, Enrolment::Enrolled] {
+            for inventory_at in [None, Some(0), Some(NOW), Some(NOW + DAY)] {
+                for discover_next in [false, true] {
+                    match decide(view(enrolment, inventory_at, discover_next), POLICY, NOW) {
+                        BootPlan::LocalBoot(_) | BootPlan::Discovery(_) => {}
+                    }
+                }
+            }
+        }
+    }
+}

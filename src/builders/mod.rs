@@ -1,1 +1,12 @@
-//! builders
+//! What turns recipes into artifacts: one file for each kind, and what they are made with.
+
+mod cpio;
+mod discovery;
+mod drivers;
+mod modinfo;
+mod modules;
+
+pub use discovery::{BuildError, BuiltDiscovery, Progress, agent_path, discovery};
+pub use drivers::DRIVERS;
+pub use modinfo::{ModInfo, ModInfoError, modinfo};
+pub use modules::{Chosen, ModuleError, ModuleTree};

@@ -86,6 +86,7 @@ fn describe(kind: &EventKind) -> (String, Style) {
             (format!("{} → {} by {by}", enrolment(*from), enrolment(*to)), Style::Good)
         }
         E::MachineEdited { fields } => plain(format!("changed: {}", fields.join(", "))),
+        E::OrderGiven { order } => plain(format!("ordered: {order:?}").to_lowercase()),
         E::MachineDeleted => plain("deleted".into()),
         E::MachineAbsorbed { other } => plain(format!("{} turned out to be another NIC of it", short(other))),
         E::IdentityConflict { other, key, value } => {

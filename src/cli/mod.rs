@@ -119,7 +119,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Events(args) => events::run(&args, context).await,
         Command::Lease(lease::Command::List) => lease::list(context).await,
         Command::Artifact(artifact::Command::List) => artifact::list(context).await,
-        Command::Simulate(args) => simulate::run(&args, context).await,
+        Command::Simulate(args) => simulate::run(args, context).await,
         Command::Probe(command) => probe::run(command, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Health => health::health(context).await,

@@ -25,9 +25,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         }
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
+    let sockets = systemd::PassedSockets::take().context("take the sockets that systemd passed")?;
     systemd::init_tracing(&systemd::Environment::read());
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(crate::daemon::run(config))?;
+    runtime.block_on(crate::daemon::run(config, sockets))?;
     Ok(())
 }

@@ -1,1 +1,80 @@
-//! http
+//! The operators' API under `/api/v1`, on the Unix socket: reads requests, asks the site, writes answers.
+//!
+//! Every error is an RFC 9457 problem document, those of routing and of parsing included. Who may
+//! call is decided once for each connection, by the kernel's word on the peer ([`Peer`]); a request
+//! that comes without that word is refused.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use axum::{Extension, Router, middleware};
+use bytes::Bytes;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::site::SharedSite;
+use crate::store::Store;
+
+mod events;
+mod extract;
+mod follow;
+mod guard;
+mod inventories;
+mod listen;
+mod machines;
+mod openapi;
+mod peer;
+mod problem;
+mod status;
+
+#[cfg(test)]
+mod site_tests;
+#[cfg(test)]
+mod tests;
+
+pub use listen::{HttpError, bind, serve};
+pub use peer::Peer;
+
+/// The largest request body. The largest that is sent is a machine's notes.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// All routes over a site. Requests need a [`Peer`] among their extensions.
+pub fn router(site: SharedSite) -> Router {
+    assemble().with_state(site)
+}
+
+/// All routes over a state that holds a site and its store; tests hold a store alone.
+fn assemble<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    SharedSite: FromRef<S>,
+    Store: FromRef<S>,
+{
+    let (router, document) = documented::<S>().split_for_parts();
+    let document = openapi::complete(document);
+    router
+        .fallback(guard::no_such_route)
+        .method_not_allowed_fallback(guard::method_not_allowed)
+        .layer(Extension(openapi::Document(Arc::new(Bytes::from(document)))))
+        .layer(middleware::from_fn(guard::admitted))
+        .layer(middleware::from_fn(guard::caught))
+}
+
+fn documented<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    SharedSite: FromRef<S>,
+    Store: FromRef<S>,
+{
+    OpenApiRouter::with_openapi(openapi::base())
+        .merge(machines::routes())
+        .merge(inventories::routes())
+        .merge(events::routes())
+        .merge(status::routes())
+        .merge(openapi::routes())
+}
+
+impl FromRef<SharedSite> for Store {
+    fn from_ref(site: &SharedSite) -> Self {
+        site.store().clone()
+    }
+}

@@ -1,20 +1,17 @@
 //! Machines: identity, matching, naming rules, enrolment rules.
+//!
+//! Nothing here knows how facts were read or where records are kept.
 
-use ipnet::Ipv4Net;
+mod diff;
+mod identity;
+mod index;
+mod name;
+mod query;
+mod rule;
 
-/// A rule that enrols machines: every condition given must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EnrolmentRule {
-    /// Its name, shown in the event.
-    pub name: String,
-    /// Manufacturer, case-insensitive, with `*` for any text.
-    pub manufacturer: Option<String>,
-    /// Product, case-insensitive, with `*` for any text.
-    pub product: Option<String>,
-    /// Serial number, case-insensitive, with `*` for any text.
-    pub serial: Option<String>,
-    /// The machine's address lies here.
-    pub subnet: Option<Ipv4Net>,
-    /// Tags that a machine enrolled by this rule gets.
-    pub tags: Vec<String>,
-}
+pub use diff::diff;
+pub use identity::{Identity, identifying_text, identifying_uuid};
+pub use index::{Candidate, Conflict, Index, Resolution};
+pub use name::{NameError, check_name, check_tag};
+pub use query::{LIMIT_DEFAULT, LIMIT_MAX, matches};
+pub use rule::{EnrolmentRule, RuleFacts};

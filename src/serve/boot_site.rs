@@ -36,9 +36,17 @@ pub trait BootSite: Send + Sync {
     /// See [`Site::enroll`].
     fn enroll(&self, request: EnrollRequest, from: Ipv4Addr) -> BoxFuture<'_, Result<Enrolled, SiteError>>;
     /// See [`Site::next_order`].
-    fn next_order<'a>(&'a self, machine: &'a str, wait: Duration) -> BoxFuture<'a, Result<Option<Order>, SiteError>>;
+    fn next_order<'a>(
+        &'a self,
+        machine: &'a str,
+        wait: Duration,
+    ) -> BoxFuture<'a, Result<Option<Order>, SiteError>>;
     /// See [`Site::agent_report`].
-    fn agent_report<'a>(&'a self, machine: &'a str, report: AgentReport) -> BoxFuture<'a, Result<(), SiteError>>;
+    fn agent_report<'a>(
+        &'a self,
+        machine: &'a str,
+        report: AgentReport,
+    ) -> BoxFuture<'a, Result<(), SiteError>>;
     /// See [`Site::health`].
     fn health(&self) -> Health;
 }
@@ -98,11 +106,19 @@ impl BootSite for Site {
         Box::pin(Site::enroll(self, request, from))
     }
 
-    fn next_order<'a>(&'a self, machine: &'a str, wait: Duration) -> BoxFuture<'a, Result<Option<Order>, SiteError>> {
+    fn next_order<'a>(
+        &'a self,
+        machine: &'a str,
+        wait: Duration,
+    ) -> BoxFuture<'a, Result<Option<Order>, SiteError>> {
         Box::pin(Site::next_order(self, machine, wait))
     }
 
-    fn agent_report<'a>(&'a self, machine: &'a str, report: AgentReport) -> BoxFuture<'a, Result<(), SiteError>> {
+    fn agent_report<'a>(
+        &'a self,
+        machine: &'a str,
+        report: AgentReport,
+    ) -> BoxFuture<'a, Result<(), SiteError>> {
         Box::pin(Site::agent_report(self, machine, report))
     }
 

@@ -1,104 +1,294 @@
 //! The site: every machine in memory, and the one path by which anything changes: decide, save, then do.
+//!
+//! What the network edges ask is answered from memory without waiting. What changes a record goes
+//! through [`Site::gate`], one change at a time, and is in the store before memory and callers see it.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::Arc;
+mod addresses;
+mod enroll;
+mod health;
+mod learned;
+mod operators;
+mod orders;
+mod records;
+mod scripts;
+mod sighting;
+mod simulate;
 
-use ironwake_api::*;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::boot::{BootPlan, Handoff, Sighting};
-use crate::recorder::Observation;
+use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
+
+use crate::boot::{MachineView, SitePolicy};
+use crate::config::{Config, EnrolmentPolicy};
+use crate::machine::{Candidate, EnrolmentRule, Identity, Index, identifying_text};
+use crate::recorder::Recorder;
+use crate::script::DiscoveryImage;
 use crate::store::{Store, StoreError};
+
+pub use enroll::Enrolled;
+pub use scripts::{Script, ScriptRequest};
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
-    #[error("no machine {0}")]
+    /// No record has this key.
+    #[error("no machine {0:?}: neither an id, a name, a MAC address, a UUID nor a serial number of one")]
     NoSuchMachine(String),
-    #[error("{} field(s) are wrong: {}", .0.len(), .0.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; "))]
+    /// Fields are wrong.
+    #[error("{}", .0.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldProblem>),
+    /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
-    #[error("the {0} table is full")]
-    Full(&'static str),
-    #[error(transparent)]
+    /// A table has no room.
+    #[error("there are {limit} {what} already; the limit keeps a flood from filling memory and disk")]
+    Full {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many fit.
+        limit: usize,
+    },
+    /// The store refused.
+    #[error("save")]
     Store(#[from] StoreError),
 }
 
-/// A boot script request: what the URL and the connection say.
+impl SiteError {
+    fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldProblem { field: field.into(), message: message.into() }])
+    }
+}
+
+/// Machines with nothing but sightings that are kept; the oldest makes room. Anyone on the wire can
+/// make such records, so they must not grow for ever.
+pub const SEEN_MAX: usize = 4096;
+/// Machines in all, so that a flood of enrolments does not fill the disk. A large site has 20,000.
+pub const MACHINES_MAX: usize = 100_000;
+
+/// What of the configuration the site goes by.
 #[derive(Debug, Clone)]
-pub struct ScriptRequest {
-    pub mac: MacAddr,
-    pub uuid: Option<String>,
-    pub serial: Option<String>,
-    pub asset_tag: Option<String>,
-    pub client: ClientStage,
-    /// Where the client reached us.
-    pub http: SocketAddrV4,
-    /// The client's address.
-    pub from: Ipv4Addr,
+struct Settings {
+    discovery: bool,
+    rediscover_after: Millis,
+    idle_secs: u64,
+    parameters: String,
+    policy: EnrolmentPolicy,
+    rules: Vec<EnrolmentRule>,
+    http_port: u16,
+    /// By interface.
+    networks: Vec<(String, SecureBoot)>,
 }
 
-/// A rendered boot script.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Script {
-    pub plan: BootPlan,
-    pub text: String,
+/// Every record, and the keys that lead to them.
+#[derive(Default)]
+struct Records {
+    machines: HashMap<String, Machine>,
+    index: Index,
+    by_name: HashMap<String, String>,
+    /// Ids of those with nothing but sightings; ids grow with time.
+    only_seen: std::collections::BTreeSet<String>,
+    /// Numbers of the last inventory and attempt.
+    last_inventory: i64,
 }
 
-/// What an enrolment led to.
-#[derive(Debug, Clone)]
-pub struct Enrolled {
-    pub answer: EnrollAnswer,
-    /// The machine was never seen before.
-    pub new: bool,
+/// Fills in what only the daemon knows, such as the names of PCI devices.
+type Annotate = Box<dyn Fn(&mut Inventory) + Send + Sync>;
+
+/// One place with machines.
+pub struct Site {
+    store: Store,
+    settings: Settings,
+    clock: fn() -> Millis,
+    records: RwLock<Records>,
+    /// Who was seen where and when, by machine id; apart from the records, for it changes with every packet.
+    presence: Mutex<HashMap<String, Presence>>,
+    addresses: addresses::Addresses,
+    recorder: Mutex<Recorder>,
+    learned: learned::Learned,
+    orders: orders::Orders,
+    health: health::Board,
+    discovery: RwLock<Option<DiscoveryImage>>,
+    /// Our address on each network, by interface.
+    servers: Mutex<HashMap<String, Ipv4Addr>>,
+    annotate: Annotate,
+    /// Held while one change is decided and saved.
+    gate: tokio::sync::Mutex<()>,
 }
 
-pub struct Site { _store: Store }
-
-impl Site {
-    /// Milliseconds since the epoch.
-    pub fn now(&self) -> Millis { unimplemented!() }
-    pub fn store(&self) -> &Store { &self._store }
-
-    // What the network edges ask: in memory, never waiting.
-    /// What a DHCP answer points this client to. Notes the machine as seen.
-    pub fn handoff(&self, sighting: &Sighting) -> Handoff { let _ = sighting; unimplemented!() }
-    /// Notes one stage of a boot; cheap, never blocks. Also learns which address a MAC has.
-    pub fn observe(&self, observation: Observation) { let _ = observation; unimplemented!() }
-    /// Learns that `address` belongs to `mac` (from DHCP traffic or ARP).
-    pub fn learn_address(&self, mac: MacAddr, address: Ipv4Addr) { let _ = (mac, address); }
-    /// Whose address this is: learnt from DHCP, else from the kernel's neighbour table.
-    pub fn mac_of(&self, address: Ipv4Addr) -> Option<MacAddr> { let _ = address; unimplemented!() }
-    /// The iPXE script for a machine.
-    pub fn ipxe_script(&self, request: &ScriptRequest) -> Script { let _ = request; unimplemented!() }
-    /// The `grub.cfg` for a machine.
-    pub fn grub_script(&self, request: &ScriptRequest) -> Script { let _ = request; unimplemented!() }
-    /// The script that works for any machine: it names itself and chains to its own. For `autoexec.ipxe`.
-    pub fn ipxe_bootstrap(&self, http: SocketAddrV4) -> String { let _ = http; unimplemented!() }
-
-    // What the agent asks.
-    pub async fn enroll(&self, request: EnrollRequest, from: Ipv4Addr) -> Result<Enrolled, SiteError> { let _ = (request, from); unimplemented!() }
-    /// Waits up to `wait` for an order.
-    pub async fn next_order(&self, machine: &str, wait: std::time::Duration) -> Result<Option<Order>, SiteError> { let _ = (machine, wait); unimplemented!() }
-    pub async fn agent_report(&self, machine: &str, report: AgentReport) -> Result<(), SiteError> { let _ = (machine, report); unimplemented!() }
-
-    // What operators ask. `actor` is their user name.
-    pub async fn register(&self, new: MachineNew, actor: Actor) -> Result<Machine, SiteError> { let _ = (new, actor); unimplemented!() }
-    pub async fn edit(&self, id: &str, patch: MachinePatch, actor: Actor) -> Result<Machine, SiteError> { let _ = (id, patch, actor); unimplemented!() }
-    pub async fn enroll_by_operator(&self, id: &str, actor: Actor) -> Result<Machine, SiteError> { let _ = (id, actor); unimplemented!() }
-    pub async fn delete(&self, id: &str, actor: Actor) -> Result<(), SiteError> { let _ = (id, actor); unimplemented!() }
-    /// Gives an order to a waiting agent.
-    pub async fn order(&self, id: &str, order: Order, actor: Actor) -> Result<(), SiteError> { let _ = (id, order, actor); unimplemented!() }
-    /// Finds by id, unique id prefix, name, MAC, UUID or serial; without inventory.
-    pub fn machine(&self, key: &str) -> Option<Machine> { let _ = key; unimplemented!() }
-    pub fn list(&self, query: &MachineQuery) -> Result<Page<Machine>, SiteError> { let _ = query; unimplemented!() }
-    pub fn health(&self) -> Health { unimplemented!() }
-    /// The latest state of one network, for health.
-    pub fn set_network_health(&self, network: NetworkHealth) { let _ = network; unimplemented!() }
-    /// Artifacts as they stand.
-    pub fn artifacts(&self) -> Vec<Artifact> { unimplemented!() }
-    pub fn set_artifact(&self, artifact: Artifact) { let _ = artifact; unimplemented!() }
+#[derive(Debug, Clone, Copy, Default)]
+struct Presence {
+    address: Option<Ipv4Addr>,
+    seen_at: Millis,
 }
 
 /// Shared by every task.
 pub type SharedSite = Arc<Site>;
+
+impl Site {
+    /// Loads every record from the store.
+    pub async fn load(
+        config: &Config,
+        store: Store,
+        clock: fn() -> Millis,
+        annotate: Annotate,
+    ) -> Result<Self, StoreError> {
+        let settings = Settings {
+            discovery: config.discovery.enabled,
+            rediscover_after: config.discovery.rediscover_after.as_millis() as Millis,
+            idle_secs: config.discovery.idle_reboot.as_secs(),
+            parameters: config.discovery.kernel_parameters.clone(),
+            policy: config.enrolment.policy,
+            rules: config.enrolment.rules.clone(),
+            http_port: config.http.listen.port(),
+            networks: config.networks.iter().map(|n| (n.interface.clone(), n.secure_boot)).collect(),
+        };
+        let counters = store.counters();
+        let mut records = Records { last_inventory: counters.inventory, ..Records::default() };
+        for machine in store.machines().await? {
+            records.put(machine);
+        }
+        let mut recorder = Recorder::new(counters.attempt);
+        for attempt in store.attempts_running().await? {
+            recorder.resume(attempt);
+        }
+        Ok(Self {
+            store,
+            settings,
+            clock,
+            records: RwLock::new(records),
+            presence: Mutex::default(),
+            addresses: addresses::Addresses::default(),
+            recorder: Mutex::new(recorder),
+            learned: learned::Learned::default(),
+            orders: orders::Orders::default(),
+            health: health::Board::default(),
+            discovery: RwLock::new(None),
+            servers: Mutex::default(),
+            annotate,
+            gate: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// Milliseconds since the epoch.
+    pub fn now(&self) -> Millis {
+        (self.clock)()
+    }
+
+    /// The store, for what is only read.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The discovery image is here, under these URL paths.
+    pub fn set_discovery_image(&self, kernel: String, initramfs: String) {
+        let image = DiscoveryImage {
+            kernel,
+            initramfs,
+            parameters: self.settings.parameters.clone(),
+            idle_secs: self.settings.idle_secs,
+        };
+        *self.discovery.write().expect("no panic while held") = Some(image);
+    }
+
+    fn policy(&self) -> SitePolicy {
+        SitePolicy {
+            discovery: self.settings.discovery,
+            discovery_ready: self.discovery.read().expect("no panic while held").is_some(),
+            rediscover_after: self.settings.rediscover_after,
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Records> {
+        self.records.read().expect("no panic while held")
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Records> {
+        self.records.write().expect("no panic while held")
+    }
+
+    fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().expect("no panic while held")
+    }
+
+    /// Notes that a machine was heard of.
+    fn present(&self, id: &str, address: Option<Ipv4Addr>) {
+        let mut presence = self.presence.lock().expect("no panic while held");
+        let now = self.now();
+        match presence.get_mut(id) {
+            Some(entry) => {
+                entry.seen_at = now;
+                entry.address = address.or(entry.address);
+            }
+            None => {
+                presence.insert(id.to_owned(), Presence { address, seen_at: now });
+            }
+        }
+    }
+
+    /// A record with what was seen of it since it was saved.
+    fn with_presence(&self, machine: &Machine) -> Machine {
+        let mut machine = machine.clone();
+        if let Some(entry) = self.presence.lock().expect("no panic while held").get(&machine.id) {
+            machine.seen_at = Some(entry.seen_at);
+            machine.address = entry.address.map(|address| address.to_string()).or(machine.address);
+        }
+        machine
+    }
+}
+
+impl Records {
+    fn put(&mut self, machine: Machine) {
+        self.remove(&machine.id);
+        let only_seen = only_seen(&machine);
+        if only_seen {
+            self.only_seen.insert(machine.id.clone());
+        }
+        if let Some(name) = &machine.name {
+            self.by_name.insert(name.clone(), machine.id.clone());
+        }
+        self.index.insert(Candidate { id: machine.id.clone(), identity: identity_of(&machine), only_seen });
+        self.machines.insert(machine.id.clone(), machine);
+    }
+
+    fn remove(&mut self, id: &str) -> Option<Machine> {
+        let old = self.machines.remove(id)?;
+        self.index.remove(id);
+        self.only_seen.remove(id);
+        if let Some(name) = &old.name {
+            self.by_name.remove(name);
+        }
+        Some(old)
+    }
+
+    fn view(&self, id: Option<&str>) -> Option<MachineView> {
+        let machine = self.machines.get(id?)?;
+        Some(MachineView {
+            enrolment: machine.enrolment,
+            inventory_at: machine.inventory_at,
+            discover_next: machine.discover_next,
+        })
+    }
+}
+fn only_seen(machine: &Machine) -> bool {
+    machine.enrolment == ironwake_api::Enrolment::Unenrolled
+        && machine.inventory_at.is_none()
+        && machine.name.is_none()
+        && machine.notes.is_none()
+        && machine.tags.is_empty()
+        && !machine.discover_next
+}
+
+fn identity_of(machine: &Machine) -> Identity {
+    let text = |value: &Option<String>| value.as_deref().and_then(identifying_text).map(str::to_owned);
+    Identity {
+        uuid: machine.uuid.as_deref().and_then(|text| text.parse().ok()),
+        serial: text(&machine.serial),
+        asset_tag: text(&machine.asset_tag),
+        macs: machine.macs.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,49 @@
 //! The store: SQLite through one writer thread and a few readers. All SQL lives here.
+//!
+//! Saves that wait at the same time share one commit, and each is answered only after that commit is
+//! on the disk (WAL, `synchronous=FULL`). A save that fails inside a group fails alone. Events are
+//! published after the commit that holds them, in the order of their ids.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
-use ironwake_api::{Attempt, Event, EventKind, Actor, Inventory, InventoryRecord, Lease, Machine, Millis, Stage};
-use tokio::sync::broadcast;
+use ironwake_api::{
+    Actor, Attempt, Event, EventKind, Inventory, InventoryRecord, Lease, Machine, Millis, Stage,
+};
+use tokio::sync::{broadcast, oneshot, watch};
+
+mod apply;
+mod error;
+mod migrate;
+mod open;
+mod queue;
+mod read;
+mod row;
+mod writer;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod tests;
+
+pub use error::StoreError;
+pub use migrate::SCHEMA_VERSION;
+
+use queue::{Job, Queue};
+use read::Readers;
+
+/// Events kept; the oldest go first. A busy month of a thousand machines, about 300 bytes each.
+pub const EVENTS_MAX: i64 = 1_000_000;
+/// Boot attempts kept for each machine, and for all MAC addresses without a machine together.
+pub const ATTEMPTS_PER_MACHINE_MAX: u32 = 50;
+/// Inventories kept for each machine: a year of changes on most, at up to 100 KB each.
+pub const INVENTORIES_PER_MACHINE_MAX: u32 = 20;
+/// Rows of one read: bounds the memory that a single request takes.
+pub const READ_ROWS_MAX: u32 = 1000;
+/// Committed events that a slow subscriber may lag behind before it has to read them from the store.
+pub const EVENTS_LAG_MAX: usize = 1024;
 
 /// One change to save. Changes that are saved together are in the store together or not at all.
 #[derive(Debug, Clone)]
@@ -14,15 +53,34 @@ pub enum Change {
     /// Delete a machine, its inventories and its attempts.
     MachineDeleted(String),
     /// Add an inventory; `id` from [`Store::counters`].
-    Inventory { id: i64, machine: String, at: Millis, inventory: Box<Inventory> },
+    Inventory {
+        /// Its number, larger than every number before.
+        id: i64,
+        /// The machine's id.
+        machine: String,
+        /// When it came in.
+        at: Millis,
+        /// What was reported.
+        inventory: Box<Inventory>,
+    },
     /// Insert or replace a boot attempt (its `stages` are ignored).
     Attempt(Box<Attempt>),
     /// Insert or replace stage number `seq` (from 0) of an attempt.
-    Stage { attempt: i64, seq: u32, stage: Box<Stage> },
+    Stage {
+        /// The attempt's number.
+        attempt: i64,
+        /// Its place within the attempt.
+        seq: u32,
+        /// What happened.
+        stage: Box<Stage>,
+    },
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Forget a lease.
-    LeaseRemoved { address: std::net::Ipv4Addr },
+    LeaseRemoved {
+        /// Its address.
+        address: std::net::Ipv4Addr,
+    },
     /// Append an event; it gets its id when it is saved and is published after the commit.
     Event(Box<NewEvent>),
 }
@@ -30,59 +88,185 @@ pub enum Change {
 /// An event before it has an id.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
+    /// When.
     pub at: Millis,
+    /// Who caused it.
     pub actor: Actor,
+    /// The machine concerned.
     pub machine: Option<String>,
+    /// What happened.
     pub kind: EventKind,
 }
 
 /// The last ids in use when the store was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Of inventories, those deleted since included.
     pub inventory: i64,
+    /// Of boot attempts, those deleted since included.
     pub attempt: i64,
 }
 
-/// Why the store refused.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("the store is closed")]
-    Closed,
-    #[error("{0}")]
-    Sqlite(String),
+/// A handle to the store; clones share it.
+///
+/// When the last clone is dropped, what is queued is saved first: that drop may wait for the disk.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
 }
 
-/// A handle to the store; clones share it.
-#[derive(Clone)]
-pub struct Store;
+struct Inner {
+    queue: Arc<Queue>,
+    readers: Arc<Readers>,
+    events: broadcast::Sender<Arc<Event>>,
+    last_event: Arc<AtomicI64>,
+    refused: AtomicU64,
+    counters: Counters,
+    ended: watch::Receiver<bool>,
+    writer: Option<JoinHandle<()>>,
+}
 
 impl Store {
-    /// Opens or makes the database at `path`, migrating it.
-    pub fn open(path: &Path) -> Result<Self, StoreError> { let _ = path; unimplemented!() }
-    /// The largest ids in the store.
-    pub fn counters(&self) -> Counters { unimplemented!() }
+    /// Opens or makes the database at `path`, migrating it. Needs no async runtime.
+    ///
+    /// Holds an exclusive lock on `<path>.lock` until it is closed. A database of an older version is
+    /// copied to `<path>.v<version>` before it is migrated; one of a later version is refused.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let opened = open::open(path)?;
+        let queue = Arc::new(Queue::default());
+        let (events, _) = broadcast::channel(EVENTS_LAG_MAX);
+        let last_event = Arc::new(AtomicI64::new(opened.last_event));
+        let (ended_sender, ended) = watch::channel(false);
+        let writer = writer::Writer {
+            connection: opened.writer,
+            lock: opened.lock,
+            queue: queue.clone(),
+            events: events.clone(),
+            last_event: last_event.clone(),
+            attempt_newest: opened.counters.attempt,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || {
+                writer.run();
+                let _ = ended_sender.send(true);
+            })
+            .map_err(StoreError::Thread)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                queue,
+                readers: Arc::new(Readers::new(opened.readers)),
+                events,
+                last_event,
+                refused: AtomicU64::new(0),
+                counters: opened.counters,
+                ended,
+                writer: Some(thread),
+            }),
+        })
+    }
+
+    /// The largest ids in the store when it was opened.
+    pub fn counters(&self) -> Counters {
+        self.inner.counters
+    }
+
     /// Saves all of `changes`, durably, before it returns. Waiting callers share one commit.
-    pub async fn save(&self, changes: Vec<Change>) -> Result<(), StoreError> { let _ = changes; unimplemented!() }
+    ///
+    /// Waits for room when the queue is full. A caller that gives up waiting may still have saved.
+    pub async fn save(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.inner.queue.push(Job { changes, answer: Some(answer) }).await?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
     /// Queues `changes` to be saved within a moment. False (and counted) when the queue is full.
-    pub fn save_behind(&self, changes: Vec<Change>) -> bool { let _ = changes; unimplemented!() }
+    pub fn save_behind(&self, changes: Vec<Change>) -> bool {
+        let queued = self.inner.queue.push_behind(Job { changes, answer: None });
+        if !queued {
+            self.inner.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        queued
+    }
+
+    /// How often [`Store::save_behind`] was refused.
+    pub fn refused(&self) -> u64 {
+        self.inner.refused.load(Ordering::Relaxed)
+    }
+
     /// Events as they are committed.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> { unimplemented!() }
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.inner.events.subscribe()
+    }
+
+    /// The id of the newest event that is committed; 0 before the first.
+    pub fn last_event(&self) -> i64 {
+        self.inner.last_event.load(Ordering::Acquire)
+    }
+
     /// Events after `id`, oldest first, at most `limit`.
-    pub async fn events_after(&self, id: i64, machine: Option<String>, limit: u32) -> Result<Vec<Event>, StoreError> { let _ = (id, machine, limit); unimplemented!() }
+    pub async fn events_after(
+        &self,
+        id: i64,
+        machine: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        self.inner.readers.read(move |db| read::events_after(db, id, machine.as_deref(), limit)).await
+    }
+
     /// Every machine, without inventories; for the start.
-    pub async fn machines(&self) -> Result<Vec<Machine>, StoreError> { unimplemented!() }
+    pub async fn machines(&self) -> Result<Vec<Machine>, StoreError> {
+        self.inner.readers.read(read::machines).await
+    }
+
     /// The newest inventory of a machine.
-    pub async fn inventory(&self, machine: &str) -> Result<Option<InventoryRecord>, StoreError> { let _ = machine; unimplemented!() }
+    pub async fn inventory(&self, machine: &str) -> Result<Option<InventoryRecord>, StoreError> {
+        Ok(self.inventories(machine, 1).await?.pop())
+    }
+
     /// A machine's inventories, newest first.
-    pub async fn inventories(&self, machine: &str, limit: u32) -> Result<Vec<InventoryRecord>, StoreError> { let _ = (machine, limit); unimplemented!() }
+    pub async fn inventories(&self, machine: &str, limit: u32) -> Result<Vec<InventoryRecord>, StoreError> {
+        let machine = machine.to_owned();
+        self.inner.readers.read(move |db| read::inventories(db, &machine, limit)).await
+    }
+
     /// A machine's attempts, newest first, with their stages.
-    pub async fn attempts(&self, machine: &str, limit: u32) -> Result<Vec<Attempt>, StoreError> { let _ = (machine, limit); unimplemented!() }
+    pub async fn attempts(&self, machine: &str, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        let machine = machine.to_owned();
+        self.inner.readers.read(move |db| read::attempts(db, &machine, limit)).await
+    }
+
     /// One attempt with its stages.
-    pub async fn attempt(&self, id: i64) -> Result<Option<Attempt>, StoreError> { let _ = id; unimplemented!() }
-    /// Attempts whose outcome is still running; for the start.
-    pub async fn attempts_running(&self) -> Result<Vec<Attempt>, StoreError> { unimplemented!() }
+    pub async fn attempt(&self, id: i64) -> Result<Option<Attempt>, StoreError> {
+        self.inner.readers.read(move |db| read::attempt(db, id)).await
+    }
+
+    /// Attempts whose outcome is still running, with their stages; for the start.
+    pub async fn attempts_running(&self) -> Result<Vec<Attempt>, StoreError> {
+        self.inner.readers.read(read::attempts_running).await
+    }
+
     /// Every lease; for the start and the API.
-    pub async fn leases(&self) -> Result<Vec<Lease>, StoreError> { unimplemented!() }
-    /// Waits until everything queued is saved, then closes.
-    pub async fn close(&self) -> Result<(), StoreError> { unimplemented!() }
+    pub async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
+        self.inner.readers.read(read::leases).await
+    }
+
+    /// Waits until everything queued is saved, then closes, for all clones.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.inner.queue.close();
+        self.inner.readers.close();
+        let mut ended = self.inner.ended.clone();
+        // The sender goes away without a word only when the writer panicked.
+        ended.wait_for(|ended| *ended).await.map(|_| ()).map_err(|_| StoreError::Closed)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.readers.close();
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
 }

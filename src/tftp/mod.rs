@@ -9,7 +9,9 @@ mod packet;
 mod path;
 mod transfer;
 
-pub use options::{Accepted, BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, Options, WINDOW_BLOCKS_MAX};
+pub use options::{
+    Accepted, BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, Options, WINDOW_BLOCKS_MAX,
+};
 pub use packet::{ErrorCode, Mode, Packet, PacketError, REQUEST_BYTES_MAX, Request, data_header};
 pub use path::{PATH_BYTES_MAX, PathError, clean_path};
 pub use transfer::{Ending, RESENDS_MAX, Step, Transfer};

@@ -119,7 +119,10 @@ mod tests {
 
     #[test]
     fn real_clients_get_what_they_ask_and_nothing_else() {
-        check(&[("tsize", "0"), ("blksize", "1468"), ("windowsize", "4")], "blksize=1468 tsize=1000 windowsize=4");
+        check(
+            &[("tsize", "0"), ("blksize", "1468"), ("windowsize", "4")],
+            "blksize=1468 tsize=1000 windowsize=4",
+        );
         check(&[("blksize", "1432"), ("tsize", "0")], "blksize=1432 tsize=1000");
         check(&[("BLKSIZE", "512"), ("WindowSize", "4")], "blksize=512 windowsize=4");
         check(&[("timeout", "3")], "timeout=3");

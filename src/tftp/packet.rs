@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn requests_of_real_firmware_are_read() {
-        let options = Options { blksize: Some(1468), tsize: Some(0), windowsize: Some(4), timeout_secs: None };
+        let options =
+            Options { blksize: Some(1468), tsize: Some(0), windowsize: Some(4), timeout_secs: None };
         check(
             b"\0\x01sid/snponly.efi\0octet\0tsize\x000\0blksize\x001468\0windowsize\x004\0",
             Ok(Packet::Read(Request { file: "sid/snponly.efi", mode: Mode::Octet, options })),

@@ -37,7 +37,10 @@ fn a_multiple_of_the_block_size_ends_with_an_empty_block() {
         let now = Instant::now();
         let (mut transfer, _) = Transfer::start(accepted(size, Options::default()), now);
         for block in 1..last {
-            assert_eq!(transfer.receive(&Packet::Ack(block as u16), now), Step::SendBlocks(block + 1..=block + 1));
+            assert_eq!(
+                transfer.receive(&Packet::Ack(block as u16), now),
+                Step::SendBlocks(block + 1..=block + 1)
+            );
         }
         assert_eq!(transfer.block(last).1, range);
         assert_eq!(transfer.receive(&Packet::Ack(last as u16), now), Step::Ended);

@@ -130,7 +130,8 @@ impl BootSite for Double {
         let refused = request.inventory.system.serial.as_deref() == Some("REFUSED");
         Box::pin(async move {
             if refused {
-                let field = FieldProblem { field: "inventory.system.serial".into(), message: "refused".into() };
+                let field =
+                    FieldProblem { field: "inventory.system.serial".into(), message: "refused".into() };
                 return Err(SiteError::Invalid(vec![field]));
             }
             let answer =
@@ -139,7 +140,11 @@ impl BootSite for Double {
         })
     }
 
-    fn next_order<'a>(&'a self, machine: &'a str, wait: Duration) -> BoxFuture<'a, Result<Option<Order>, SiteError>> {
+    fn next_order<'a>(
+        &'a self,
+        machine: &'a str,
+        wait: Duration,
+    ) -> BoxFuture<'a, Result<Option<Order>, SiteError>> {
         Box::pin(async move {
             if machine != "m1" {
                 return Err(SiteError::NoSuchMachine(machine.into()));

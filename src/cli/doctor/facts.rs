@@ -189,11 +189,6 @@ fn interfaces() -> Vec<Interface> {
     interfaces
 }
 
-/// The first IPv4 address of an interface.
-pub fn interface_address(name: &str) -> Option<Ipv4Addr> {
-    interfaces().into_iter().find(|interface| interface.name == name)?.addresses.first().copied()
-}
-
 /// What one packet carries on an interface, by the route to a neighbour's address. Nothing is sent.
 fn mtu(name: &str, own: Ipv4Addr) -> Option<u32> {
     let socket = UdpSocket::bind((own, 0)).ok()?;

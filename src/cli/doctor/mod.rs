@@ -15,8 +15,6 @@ use super::output::{Style, clean};
 use super::{Context, Failure};
 use crate::config;
 
-pub use facts::interface_address;
-
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -27,7 +27,12 @@ pub(super) struct Refusal {
 }
 
 /// Finds what `from` names by `file`; `http` is where it reaches the HTTP server.
-pub(super) fn find(backend: &Backend, file: &str, from: Ipv4Addr, http: SocketAddrV4) -> Result<Found, Refusal> {
+pub(super) fn find(
+    backend: &Backend,
+    file: &str,
+    from: Ipv4Addr,
+    http: SocketAddrV4,
+) -> Result<Found, Refusal> {
     let path = clean_path(file).map_err(|error| Refusal {
         code: match error {
             PathError::Parent | PathError::Control => ErrorCode::AccessViolation,
@@ -74,7 +79,14 @@ fn grub_script(backend: &Backend, from: Ipv4Addr, http: SocketAddrV4) -> Result<
             reason: format!("no machine is known at {from}, so it has no grub.cfg"),
         });
     };
-    let request =
-        ScriptRequest { mac, uuid: None, serial: None, asset_tag: None, client: ClientStage::Grub, http, from };
+    let request = ScriptRequest {
+        mac,
+        uuid: None,
+        serial: None,
+        asset_tag: None,
+        client: ClientStage::Grub,
+        http,
+        from,
+    };
     Ok(backend.site.grub_script(&request).text)
 }

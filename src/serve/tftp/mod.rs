@@ -47,17 +47,32 @@ struct Slot {
 /// `socket` comes from [`bind`]; `http` is where machines reach the HTTP server, with an unspecified
 /// address for "the same as TFTP".
 pub async fn run(
-    socket: UdpSocket, backend: Backend, http: SocketAddrV4, shutdown: CancellationToken,
+    socket: UdpSocket,
+    backend: Backend,
+    http: SocketAddrV4,
+    shutdown: CancellationToken,
 ) -> io::Result<()> {
     run_limited(socket, backend, http, shutdown, TRANSFERS_MAX).await
 }
 
 /// [`run`] with another limit than [`TRANSFERS_MAX`].
 pub async fn run_limited(
-    socket: UdpSocket, backend: Backend, http: SocketAddrV4, shutdown: CancellationToken, transfers_max: usize,
+    socket: UdpSocket,
+    backend: Backend,
+    http: SocketAddrV4,
+    shutdown: CancellationToken,
+    transfers_max: usize,
 ) -> io::Result<()> {
     let stop = CancellationToken::new();
-    let mut server = Server { backend, http, transfers_max, stop, tasks: TaskTracker::new(), active: Active::default(), number: 0 };
+    let mut server = Server {
+        backend,
+        http,
+        transfers_max,
+        stop,
+        tasks: TaskTracker::new(),
+        active: Active::default(),
+        number: 0,
+    };
     let mut buffer = [0; REQUEST_BYTES_MAX + 1];
     loop {
         let arrival = tokio::select! {
@@ -95,7 +110,8 @@ impl Server {
                 Err(refusal) => {
                     let aborted = Some(refusal.reason.clone());
                     let file = request.file.to_owned();
-                    let kind = StageKind::Tftp { file, bytes: 0, size: 0, duration_ms: 0, retries: 0, aborted };
+                    let kind =
+                        StageKind::Tftp { file, bytes: 0, size: 0, duration_ms: 0, retries: 0, aborted };
                     observe(&self.backend, from, client_of_request(request.file), kind);
                     refusal
                 }

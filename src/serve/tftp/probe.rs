@@ -91,7 +91,12 @@ pub async fn probe(options: ProbeOptions) -> Result<ProbeReport, ProbeError> {
     let server = options.server;
     let socket = open().map_err(|source| ProbeError::Socket { server, source })?;
     let started = Instant::now();
-    let asked = Options { blksize: options.blksize, windowsize: options.windowsize, tsize: Some(0), timeout_secs: None };
+    let asked = Options {
+        blksize: options.blksize,
+        windowsize: options.windowsize,
+        tsize: Some(0),
+        timeout_secs: None,
+    };
     let request = Packet::Read(Request { file: &options.file, mode: Mode::Octet, options: asked }).encode();
     let mut client = Client::new(asked);
     let mut buffer = vec![0; usize::from(BLOCK_BYTES_MAX) + 4];
@@ -141,7 +146,10 @@ fn open() -> io::Result<UdpSocket> {
 }
 
 async fn send(
-    socket: &UdpSocket, packet: &[u8], peer: Option<SocketAddr>, server: SocketAddrV4,
+    socket: &UdpSocket,
+    packet: &[u8],
+    peer: Option<SocketAddr>,
+    server: SocketAddrV4,
 ) -> Result<(), ProbeError> {
     let to = peer.unwrap_or(server.into());
     socket.send_to(packet, to).await.map(drop).map_err(|source| ProbeError::Socket { server, source })
@@ -179,7 +187,9 @@ impl Client {
                 Ok(Answer::Send(Packet::Ack(0).encode()))
             }
             Ok(Packet::Data { block, data }) => Ok(self.data(block, data)),
-            Ok(Packet::Error { code, message }) => Err(ProbeError::Refused { code, message: message.into_owned() }),
+            Ok(Packet::Error { code, message }) => {
+                Err(ProbeError::Refused { code, message: message.into_owned() })
+            }
             _ => Ok(Answer::Nothing),
         }
     }
@@ -189,7 +199,11 @@ impl Client {
             // A gap: ask once for what is missing; the rest of the window is on its way and useless.
             let first_of_gap = self.since_ack > 0;
             self.since_ack = 0;
-            return if first_of_gap { Answer::Send(Packet::Ack(self.block as u16).encode()) } else { Answer::Nothing };
+            return if first_of_gap {
+                Answer::Send(Packet::Ack(self.block as u16).encode())
+            } else {
+                Answer::Nothing
+            };
         }
         self.hash.update(data);
         self.bytes += data.len() as u64;

@@ -55,7 +55,9 @@ pub(super) async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result
             let message = recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control), MsgFlags::empty())?;
             let from = message.address.as_ref().and_then(SockaddrStorage::as_sockaddr_in).map(address_of);
             let to = message.cmsgs()?.find_map(|part| match part {
-                ControlMessageOwned::Ipv4PacketInfo(info) => Some(Ipv4Addr::from_bits(u32::from_be(info.ipi_spec_dst.s_addr))),
+                ControlMessageOwned::Ipv4PacketInfo(info) => {
+                    Some(Ipv4Addr::from_bits(u32::from_be(info.ipi_spec_dst.s_addr)))
+                }
                 _ => None,
             });
             let (Some(from), Some(to)) = (from, to) else {
@@ -100,12 +102,17 @@ impl TransferSocket {
     pub fn block_bytes_max(&self) -> u16 {
         let mtu = nix::sys::socket::getsockopt(&self.socket, sockopt::IpMtu);
         let mtu = mtu.ok().and_then(|mtu| u32::try_from(mtu).ok());
-        mtu.map_or(BLOCK_BYTES_ETHERNET, |mtu| mtu.saturating_sub(HEADER_BYTES).try_into().unwrap_or(u16::MAX))
+        mtu.map_or(BLOCK_BYTES_ETHERNET, |mtu| {
+            mtu.saturating_sub(HEADER_BYTES).try_into().unwrap_or(u16::MAX)
+        })
     }
 
     /// Sends blocks out of `file`, which is not copied before the kernel takes it.
     pub async fn send_blocks(
-        &mut self, transfer: &Transfer, blocks: RangeInclusive<u64>, file: &[u8],
+        &mut self,
+        transfer: &Transfer,
+        blocks: RangeInclusive<u64>,
+        file: &[u8],
     ) -> io::Result<()> {
         let segment = u64::from(transfer.accepted().block_bytes()) + data_header(0).len() as u64;
         let (mut next, last) = blocks.into_inner();
@@ -140,7 +147,12 @@ impl TransferSocket {
         };
     }
 
-    async fn send_group(&self, transfer: &Transfer, blocks: RangeInclusive<u64>, file: &[u8]) -> io::Result<()> {
+    async fn send_group(
+        &self,
+        transfer: &Transfer,
+        blocks: RangeInclusive<u64>,
+        file: &[u8],
+    ) -> io::Result<()> {
         match self.send_group_now(transfer, &blocks, file) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.socket
@@ -152,7 +164,12 @@ impl TransferSocket {
     }
 
     /// Header and data of each block as parts of one send.
-    fn send_group_now(&self, transfer: &Transfer, blocks: &RangeInclusive<u64>, file: &[u8]) -> io::Result<()> {
+    fn send_group_now(
+        &self,
+        transfer: &Transfer,
+        blocks: &RangeInclusive<u64>,
+        file: &[u8],
+    ) -> io::Result<()> {
         let mut headers = [[0; 4]; SEGMENTS_MAX as usize];
         let mut parts = [IoSlice::new(&[]); 2 * SEGMENTS_MAX as usize];
         let count = blocks.clone().count();

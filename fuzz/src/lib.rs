@@ -1,0 +1,52 @@
+//! One function for each parser of bytes that come from outside: it may refuse anything and panic at nothing,
+//! and what it accepts has to survive a second round.
+//!
+//! `cargo fuzz` calls these with what it finds; `tests/fuzz_smoke.rs` with mutated seeds, on any toolchain.
+
+use ironwake::config::Config;
+use ironwake::{builders, dhcp, tftp};
+use ironwake_agent::inventory::smbios;
+
+/// A DHCP message, through decoding, both services and encoding.
+pub fn dhcp(bytes: &[u8]) {
+    dhcp::fuzz(bytes);
+    let Ok(packet) = dhcp::Packet::decode(bytes) else { return };
+    let encoded = packet.encode();
+    let again = dhcp::Packet::decode(&encoded).expect("an encoded message is legal");
+    assert_eq!(again.encode(), encoded, "encoding loses nothing");
+}
+
+/// A TFTP packet and, for a request, the path that it asks for.
+pub fn tftp(bytes: &[u8]) {
+    let Ok(packet) = tftp::Packet::parse(bytes) else { return };
+    if let tftp::Packet::Read(request) = &packet
+        && let Ok(path) = tftp::clean_path(request.file)
+    {
+        let mut parts = path.split('/');
+        assert!(parts.all(|part| !matches!(part, "" | "." | "..")), "{path:?} leaves what is published");
+    }
+    let encoded = packet.encode();
+    let again = tftp::Packet::parse(&encoded).expect("an encoded packet is legal");
+    assert_eq!(again.encode(), encoded, "encoding loses nothing");
+}
+
+/// An SMBIOS entry point, behind one byte that says how long it is, and a table.
+pub fn smbios(bytes: &[u8]) {
+    let Some((length, rest)) = bytes.split_first() else { return };
+    let (entry_point, table) = rest.split_at(usize::from(*length).min(rest.len()));
+    smbios::read(entry_point, table);
+}
+
+/// A kernel module's `.modinfo`.
+pub fn modinfo(bytes: &[u8]) {
+    // Whatever is wrong with it is an error, and both are fine.
+    let _ = builders::modinfo(bytes);
+}
+
+/// A settings file; its mistakes are printed as the operator would see them.
+pub fn config(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    if let Err(mistakes) = Config::parse(text, "ironwake.toml") {
+        assert!(!mistakes.to_string().is_empty(), "a refusal says why");
+    }
+}

@@ -1,0 +1,178 @@
+//! The Unix socket: who may connect, the accept loop, and the end.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, os::unix::net::UnixStream as BlockingStream};
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, server::conn::http1};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use nix::unistd::Group;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::events::Closing;
+use super::peer::{GROUP, Peer};
+use crate::site::SharedSite;
+
+/// Connections at once: consoles, scripts and event streams of one site.
+const CONNECTIONS_MAX: usize = 256;
+/// How long a client may take to send a request's head.
+const HEAD_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long requests under way may take when the daemon ends; it has 10 s for everything.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Pause after a failed accept: the process is out of descriptors, and trying again at once burns a core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The group may use the socket, others may not even connect.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Why the socket cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Another daemon answers there.
+    #[error("listen on {}: another daemon answers there; stop it, or set another `socket`", path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Something that is not a socket is in the way.
+    #[error(
+        "listen on {}: a file that is not a socket is in the way; move it, or set another `socket`",
+        path.display()
+    )]
+    InTheWay {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("listen on {}: its directory must exist and be writable by the daemon's user", path.display())]
+    Listen {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Listens on a Unix socket at `path`, replacing one that nobody answers on. Mode 0660, group
+/// `ironwake` where it exists. Must be called within a tokio runtime.
+pub fn bind(path: &Path) -> Result<UnixListener, HttpError> {
+    let failed = |source| HttpError::Listen { path: path.into(), source };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(HttpError::InTheWay { path: path.into() });
+        }
+        Ok(_) => match BlockingStream::connect(path) {
+            Ok(_) => return Err(HttpError::InUse { path: path.into() }),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(failed)?;
+            }
+            Err(error) => return Err(failed(error)),
+        },
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // Whoever connects before the mode is set is still asked for credentials.
+    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
+    if let Some(group) = Group::from_name(GROUP).ok().flatten()
+        && let Err(error) = std::os::unix::fs::chown(path, None, Some(group.gid.as_raw()))
+    {
+        tracing::warn!(%error, path = %path.display(), "the socket stays closed to group {GROUP}");
+    }
+    Ok(listener)
+}
+
+/// Serves the API until `shutdown`, then lets requests under way end, within a limit.
+pub async fn serve(listener: UnixListener, site: SharedSite, shutdown: CancellationToken) {
+    accept(listener, super::router(site), shutdown).await;
+}
+
+/// The accept loop over any router.
+pub(super) async fn accept(listener: UnixListener, router: Router, shutdown: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let graceful = GracefulShutdown::new();
+    // Dropped at the end, which ends what is left.
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = next(&listener, &places) => accepted,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let connection = Connection {
+                    router: router.clone(),
+                    closing: Closing(shutdown.clone()),
+                    watcher: graceful.watcher(),
+                };
+                connections.spawn(async move {
+                    connection.serve(stream).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept a connection to the API");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_MAX, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests to the API were cut off after {} s", DRAIN_MAX.as_secs());
+    }
+}
+
+/// The next connection, once there is a place for it.
+async fn next(
+    listener: &UnixListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(UnixStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+struct Connection {
+    router: Router,
+    closing: Closing,
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn serve(self, stream: UnixStream) {
+        let Self { router, closing, watcher } = self;
+        let peer = match stream.peer_cred() {
+            Ok(credentials) => {
+                let (uid, gid) = (credentials.uid(), credentials.gid());
+                tokio::task::spawn_blocking(move || Peer::resolve(uid, gid)).await.ok()
+            }
+            Err(_) => None,
+        };
+        let peer = peer.unwrap_or_else(|| Peer::Refused("the connection has no credentials".into()));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(closing.clone());
+            router.clone().oneshot(request.map(Body::new))
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_WAIT_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "a connection to the API broke off");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The OpenAPI 3.1 document, made from the handlers and the contract's types.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use ironwake_api::{Event, Problem};
+use utoipa::OpenApi;
+use utoipa::openapi::path::PathItem;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem;
+
+/// The document as it is served.
+#[derive(Clone)]
+pub(super) struct Document(pub Arc<Bytes>);
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Ironwake",
+        description = "The operators' API. Times are milliseconds since 1970-01-01 UTC."
+    ),
+    components(schemas(Problem, Event)),
+    tags(
+        (name = "machines", description = "Pieces of hardware"),
+        (name = "inventories", description = "What was reported of a machine's hardware"),
+        (name = "attempts", description = "Runs of a machine through DHCP, TFTP, HTTP and the agent"),
+        (name = "events", description = "Everything that happened, in order"),
+        (name = "daemon", description = "What the daemon has and how it is")
+    )
+)]
+struct Base;
+
+/// The document before any route is in it.
+pub(super) fn base() -> utoipa::openapi::OpenApi {
+    Base::openapi()
+}
+
+/// The finished document as JSON: every operation may also be answered with a problem.
+pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> String {
+    for item in document.paths.paths.values_mut() {
+        let PathItem { get, post, patch, put, delete, .. } = item;
+        for operation in [get, post, patch, put, delete].into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            responses.insert("403".into(), problem::documented("The caller may not use this API."));
+            responses.insert("default".into(), problem::documented("Any other error."));
+        }
+    }
+    // Types without maps with other keys than text: this cannot fail, and an empty document shows if it does.
+    document.to_json().unwrap_or_default()
+}
+
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
+    OpenApiRouter::new().routes(routes!(document))
+}
+
+/// This document.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "daemon", operation_id = "openapi",
+    responses((status = 200, content_type = "application/json", description = "OpenAPI 3.1")))]
+async fn document(Extension(document): Extension<Document>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], Bytes::clone(&document.0)).into_response()
+}

@@ -1,0 +1,114 @@
+//! Refusals as RFC 9457 problem documents, and how the errors below become them.
+
+use std::collections::BTreeMap;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ironwake_api::{FieldProblem, Problem};
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
+
+use crate::site::SiteError;
+use crate::store::StoreError;
+
+/// RFC 9457, section 3.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// A refusal on its way to the client.
+#[derive(Debug)]
+pub(super) struct Refusal(Box<Problem>);
+
+impl Refusal {
+    /// `code` is stable: programs rely on it.
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            kind: format!("urn:ironwake:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            errors: Vec::new(),
+        }))
+    }
+
+    /// Names the fields that are wrong.
+    pub fn fields(mut self, errors: Vec<FieldProblem>) -> Self {
+        self.0.errors = errors;
+        self
+    }
+
+    /// A value of the query that is not possible.
+    pub fn query(field: &str, message: String) -> Self {
+        let detail = format!("{field}: {message}");
+        let errors = vec![FieldProblem { field: field.to_owned(), message }];
+        Self::new(StatusCode::BAD_REQUEST, "bad_query", detail).fields(errors)
+    }
+
+    /// No machine has this key.
+    pub fn no_machine(key: &str) -> Self {
+        SiteError::NoSuchMachine(key.to_owned()).into()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if status.is_server_error() {
+            tracing::warn!(status = status.as_u16(), detail = self.0.detail, "request failed");
+        }
+        let media_type = HeaderValue::from_static(MEDIA_TYPE);
+        (status, [(header::CONTENT_TYPE, media_type)], axum::Json(self.0)).into_response()
+    }
+}
+
+impl From<SiteError> for Refusal {
+    fn from(error: SiteError) -> Self {
+        let (status, code) = match &error {
+            SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
+            SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
+            SiteError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
+        };
+        let detail = error.to_string();
+        match error {
+            SiteError::Store(error) => error.into(),
+            SiteError::Invalid(fields) => Self::new(status, code, detail).fields(fields),
+            _ => Self::new(status, code, detail),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let (status, code) = match error {
+            StoreError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "closing"),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+/// A problem document as a response of the OpenAPI document.
+pub(super) fn documented(description: &str) -> RefOr<utoipa::openapi::Response> {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    ResponseBuilder::new().description(description).content(MEDIA_TYPE, content).build().into()
+}
+
+macro_rules! documented_problems {
+    ($($name:ident $status:literal $description:literal;)*) => {$(
+        #[doc = $description]
+        pub(super) struct $name;
+
+        impl utoipa::IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+                BTreeMap::from([($status.to_owned(), documented($description))])
+            }
+        }
+    )*};
+}
+
+documented_problems! {
+    BadRequest "400" "The query, the path or the JSON cannot be read; `detail` says where.";
+    NotFound "404" "Nothing has this key or number.";
+    Conflict "409" "Another machine has this name or identity, or the state does not allow it.";
+    Invalid "422" "Fields are wrong; `errors` names each.";
+}

@@ -1,0 +1,195 @@
+//! `/boot/v1`: what the agent calls. Enrolment, orders, reports, health.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Extension, Path, RawQuery, State};
+use axum::routing::{get, post};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::header;
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use ironwake_api::{AgentReport, EnrollRequest, FieldProblem, HealthState};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{json, nothing, problem};
+use super::body::Body;
+use super::service::Peer;
+use crate::serve::Backend;
+use crate::site::SiteError;
+
+/// The largest enrolment: an inventory of a server with hundreds of disks and functions is below 1 MiB.
+pub const ENROLL_BYTES_MAX: usize = 4 << 20;
+/// The largest report: a sentence.
+pub const REPORT_BYTES_MAX: usize = 16 << 10;
+/// The longest wait for an order; agents ask again.
+pub const WAIT_SECS_MAX: u64 = 60;
+/// How long a body may take to come in.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// No answer of these handlers is larger; health grows with the networks.
+pub(super) const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+#[derive(Clone)]
+struct Shared {
+    backend: Backend,
+    shutdown: CancellationToken,
+}
+
+type Answer = Result<Response<Body>, Response<Body>>;
+
+/// The routes. Waiting requests end at `shutdown`.
+pub fn router(backend: Backend, shutdown: CancellationToken) -> Router {
+    Router::new()
+        .route("/boot/v1/enroll", post(enroll))
+        .route("/boot/v1/machines/{id}/orders", get(orders))
+        .route("/boot/v1/machines/{id}/report", post(report))
+        .route("/boot/v1/health", get(health))
+        .fallback(async || axum_response(not_found()))
+        .method_not_allowed_fallback(async || {
+            let detail = "the method is not allowed here".to_owned();
+            axum_response(problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail, Vec::new()))
+        })
+        .with_state(Shared { backend, shutdown })
+}
+
+fn not_found() -> Response<Body> {
+    problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path".into(), Vec::new())
+}
+
+fn axum_response(response: Response<Body>) -> axum::response::Response {
+    response.map(axum::body::Body::new)
+}
+
+fn either(answer: Answer) -> axum::response::Response {
+    axum_response(answer.unwrap_or_else(|refusal| refusal))
+}
+
+async fn enroll(
+    State(shared): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    request: Request<axum::body::Body>,
+) -> axum::response::Response {
+    let answer = async {
+        let request: EnrollRequest = read(request, ENROLL_BYTES_MAX).await?;
+        if !request.boot_mac.is_unicast() {
+            let message = format!("{} is not the address of one interface", request.boot_mac);
+            return Err(invalid(vec![FieldProblem { field: "boot_mac".into(), message }]));
+        }
+        let enrolled = shared.backend.site.enroll(request, peer.from).await.map_err(refused)?;
+        let status = if enrolled.new { StatusCode::CREATED } else { StatusCode::OK };
+        Ok(json(status, &enrolled.answer))
+    };
+    either(answer.await)
+}
+
+async fn orders(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> axum::response::Response {
+    let answer = async {
+        let wait = wait_of(query.as_deref().unwrap_or_default())?;
+        let order = tokio::select! {
+            order = shared.backend.site.next_order(&id, wait) => order.map_err(refused)?,
+            () = shared.shutdown.cancelled() => None,
+        };
+        Ok(order.map_or_else(nothing, |order| json(StatusCode::OK, &order)))
+    };
+    either(answer.await)
+}
+
+async fn report(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    request: Request<axum::body::Body>,
+) -> axum::response::Response {
+    let answer = async {
+        let report: AgentReport = read(request, REPORT_BYTES_MAX).await?;
+        shared.backend.site.agent_report(&id, report).await.map_err(refused)?;
+        Ok(nothing())
+    };
+    either(answer.await)
+}
+
+async fn health(State(shared): State<Shared>) -> axum::response::Response {
+    let health = shared.backend.site.health();
+    let failed = health.state == HealthState::Failed;
+    axum_response(json(if failed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, &health))
+}
+
+/// Reads `wait_secs`; without one the answer comes at once.
+fn wait_of(query: &str) -> Result<Duration, Response<Body>> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("wait_secs="));
+    match value.unwrap_or("0").parse() {
+        Ok(secs) if secs <= WAIT_SECS_MAX => Ok(Duration::from_secs(secs)),
+        _ => {
+            let message =
+                format!("{:?} is not a number from 0 to {WAIT_SECS_MAX}", value.unwrap_or_default());
+            Err(invalid(vec![FieldProblem { field: "wait_secs".into(), message }]))
+        }
+    }
+}
+
+async fn read<T: DeserializeOwned>(
+    request: Request<axum::body::Body>,
+    bytes_max: usize,
+) -> Result<T, Response<Body>> {
+    if !is_json(request.headers()) {
+        let detail = "the body must be application/json".to_owned();
+        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail, Vec::new()));
+    }
+    let body = Limited::new(request.into_body(), bytes_max);
+    let Ok(collected) = tokio::time::timeout(BODY_WAIT_MAX, body.collect()).await else {
+        let detail = format!("the body did not come within {BODY_WAIT_MAX:?}");
+        return Err(problem(StatusCode::REQUEST_TIMEOUT, "timeout", detail, Vec::new()));
+    };
+    let bytes = match collected {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let detail = format!("the body has more than {bytes_max} bytes");
+            return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail, Vec::new()));
+        }
+        Err(error) => return Err(problem(StatusCode::BAD_REQUEST, "cut", error.to_string(), Vec::new())),
+    };
+    let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let message = error.inner().to_string();
+        invalid(vec![FieldProblem { field: field_of(&error.path().to_string(), &message), message }])
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// The field that is wrong: serde's path ends at the object that lacks one, and the message names it.
+fn field_of(path: &str, message: &str) -> String {
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match (path, missing) {
+        (".", Some(missing)) => missing.into(),
+        (path, Some(missing)) => format!("{path}.{missing}"),
+        (path, None) => path.into(),
+    }
+}
+
+fn invalid(errors: Vec<FieldProblem>) -> Response<Body> {
+    let fields: Vec<String> =
+        errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+    problem(StatusCode::BAD_REQUEST, "invalid", fields.join("; "), errors)
+}
+
+fn refused(error: SiteError) -> Response<Body> {
+    let (status, code) = match &error {
+        SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
+        SiteError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
+        SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+        SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
+        SiteError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
+    };
+    match error {
+        SiteError::Invalid(errors) => invalid(errors),
+        error => problem(status, code, error.to_string(), Vec::new()),
+    }
+}

@@ -1,0 +1,116 @@
+//! HTTP for machines: boot scripts and files by hand-written dispatch, the agent's calls by a router.
+
+mod answer;
+mod body;
+mod boot_v1;
+mod link;
+mod query;
+mod range;
+mod service;
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+pub use boot_v1::{ENROLL_BYTES_MAX, REPORT_BYTES_MAX, WAIT_SECS_MAX, router};
+
+use self::link::Link;
+use self::service::{Peer, Service};
+use crate::serve::Backend;
+
+/// Connections at once: forty racks, each machine with one that fetches and one that waits.
+pub const CONNECTIONS_MAX: usize = 8192;
+/// Fields in a request's head; firmware sends five.
+const HEADERS_MAX: usize = 64;
+/// Bytes in a request's head, and of an answer that wait before they are written.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
+/// How long a connection may be silent between requests, or within the head of one.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// How long running answers may go on once the server is to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(9);
+/// How long accepting rests when it fails, so that a lack of descriptors does not eat a core.
+const FAULT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown`, then lets running answers end.
+pub async fn run(listener: TcpListener, backend: Backend, shutdown: CancellationToken) -> io::Result<()> {
+    let router = router(backend.clone(), shutdown.clone());
+    let service = Arc::new(Service { backend, router });
+    let (places, tasks) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), TaskTracker::new());
+    let stop = CancellationToken::new();
+    loop {
+        // Beyond the limit connections wait in the kernel's backlog.
+        let Ok(place) = places.clone().acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "http: cannot accept");
+                tokio::time::sleep(FAULT_PAUSE).await;
+                continue;
+            }
+        };
+        let (service, shutdown, stop) = (service.clone(), shutdown.clone(), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                served = serve(stream, service, shutdown) => match served {
+                    Ok(()) => {}
+                    Err(error) => debug!(error = &*error, "http connection ended"),
+                },
+                () = stop.cancelled() => {}
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    tasks.close();
+    if tokio::time::timeout(DRAIN_MAX, tasks.wait()).await.is_err() {
+        warn!(connections = tasks.len(), "http: ending connections that did not end by themselves");
+        stop.cancel();
+        tasks.wait().await;
+    }
+    Ok(())
+}
+
+type ServeError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn serve(
+    stream: TcpStream,
+    service: Arc<Service>,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    // Head and body leave in one write, so there is nothing to wait for.
+    stream.set_nodelay(true)?;
+    let (from, local) = (stream.peer_addr()?, stream.local_addr()?);
+    let (link, written) = Link::new(stream);
+    let peer = Peer::new(from, local, written);
+    let service = service_fn(|request| {
+        let (service, peer) = (service.clone(), &peer);
+        async move { Ok::<_, Infallible>(service.answer(request, peer).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_MAX)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(link), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        served = connection.as_mut() => return Ok(served?),
+        () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
+}

@@ -1,0 +1,226 @@
+//! Enrolment by the agent: an inventory comes in, a record is found or made, a rule may make it known.
+
+use std::net::Ipv4Addr;
+
+use ironwake_api::{
+    Actor, ClientStage, EnrollAnswer, EnrollRequest, Enrolment, EventKind, FieldProblem, Inventory,
+    InventoryChange, Machine, StageKind,
+};
+
+use super::{MACHINES_MAX, Site, SiteError};
+use crate::config::EnrolmentPolicy;
+use crate::machine::{Identity, Resolution, RuleFacts, diff};
+use crate::recorder::Observation;
+use crate::store::Change;
+
+/// Entries of one list in an inventory; no machine has so many, and a liar is cut short here.
+const ENTRIES_MAX: usize = 4096;
+/// Differences named in an event; the inventories hold them all.
+const CHANGES_NAMED_MAX: usize = 20;
+
+/// What an enrolment led to.
+#[derive(Debug, Clone)]
+pub struct Enrolled {
+    /// For the agent.
+    pub answer: EnrollAnswer,
+    /// The machine was never seen before, or only by its packets.
+    pub new: bool,
+}
+
+impl Site {
+    /// Takes an inventory. It is in the store when this returns.
+    pub async fn enroll(&self, request: EnrollRequest, from: Ipv4Addr) -> Result<Enrolled, SiteError> {
+        check(&request)?;
+        let EnrollRequest { boot_mac, mut inventory, .. } = request;
+        (self.annotate)(&mut inventory);
+        let identity = Identity::of_inventory(&inventory, boot_mac);
+
+        let _gate = self.gate.lock().await;
+        let (resolution, known) = {
+            let records = self.read();
+            let resolution = records.index.resolve(&identity);
+            let known = resolution.machine.as_ref().and_then(|id| records.machines.get(id)).cloned();
+            if known.is_none() && records.machines.len() >= MACHINES_MAX {
+                return Err(SiteError::Full { what: "machines", limit: MACHINES_MAX });
+            }
+            (resolution, known)
+        };
+        let new = known.as_ref().is_none_or(|machine| machine.inventory_at.is_none());
+        let before = match &known {
+            Some(machine) => self.store.inventory(&machine.id).await?.map(|record| record.inventory),
+            None => None,
+        };
+        let differences = before.as_ref().map(|before| diff(before, &inventory));
+        let mut machine = known.unwrap_or_else(|| self.blank(&identity));
+        self.refresh(&mut machine, &identity, &inventory, from);
+        let enrolment = self.enrolment(&machine, &inventory, from);
+
+        let mut changes = self.identity_events(&machine, &resolution);
+        if let Some((by, tags)) = enrolment {
+            let kind = EventKind::Enrolment { from: machine.enrolment, to: Enrolment::Enrolled, by };
+            changes.push(self.event(Actor::Daemon, Some(&machine.id), kind));
+            machine.enrolment = Enrolment::Enrolled;
+            machine.tags.extend(tags);
+            machine.tags.sort();
+            machine.tags.dedup();
+        }
+        let inventory_id = self.read().last_inventory + 1;
+        let kind = EventKind::Inventory {
+            inventory: inventory_id,
+            changes: differences
+                .as_deref()
+                .unwrap_or_default()
+                .iter()
+                .take(CHANGES_NAMED_MAX)
+                .map(named)
+                .collect(),
+            first: before.is_none(),
+        };
+        changes.push(Change::Machine(Box::new(machine.clone())));
+        changes.push(Change::Inventory {
+            id: inventory_id,
+            machine: machine.id.clone(),
+            at: self.now(),
+            inventory: Box::new(inventory),
+        });
+        changes.push(self.event(Actor::Machine, Some(&machine.id), kind));
+        self.store.save(changes).await?;
+
+        let answer = EnrollAnswer {
+            machine: machine.id.clone(),
+            name: machine.name.clone(),
+            enrolled: machine.enrolment == Enrolment::Enrolled,
+            idle_reboot_secs: self.settings.idle_secs,
+        };
+        {
+            let mut records = self.write();
+            records.last_inventory = inventory_id;
+            for absorbed in &resolution.absorb {
+                records.remove(absorbed);
+            }
+            records.put(machine.clone());
+        }
+        self.learn_address(boot_mac, from);
+        self.observe(Observation {
+            at: self.now(),
+            mac: boot_mac,
+            client: ClientStage::Agent,
+            arch: None,
+            kind: StageKind::Inventory { changes: differences.map(|list| list.len() as u32) },
+        });
+        Ok(Enrolled { answer, new })
+    }
+
+    /// Brings a record up to what the inventory says. Keys that the inventory lacks are kept.
+    fn refresh(&self, machine: &mut Machine, identity: &Identity, inventory: &Inventory, from: Ipv4Addr) {
+        let now = self.now();
+        machine.uuid = identity.uuid.map(|uuid| uuid.to_string()).or(machine.uuid.take());
+        machine.serial = identity.serial.clone().or(machine.serial.take());
+        machine.asset_tag = identity.asset_tag.clone().or(machine.asset_tag.take());
+        machine.macs.extend(&identity.macs);
+        machine.macs.sort();
+        machine.macs.dedup();
+        machine.manufacturer = inventory.system.manufacturer.clone();
+        machine.product = inventory.system.product.clone();
+        machine.secure_boot_seen = inventory.firmware.secure_boot;
+        machine.address = Some(from.to_string());
+        machine.discover_next = false;
+        machine.seen_at = Some(now);
+        machine.inventory_at = Some(now);
+        machine.inventory = None;
+    }
+
+    /// Who makes this machine known, and the tags that come with it; `None` if it stays as it is.
+    fn enrolment(
+        &self,
+        machine: &Machine,
+        inventory: &Inventory,
+        from: Ipv4Addr,
+    ) -> Option<(String, Vec<String>)> {
+        match machine.enrolment {
+            Enrolment::Enrolled => return None,
+            // The operator named it before it was seen: that was the enrolment.
+            Enrolment::Registered => return Some(("registration".into(), Vec::new())),
+            Enrolment::Unenrolled => {}
+        }
+        let facts = RuleFacts {
+            manufacturer: inventory.system.manufacturer.as_deref(),
+            product: inventory.system.product.as_deref(),
+            serial: inventory.system.serial.as_deref(),
+            address: Some(from),
+        };
+        match self.settings.policy {
+            EnrolmentPolicy::Manual => None,
+            EnrolmentPolicy::Auto => Some(("policy auto".into(), Vec::new())),
+            EnrolmentPolicy::Rules => {
+                let rule = self.settings.rules.iter().find(|rule| rule.fits(facts))?;
+                Some((format!("rule {}", rule.name), rule.tags.clone()))
+            }
+        }
+    }
+
+    fn identity_events(&self, machine: &Machine, resolution: &Resolution) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if resolution.machine.is_none()
+            && let Some(mac) = machine.macs.first()
+        {
+            changes.push(self.event(Actor::Machine, Some(&machine.id), EventKind::MachineSeen { mac: *mac }));
+        }
+        for other in &resolution.absorb {
+            let kind = EventKind::MachineAbsorbed { other: other.clone() };
+            changes.push(self.event(Actor::Daemon, Some(&machine.id), kind));
+            changes.push(Change::MachineDeleted(other.clone()));
+        }
+        for conflict in &resolution.conflicts {
+            let kind = EventKind::IdentityConflict {
+                other: conflict.other.clone(),
+                key: conflict.key.into(),
+                value: conflict.value.clone(),
+            };
+            changes.push(self.event(Actor::Daemon, Some(&machine.id), kind));
+        }
+        changes
+    }
+}
+
+/// One difference in a line.
+fn named(change: &InventoryChange) -> String {
+    let show = |value: &Option<serde_json::Value>| match value {
+        None => "nothing".to_owned(),
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(value) => {
+            let text = value.to_string();
+            if text.len() > 60 { "...".to_owned() } else { text }
+        }
+    };
+    format!("{}: {} -> {}", change.path, show(&change.before), show(&change.after))
+}
+
+/// What the type cannot refuse.
+fn check(request: &EnrollRequest) -> Result<(), SiteError> {
+    let mut wrong = Vec::new();
+    let mut refuse = |field: &str, message: String| wrong.push(FieldProblem { field: field.into(), message });
+    let inventory = &request.inventory;
+    if !request.boot_mac.is_unicast() {
+        refuse("boot_mac", format!("{} is not the address of one interface", request.boot_mac));
+    }
+    if inventory.schema != 1 {
+        refuse("inventory.schema", format!("{} is not 1, the only one there is", inventory.schema));
+    }
+    let lists = [
+        ("inventory.cpus", inventory.cpus.len()),
+        ("inventory.memory.dimms", inventory.memory.dimms.len()),
+        ("inventory.disks", inventory.disks.len()),
+        ("inventory.nics", inventory.nics.len()),
+        ("inventory.pci", inventory.pci.len()),
+        ("inventory.gpus", inventory.gpus.len()),
+        ("inventory.usb", inventory.usb.len()),
+        ("inventory.notes", inventory.notes.len()),
+    ];
+    for (field, length) in lists {
+        if length > ENTRIES_MAX {
+            refuse(field, format!("{length} entries are more than {ENTRIES_MAX}"));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(SiteError::Invalid(wrong)) }
+}

@@ -1,0 +1,114 @@
+//! How the parts are.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ironwake_api::{Artifact, ArtifactKind, ArtifactState, Health, HealthCheck, HealthState, NetworkHealth};
+
+use super::Site;
+
+/// What the parts last said of themselves.
+#[derive(Default)]
+pub(super) struct Board {
+    networks: Mutex<BTreeMap<String, NetworkHealth>>,
+    artifacts: Mutex<BTreeMap<String, Artifact>>,
+    parts: Mutex<BTreeMap<String, HealthCheck>>,
+    dropped: AtomicU64,
+}
+
+impl Board {
+    pub fn observations_dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Site {
+    /// The latest state of one network.
+    pub fn set_network_health(&self, network: NetworkHealth) {
+        let mut networks = self.health.networks.lock().expect("no panic while held");
+        networks.insert(network.interface.clone(), network);
+    }
+
+    /// How a part of the daemon is, by its name.
+    pub fn set_part_health(&self, check: HealthCheck) {
+        self.health.parts.lock().expect("no panic while held").insert(check.name.clone(), check);
+    }
+
+    /// Artifacts as they stand, by name.
+    pub fn artifacts(&self) -> Vec<Artifact> {
+        self.health.artifacts.lock().expect("no panic while held").values().cloned().collect()
+    }
+
+    /// The latest state of one artifact.
+    pub fn set_artifact(&self, artifact: Artifact) {
+        let mut artifacts = self.health.artifacts.lock().expect("no panic while held");
+        artifacts.insert(artifact.name.clone(), artifact);
+    }
+
+    /// How everything is; the state is that of the worst part.
+    pub fn health(&self) -> Health {
+        let networks: Vec<NetworkHealth> =
+            self.health.networks.lock().expect("no panic while held").values().cloned().collect();
+        let mut checks = vec![self.store_check(), self.loaders_check(), self.discovery_check()];
+        checks.extend(self.health.parts.lock().expect("no panic while held").values().cloned());
+        let states = checks.iter().map(|check| check.state).chain(networks.iter().map(|n| n.state));
+        Health { state: states.max().unwrap_or(HealthState::Ok), checks, networks }
+    }
+
+    fn store_check(&self) -> HealthCheck {
+        let dropped = self.health.dropped.load(Ordering::Relaxed);
+        let ok = dropped == 0;
+        HealthCheck {
+            name: "store".into(),
+            state: if ok { HealthState::Ok } else { HealthState::Degraded },
+            message: if ok {
+                "everything observed is saved".into()
+            } else {
+                format!("{dropped} observations were dropped because the disk is too slow")
+            },
+            remedy: (!ok)
+                .then(|| "put the state directory on a faster disk; machines boot all the same".into()),
+        }
+    }
+
+    fn loaders_check(&self) -> HealthCheck {
+        let artifacts = self.artifacts();
+        let loaders = || artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::Loader);
+        let bad: Vec<&str> =
+            loaders().filter(|a| a.state != ArtifactState::Done).map(|a| a.name.as_str()).collect();
+        let (state, message) = if loaders().count() == 0 {
+            (HealthState::Failed, "no loaders are here".to_owned())
+        } else if bad.is_empty() {
+            (HealthState::Ok, format!("{} loaders are here", loaders().count()))
+        } else {
+            (HealthState::Degraded, format!("not usable: {}", bad.join(", ")))
+        };
+        HealthCheck {
+            name: "loaders".into(),
+            state,
+            message,
+            remedy: (state != HealthState::Ok).then(|| {
+                "fetch the boot files (`./dev setup` in the source tree), or set IRONWAKE_BOOT".into()
+            }),
+        }
+    }
+
+    fn discovery_check(&self) -> HealthCheck {
+        let policy = self.policy();
+        let (state, message) = match (policy.discovery, policy.discovery_ready) {
+            (false, _) => (HealthState::Ok, "discovery is off"),
+            (true, true) => (HealthState::Ok, "the discovery image is ready"),
+            (true, false) => {
+                (HealthState::Degraded, "the discovery image is not ready: unknown machines boot their disks")
+            }
+        };
+        HealthCheck {
+            name: "discovery".into(),
+            state,
+            message: message.into(),
+            remedy: (state != HealthState::Ok)
+                .then(|| "see `ironwake artifact list` for what is missing".into()),
+        }
+    }
+}

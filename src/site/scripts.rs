@@ -1,0 +1,92 @@
+//! Boot scripts: who asks, what is decided, how it reads.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use ironwake_api::{ClientStage, MacAddr};
+
+use super::Site;
+use crate::boot::{BootPlan, decide};
+use crate::machine::{Identity, identifying_text, identifying_uuid};
+use crate::script::{self, Context};
+
+/// A boot script request: what the URL and the connection say.
+#[derive(Debug, Clone)]
+pub struct ScriptRequest {
+    /// The address that boots.
+    pub mac: MacAddr,
+    /// `${uuid}`.
+    pub uuid: Option<String>,
+    /// `${serial}`.
+    pub serial: Option<String>,
+    /// `${asset}`.
+    pub asset_tag: Option<String>,
+    /// Which program asks.
+    pub client: ClientStage,
+    /// Where the client reached us.
+    pub http: SocketAddrV4,
+    /// The client's address.
+    pub from: Ipv4Addr,
+}
+
+/// A rendered boot script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// What was decided.
+    pub plan: BootPlan,
+    /// How the loader reads it.
+    pub text: String,
+}
+
+impl Site {
+    /// The iPXE script for a machine.
+    pub fn ipxe_script(&self, request: &ScriptRequest) -> Script {
+        self.script(request, script::ipxe)
+    }
+
+    /// The `grub.cfg` for a machine.
+    pub fn grub_script(&self, request: &ScriptRequest) -> Script {
+        self.script(request, script::grub)
+    }
+
+    /// The script that is right for every machine, as `autoexec.ipxe`.
+    pub fn ipxe_bootstrap(&self, http: SocketAddrV4) -> String {
+        script::ipxe_bootstrap(http)
+    }
+
+    fn script(&self, request: &ScriptRequest, render: fn(&BootPlan, Context<'_>) -> String) -> Script {
+        let plan = self.plan(&request.identity());
+        self.recorder().planned(request.mac, &plan);
+        if !request.from.is_unspecified() {
+            self.learn_address(request.mac, request.from);
+        }
+        Script { text: self.render(&plan, request.http, request.mac, render), plan }
+    }
+
+    pub(super) fn render(
+        &self,
+        plan: &BootPlan,
+        http: SocketAddrV4,
+        mac: MacAddr,
+        render: fn(&BootPlan, Context<'_>) -> String,
+    ) -> String {
+        let discovery = self.discovery.read().expect("no panic while held");
+        let image = discovery.as_ref().cloned().unwrap_or_default();
+        render(plan, Context { http, mac, discovery: &image })
+    }
+
+    /// Decides what a machine gets.
+    pub(super) fn plan(&self, identity: &Identity) -> BootPlan {
+        let policy = self.policy();
+        let records = self.read();
+        let id = records.index.resolve(identity).machine;
+        decide(records.view(id.as_deref()), policy, self.now())
+    }
+}
+
+impl ScriptRequest {
+    fn identity(&self) -> Identity {
+        let text = |value: &Option<String>| value.as_deref().and_then(identifying_text).map(str::to_owned);
+        let uuid = self.uuid.as_deref().and_then(|text| text.parse().ok()).filter(identifying_uuid);
+        Identity { uuid, serial: text(&self.serial), asset_tag: text(&self.asset_tag), macs: vec![self.mac] }
+    }
+}

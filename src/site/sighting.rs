@@ -1,0 +1,166 @@
+//! What the network edges show and ask: clients seen, stages of their boots.
+
+use std::net::SocketAddrV4;
+
+use ironwake_api::{Actor, AttemptOutcome, ClientStage, Enrolment, EventKind, MacAddr, Machine, SecureBoot};
+use uuid::Uuid;
+
+use super::{Records, SEEN_MAX, Site};
+use crate::boot::{Handoff, Sighting, handoff};
+use crate::machine::Identity;
+use crate::recorder::diagnose::LOADER_DID_NOT_START;
+use crate::recorder::{Observation, Record};
+use crate::store::{Change, NewEvent};
+
+impl Site {
+    /// What a DHCP answer points this client to. Notes a netboot client as seen; never waits.
+    pub fn handoff(&self, sighting: &Sighting) -> Handoff {
+        if sighting.stage == ClientStage::Os {
+            return Handoff::AddressOnly;
+        }
+        let identity = Identity::of_sighting(sighting.mac, sighting.uuid);
+        let (known, policy) = {
+            let records = self.read();
+            let id = records.index.resolve(&identity).machine;
+            let machine = id.as_ref().and_then(|id| records.machines.get(id));
+            (id.clone(), self.loader_policy(sighting.mac, machine, &sighting.network))
+        };
+        match known {
+            Some(id) => self.present(&id, None),
+            None => self.first_sight(&identity, sighting.mac),
+        }
+        handoff(sighting, policy, SocketAddrV4::new(sighting.server, self.settings.http_port))
+    }
+
+    /// Makes a record for a machine that was never seen. Written behind: nothing was promised to anyone.
+    fn first_sight(&self, identity: &Identity, mac: MacAddr) {
+        if !mac.is_unicast() {
+            return;
+        }
+        let machine = self.blank(identity);
+        let mut changes = Vec::new();
+        {
+            let mut records = self.write();
+            // Between the look and this lock another packet of the same machine may have come.
+            if records.index.resolve(identity).machine.is_some() {
+                return;
+            }
+            make_room(&mut records, &mut changes);
+            records.put(machine.clone());
+        }
+        self.present(&machine.id, None);
+        let event = self.event(Actor::Machine, Some(&machine.id), EventKind::MachineSeen { mac });
+        changes.extend([Change::Machine(Box::new(machine)), event]);
+        self.save_behind(changes);
+    }
+
+    /// A record of an unknown machine.
+    pub(super) fn blank(&self, identity: &Identity) -> Machine {
+        let now = self.now();
+        Machine {
+            id: Uuid::now_v7().to_string(),
+            name: None,
+            enrolment: Enrolment::Unenrolled,
+            uuid: identity.uuid.map(|uuid| uuid.to_string()),
+            serial: identity.serial.clone(),
+            asset_tag: identity.asset_tag.clone(),
+            macs: identity.macs.clone(),
+            manufacturer: None,
+            product: None,
+            tags: Vec::new(),
+            notes: None,
+            secure_boot: SecureBoot::Auto,
+            secure_boot_seen: None,
+            discover_next: false,
+            address: None,
+            created_at: now,
+            seen_at: Some(now),
+            inventory_at: None,
+            inventory: None,
+        }
+    }
+
+    pub(super) fn event(&self, actor: Actor, machine: Option<&str>, kind: EventKind) -> Change {
+        let machine = machine.map(str::to_owned);
+        Change::Event(Box::new(NewEvent { at: self.now(), actor, machine, kind }))
+    }
+
+    /// Saves what was only observed. A full queue drops it, which health shows.
+    fn save_behind(&self, changes: Vec<Change>) {
+        if !changes.is_empty() && !self.store.save_behind(changes) {
+            self.health.observations_dropped();
+        }
+    }
+
+    /// Notes one stage of a boot; cheap, never waits.
+    pub fn observe(&self, observation: Observation) {
+        if !observation.mac.is_unicast() {
+            return;
+        }
+        let id = self.read().index.by_mac(observation.mac).map(str::to_owned);
+        if let Some(id) = &id {
+            self.present(id, None);
+        }
+        // Queued under the lock, so that the changes of one attempt stay in order.
+        let mut recorder = self.recorder();
+        let records = recorder.observe(observation, id.as_deref());
+        self.keep(records);
+    }
+
+    /// Saves repeats and ends silent attempts; to be called about once a second.
+    pub fn tick(&self) {
+        let mut recorder = self.recorder();
+        let mut records = recorder.flush();
+        records.extend(recorder.expire(self.now()));
+        self.keep(records);
+    }
+
+    fn keep(&self, records: Vec<Record>) {
+        let mut changes = Vec::with_capacity(records.len() * 3);
+        for record in records {
+            match record {
+                Record::Started(attempt) => {
+                    let kind = EventKind::AttemptStarted { attempt: attempt.id, mac: attempt.mac };
+                    changes.push(self.event(Actor::Machine, attempt.machine.as_deref(), kind));
+                    changes.push(Change::Attempt(Box::new(attempt)));
+                }
+                Record::Reached { attempt, seq, stage } => {
+                    let kind = EventKind::AttemptStage {
+                        attempt: attempt.id,
+                        mac: attempt.mac,
+                        stage: stage.clone(),
+                    };
+                    changes.push(self.event(Actor::Machine, attempt.machine.as_deref(), kind));
+                    changes.push(Change::Stage { attempt: attempt.id, seq, stage: Box::new(stage) });
+                    changes.push(Change::Attempt(Box::new(attempt)));
+                }
+                Record::Repeated { attempt, seq, stage } => {
+                    changes.push(Change::Stage { attempt: attempt.id, seq, stage: Box::new(stage) });
+                    changes.push(Change::Attempt(Box::new(attempt)));
+                }
+                Record::Ended(attempt) => {
+                    let failed = attempt.outcome == AttemptOutcome::Failed;
+                    let code = attempt.diagnosis.as_ref().map(|diagnosis| diagnosis.code.as_str());
+                    if failed && code == Some(LOADER_DID_NOT_START) {
+                        self.learned.loader_failed(attempt.mac);
+                    }
+                    let kind = EventKind::AttemptEnded { attempt: attempt.clone() };
+                    changes.push(self.event(Actor::Daemon, attempt.machine.as_deref(), kind));
+                    changes.push(Change::Attempt(Box::new(attempt)));
+                }
+            }
+        }
+        self.save_behind(changes);
+    }
+}
+
+/// Lets the oldest record that was only seen go, where there are too many.
+fn make_room(records: &mut Records, changes: &mut Vec<Change>) {
+    if records.only_seen.len() < SEEN_MAX {
+        return;
+    }
+    if let Some(oldest) = records.only_seen.first().cloned() {
+        records.remove(&oldest);
+        changes.push(Change::MachineDeleted(oldest));
+    }
+}

@@ -1,0 +1,125 @@
+//! What each change does to the database.
+
+use ironwake_api::{Attempt, AttemptOutcome, Event, Lease, Machine};
+use rusqlite::params;
+
+use super::writer::Writer;
+use super::{
+    ATTEMPTS_PER_MACHINE_MAX, Change, EVENTS_MAX, INVENTORIES_PER_MACHINE_MAX, NewEvent, StoreError, row,
+};
+
+/// Old events go in portions: each time this many have come.
+const EVENTS_PRUNE_EVERY: i64 = 1000;
+
+impl Writer {
+    /// Applies one change within the open savepoint.
+    pub(super) fn apply(&mut self, change: &Change, events: &mut Vec<Event>) -> Result<(), StoreError> {
+        match change {
+            Change::Machine(machine) => self.put_machine(machine),
+            Change::MachineDeleted(id) => self.execute("DELETE FROM machines WHERE id = ?1", [id]),
+            Change::Inventory { id, machine, at, inventory } => {
+                let sql = "INSERT INTO inventories (id, machine, at, doc) VALUES (?1, ?2, ?3, ?4)";
+                self.execute(sql, params![id, machine, row::time(*at), row::encode(inventory)?])?;
+                self.execute(
+                    "DELETE FROM inventories WHERE machine = ?1 AND id <= (SELECT id FROM inventories \
+                     WHERE machine = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                    params![machine, INVENTORIES_PER_MACHINE_MAX],
+                )
+            }
+            Change::Attempt(attempt) => self.put_attempt(attempt),
+            Change::Stage { attempt, seq, stage } => self.execute(
+                "INSERT INTO stages (attempt, seq, doc) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (attempt, seq) DO UPDATE SET doc = excluded.doc",
+                params![attempt, seq, row::encode(stage)?],
+            ),
+            Change::Lease(lease) => self.put_lease(lease),
+            Change::LeaseRemoved { address } => {
+                self.execute("DELETE FROM leases WHERE address = ?1", [address.to_bits()])
+            }
+            Change::Event(event) => {
+                events.push(self.add_event(event)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn put_machine(&self, machine: &Machine) -> Result<(), StoreError> {
+        // The inventory has a table of its own.
+        let doc = match machine.inventory {
+            None => row::encode(machine)?,
+            Some(_) => row::encode(&Machine { inventory: None, ..machine.clone() })?,
+        };
+        // Not INSERT OR REPLACE: replacing deletes first, and its inventories and attempts with it.
+        self.execute(
+            "INSERT INTO machines (id, name, created_at, doc) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, doc = excluded.doc",
+            params![machine.id, machine.name, row::time(machine.created_at), doc],
+        )
+    }
+
+    fn put_attempt(&mut self, attempt: &Attempt) -> Result<(), StoreError> {
+        let doc = match attempt.stages.is_empty() {
+            true => row::encode(attempt)?,
+            false => row::encode(&Attempt { stages: Vec::new(), ..attempt.clone() })?,
+        };
+        let running = attempt.outcome == AttemptOutcome::Running;
+        self.execute(
+            "INSERT INTO attempts (id, machine, running, doc) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (id) DO UPDATE SET machine = excluded.machine, running = excluded.running, \
+             doc = excluded.doc",
+            params![attempt.id, attempt.machine, running, doc],
+        )?;
+        if attempt.id <= self.attempt_newest {
+            return Ok(());
+        }
+        self.attempt_newest = attempt.id;
+        self.execute(
+            "DELETE FROM attempts WHERE machine IS ?1 AND id <= (SELECT id FROM attempts \
+             WHERE machine IS ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            params![attempt.machine, ATTEMPTS_PER_MACHINE_MAX],
+        )
+    }
+
+    fn put_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO leases (address, network, mac, client_id, hostname, state, renewed_at, expires_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+             ON CONFLICT (address) DO UPDATE SET network = excluded.network, mac = excluded.mac, \
+             client_id = excluded.client_id, hostname = excluded.hostname, state = excluded.state, \
+             renewed_at = excluded.renewed_at, expires_at = excluded.expires_at",
+            params![
+                row::address(&lease.address)?,
+                lease.network,
+                lease.mac.0,
+                lease.client_id,
+                lease.hostname,
+                row::lease_state(lease.state),
+                row::time(lease.renewed_at),
+                row::time(lease.expires_at)
+            ],
+        )
+    }
+
+    fn add_event(&self, event: &NewEvent) -> Result<Event, StoreError> {
+        self.execute(
+            "INSERT INTO events (at, machine, actor, doc) VALUES (?1, ?2, ?3, ?4)",
+            params![
+                row::time(event.at),
+                event.machine,
+                row::encode(&event.actor)?,
+                row::encode(&event.kind)?
+            ],
+        )?;
+        let id = self.connection.last_insert_rowid();
+        if id % EVENTS_PRUNE_EVERY == 0 {
+            self.execute("DELETE FROM events WHERE id <= ?1", [id - EVENTS_MAX])?;
+        }
+        let NewEvent { at, actor, machine, kind } = event.clone();
+        Ok(Event { id, at, actor, machine, kind })
+    }
+
+    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! What is read, each on a connection of its own, beside the writer.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ironwake_api::{Attempt, Event, InventoryRecord, Lease, MacAddr, Machine};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use tokio::sync::Semaphore;
+
+use super::{READ_ROWS_MAX, StoreError, row};
+
+/// The connections that read. Each read takes one, on a thread that may block.
+pub(super) struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    free: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub fn new(connections: Vec<Connection>) -> Self {
+        let free = Arc::new(Semaphore::new(connections.len()));
+        Self { idle: Mutex::new(connections), free }
+    }
+
+    /// Runs `query` on a free connection.
+    pub async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let permit = self.free.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let readers = self.clone();
+        let run = move || {
+            let db = readers.lock().pop().ok_or(StoreError::Closed)?;
+            let taken = Taken { readers: &readers, db: Some(db) };
+            let result = taken.db.as_ref().map(query).ok_or(StoreError::Closed)?;
+            // The connection is back before its permit is.
+            drop(taken);
+            drop(permit);
+            Ok(result?)
+        };
+        tokio::task::spawn_blocking(run).await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Refuses further reads; those under way end.
+    pub fn close(&self) {
+        self.free.close();
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection in use; it goes back even when the query panics.
+struct Taken<'a> {
+    readers: &'a Readers,
+    db: Option<Connection>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(db) = self.db.take()
+            && !self.readers.free.is_closed()
+        {
+            self.readers.lock().push(db);
+        }
+    }
+}
+
+pub(super) fn events_after(
+    db: &Connection,
+    id: i64,
+    machine: Option<&str>,
+    limit: u32,
+) -> rusqlite::Result<Vec<Event>> {
+    let limit = limit.min(READ_ROWS_MAX);
+    match machine {
+        None => {
+            let sql = "SELECT id, at, machine, actor, doc FROM events WHERE id > ?1 ORDER BY id LIMIT ?2";
+            all(db, sql, params![id, limit], event)
+        }
+        Some(machine) => {
+            let sql = "SELECT id, at, machine, actor, doc FROM events \
+                       WHERE machine = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+            all(db, sql, params![machine, id, limit], event)
+        }
+    }
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    Ok(Event {
+        id: row.get(0)?,
+        at: row::millis(row.get(1)?),
+        machine: row.get(2)?,
+        actor: row::decode(row, 3)?,
+        kind: row::decode(row, 4)?,
+    })
+}
+
+pub(super) fn machines(db: &Connection) -> rusqlite::Result<Vec<Machine>> {
+    all(db, "SELECT doc FROM machines ORDER BY created_at, id", [], |row| row::decode(row, 0))
+}
+
+pub(super) fn inventories(
+    db: &Connection,
+    machine: &str,
+    limit: u32,
+) -> rusqlite::Result<Vec<InventoryRecord>> {
+    let sql = "SELECT id, at, doc FROM inventories WHERE machine = ?1 ORDER BY id DESC LIMIT ?2";
+    all(db, sql, params![machine, limit.min(READ_ROWS_MAX)], |row| {
+        Ok(InventoryRecord { id: row.get(0)?, at: row::millis(row.get(1)?), inventory: row::decode(row, 2)? })
+    })
+}
+
+pub(super) fn attempts(db: &Connection, machine: &str, limit: u32) -> rusqlite::Result<Vec<Attempt>> {
+    let sql = "SELECT doc FROM attempts WHERE machine = ?1 ORDER BY id DESC LIMIT ?2";
+    with_stages(db, all(db, sql, params![machine, limit.min(READ_ROWS_MAX)], |row| row::decode(row, 0))?)
+}
+
+pub(super) fn attempt(db: &Connection, id: i64) -> rusqlite::Result<Option<Attempt>> {
+    let sql = "SELECT doc FROM attempts WHERE id = ?1";
+    let found = db.prepare_cached(sql)?.query_row([id], |row| row::decode(row, 0)).optional()?;
+    Ok(with_stages(db, found.into_iter().collect())?.pop())
+}
+
+pub(super) fn attempts_running(db: &Connection) -> rusqlite::Result<Vec<Attempt>> {
+    with_stages(
+        db,
+        all(db, "SELECT doc FROM attempts WHERE running ORDER BY id", [], |row| row::decode(row, 0))?,
+    )
+}
+
+fn with_stages(db: &Connection, mut attempts: Vec<Attempt>) -> rusqlite::Result<Vec<Attempt>> {
+    for attempt in &mut attempts {
+        let sql = "SELECT doc FROM stages WHERE attempt = ?1 ORDER BY seq";
+        attempt.stages = all(db, sql, [attempt.id], |row| row::decode(row, 0))?;
+    }
+    Ok(attempts)
+}
+
+pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {
+    let sql = "SELECT address, network, mac, client_id, hostname, state, renewed_at, expires_at \
+               FROM leases ORDER BY address";
+    all(db, sql, [], |row| {
+        Ok(Lease {
+            address: Ipv4Addr::from_bits(row.get(0)?).to_string(),
+            network: row.get(1)?,
+            mac: MacAddr(row.get(2)?),
+            client_id: row.get(3)?,
+            hostname: row.get(4)?,
+            state: row::lease_state_of(row, 5)?,
+            renewed_at: row::millis(row.get(6)?),
+            expires_at: row::millis(row.get(7)?),
+        })
+    })
+}
+
+fn all<T>(
+    db: &Connection,
+    sql: &str,
+    values: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    db.prepare_cached(sql)?.query_map(values, read)?.collect()
+}

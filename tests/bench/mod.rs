@@ -1,0 +1,138 @@
+//! Measures Ironwake and its peers alternately, in the same run, on one veth pair.
+//!
+//! Exit codes: 0 measured (whether or not a goal is met), 1 something could not be measured, 2 wrong arguments.
+
+mod dhcp;
+mod dirs;
+mod effort;
+mod http;
+mod machines;
+mod ours;
+mod peers;
+mod perfdhcp;
+mod report;
+mod scripts;
+mod server;
+mod tftp;
+mod wire;
+mod wrk;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use dirs::Dirs;
+use effort::Effort;
+use report::Report;
+use server::Server;
+use wire::Wire;
+
+/// Measures Ironwake beside Kea, dnsmasq, atftpd, tftpd-hpa and nginx, in network namespaces of its own.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// Only these parts; all of them when none is named.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// One short round instead of three long ones.
+    #[arg(long)]
+    quick: bool,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Measure the peers alone.
+    #[arg(long)]
+    peers_only: bool,
+    /// The daemon to measure.
+    #[arg(long, env = "IRONWAKE_BIN", default_value = "target/release/ironwake")]
+    ironwake: PathBuf,
+}
+
+/// What can be measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Exchanges per second and latency.
+    Dhcp,
+    /// Transfer rates at windowsize 1 and 16, and of 50 clients at once.
+    Tftp,
+    /// Transfer rate of a large file and requests per second of a small one.
+    Http,
+    /// Boot scripts per second with 10,000 machines known.
+    Scripts,
+}
+
+const PARTS: [Part; 4] = [Part::Dhcp, Part::Tftp, Part::Http, Part::Scripts];
+
+/// What every part needs.
+struct Bench {
+    dirs: Dirs,
+    wire: Wire,
+    effort: Effort,
+    /// The daemon; none when only peers are measured.
+    ironwake: Option<PathBuf>,
+}
+
+/// How one server is started for a part.
+struct Contender {
+    name: &'static str,
+    start: fn(&Bench) -> Result<Server>,
+}
+
+impl Bench {
+    /// The contenders that take part in this run.
+    fn contenders<'a>(&self, all: &'a [Contender]) -> Vec<&'a Contender> {
+        all.iter().filter(|c| c.name != ours::NAME || self.ironwake.is_some()).collect()
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match wire::outside() {
+        Some(outcome) => outcome,
+        None => run(&arguments),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("bench: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let ironwake = if arguments.peers_only {
+        None
+    } else {
+        let path = arguments.ironwake.canonicalize();
+        Some(path.with_context(|| format!("no daemon at {}", arguments.ironwake.display()))?)
+    };
+    let bench = Bench {
+        dirs: Dirs::prepare()?,
+        wire: Wire::join()?,
+        effort: if arguments.quick { effort::QUICK } else { effort::FULL },
+        ironwake,
+    };
+    let parts = if arguments.parts.is_empty() { &PARTS[..] } else { &arguments.parts[..] };
+    let mut report = Report::new(load_average()?);
+    for part in parts {
+        match part {
+            Part::Dhcp => dhcp::measure(&bench, &mut report),
+            Part::Tftp => tftp::measure(&bench, &mut report),
+            Part::Http => http::measure(&bench, &mut report),
+            Part::Scripts => scripts::measure(&bench, &mut report),
+        }
+    }
+    if arguments.json {
+        println!("{:#}", report.json())
+    } else {
+        print!("{report}")
+    }
+    Ok(if report.failures().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn load_average() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").context("read /proc/loadavg")?;
+    let first = text.split(' ').next().unwrap_or_default();
+    first.parse().with_context(|| format!("/proc/loadavg says {text:?}"))
+}
