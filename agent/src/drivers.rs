@@ -23,8 +23,10 @@ const QUIET: Duration = Duration::from_millis(250);
 const DISK_PATIENCE: Duration = Duration::from_secs(3);
 /// After this the inventory is read with what there is; what comes later is reported later.
 const SETTLE_WAIT: Duration = Duration::from_secs(15);
-/// The first two digits of a storage controller's PCI class.
+/// PCI classes of storage controllers begin so.
 const STORAGE: &str = "0x01";
+/// IDE and SATA controllers: libata has looked at every port by the time its driver is loaded.
+const STORAGE_PROMPT: [&str; 2] = ["0x0101", "0x0106"];
 
 /// The image's drivers and the kernel's announcements.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     io,
+    net::{Ipv4Addr, UdpSocket},
     path::Path,
     sync::mpsc::Sender,
     thread,
@@ -109,6 +110,8 @@ impl Network {
         }
         let index = nic_control::index(&nic.name)?;
         let mut socket = Socket::open(index, IPV4)?;
+        // Nobody reads from it: it keeps the kernel from refusing the server's answers to an address in use.
+        let _client_port = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 68));
         let deadline = clock.elapsed() + turn;
         let exchange = memory.exchanges.entry(mac).or_insert_with(|| {
             let identity = Identity { mac, uuid: self.uuid };

@@ -11,6 +11,13 @@ use ironwake_api::{MacAddr, Nic};
 
 use crate::dhcp::Lease;
 
+// linux/sockios.h; the C libraries disagree on the type of these.
+const SIOCADDRT: u32 = 0x890b;
+const SIOCGIFFLAGS: u32 = 0x8913;
+const SIOCSIFFLAGS: u32 = 0x8914;
+const SIOCSIFADDR: u32 = 0x8916;
+const SIOCSIFNETMASK: u32 = 0x891c;
+const SIOCETHTOOL: u32 = 0x8946;
 /// linux/ethtool.h: ask for `struct ethtool_drvinfo` and the permanent address.
 const ETHTOOL_GDRVINFO: u32 = 3;
 const ETHTOOL_GPERMADDR: u32 = 0x20;
@@ -70,18 +77,18 @@ pub fn has_link(root: &Path, name: &str) -> bool {
 /// Brings the NIC up.
 pub fn up(name: &str) -> io::Result<()> {
     let mut request = request(name)?;
-    ioctl(libc::SIOCGIFFLAGS as u64, &mut request)?;
+    ioctl(SIOCGIFFLAGS, &mut request)?;
     // SAFETY: SIOCGIFFLAGS filled in the flags' member of the union.
     let flags = unsafe { request.ifr_ifru.ifru_flags };
     request.ifr_ifru.ifru_flags = flags | libc::IFF_UP as i16;
-    ioctl(libc::SIOCSIFFLAGS as u64, &mut request)
+    ioctl(SIOCSIFFLAGS, &mut request)
 }
 
 /// Gives the NIC the lease's address, and the machine its route and name servers.
 pub fn apply(name: &str, lease: &Lease) -> io::Result<()> {
-    set_address(name, libc::SIOCSIFADDR as u64, lease.address)?;
+    set_address(name, SIOCSIFADDR, lease.address)?;
     let mask = u32::MAX.checked_shl(32 - u32::from(lease.prefix_length.min(32))).unwrap_or(0);
-    set_address(name, libc::SIOCSIFNETMASK as u64, Ipv4Addr::from_bits(mask))?;
+    set_address(name, SIOCSIFNETMASK, Ipv4Addr::from_bits(mask))?;
     if let Some(router) = lease.router {
         add_default_route(router)?;
     }
@@ -93,10 +100,10 @@ pub fn apply(name: &str, lease: &Lease) -> io::Result<()> {
 
 /// Takes the NIC's address away; its routes go with it.
 pub fn clear(name: &str) -> io::Result<()> {
-    set_address(name, libc::SIOCSIFADDR as u64, Ipv4Addr::UNSPECIFIED)
+    set_address(name, SIOCSIFADDR, Ipv4Addr::UNSPECIFIED)
 }
 
-fn set_address(name: &str, operation: u64, address: Ipv4Addr) -> io::Result<()> {
+fn set_address(name: &str, operation: u32, address: Ipv4Addr) -> io::Result<()> {
     let mut request = request(name)?;
     request.ifr_ifru.ifru_addr = socket_address(address);
     ioctl(operation, &mut request)
@@ -109,7 +116,7 @@ fn add_default_route(router: Ipv4Addr) -> io::Result<()> {
     route.gateway = socket_address(router);
     route.netmask = socket_address(Ipv4Addr::UNSPECIFIED);
     route.flags = libc::RTF_UP | libc::RTF_GATEWAY;
-    match ioctl(libc::SIOCADDRT as u64, &mut route) {
+    match ioctl(SIOCADDRT, &mut route) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
     }
@@ -174,8 +181,7 @@ fn text(bytes: &[u8]) -> Option<String> {
 fn ethtool<T>(name: &str, argument: &mut T) -> io::Result<()> {
     let mut request = request(name)?;
     request.ifr_ifru.ifru_data = std::ptr::from_mut(argument).cast();
-    // `SIOCETHTOOL` of linux/sockios.h.
-    ioctl(0x8946, &mut request)
+    ioctl(SIOCETHTOOL, &mut request)
 }
 
 fn request(name: &str) -> io::Result<libc::ifreq> {
@@ -191,11 +197,12 @@ fn request(name: &str) -> io::Result<libc::ifreq> {
 }
 
 /// `argument` must be the type that the operation reads and writes.
-fn ioctl<T>(operation: u64, argument: &mut T) -> io::Result<()> {
+fn ioctl<T>(operation: u32, argument: &mut T) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     // SAFETY: each caller pairs the operation with its own structure, which lives until the call returns; data
-    // that an ifreq points to (ethtool) belongs to that caller's frame too. The operation's type differs by libc.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), operation as _, std::ptr::from_mut(argument)) };
+    // that an ifreq points to (ethtool) belongs to that caller's frame too.
+    let result =
+        unsafe { libc::ioctl(socket.as_raw_fd(), operation as libc::Ioctl, std::ptr::from_mut(argument)) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

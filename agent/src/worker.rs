@@ -83,6 +83,7 @@ pub fn run() {
     let uevents = uevents.ok();
     let mut drivers = Drivers::open(&screen);
     let failed = drivers.settle(uevents.as_ref(), &facts);
+    screen.say(format!("{} modules loaded, devices have settled", drivers.loaded()));
     let mut worker = Worker::new(screen, cmdline, drivers, sender.clone());
     worker.failed_modules = failed;
     worker.read_inventory(facts);
@@ -177,7 +178,6 @@ impl Worker {
         for line in summary::hardware(&self.inventory) {
             self.screen.say(line);
         }
-        self.screen.say(format!("{} modules loaded", self.drivers.loaded()));
     }
 
     fn wait_and_obey(mut self, receiver: &Receiver<Event>) {

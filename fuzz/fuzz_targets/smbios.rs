@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run smbios corpus/smbios ../tests/data/fuzz/smbios`
+//! In `fuzz/`: `cargo +nightly fuzz run --sanitizer none smbios corpus/smbios ../tests/data/fuzz/smbios`
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ironwake_fuzz::smbios(bytes));

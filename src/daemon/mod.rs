@@ -109,6 +109,10 @@ impl Daemon {
             let remedy = "run `ironwake doctor`; DHCP needs CAP_NET_RAW and an interface with an address";
             let name = format!("dhcp {interface}");
             self.spawn(supervise(name, remedy, site.clone(), shutdown.clone(), part));
+            let (bound_to, inner, token) = (interface.clone(), site.clone(), shutdown.clone());
+            let part = move || serve::router::run(bound_to.clone(), inner.clone(), token.clone());
+            let name = format!("router solicitations {interface}");
+            self.spawn(supervise(name, remedy, site.clone(), shutdown.clone(), part));
         }
         if network.tftp {
             let backend = Backend::new(shelf.clone(), site.clone());

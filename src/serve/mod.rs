@@ -3,6 +3,7 @@
 mod boot_site;
 pub mod dhcp;
 pub mod http;
+pub mod router;
 pub mod tftp;
 
 pub use boot_site::{Backend, BootSite, Files};

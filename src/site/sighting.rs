@@ -107,6 +107,12 @@ impl Site {
         self.keep(records);
     }
 
+    /// Whether a boot attempt of this address runs.
+    pub fn is_booting(&self, mac: MacAddr) -> bool {
+        let recorder = self.recorder();
+        recorder.attempt(mac).is_some_and(|attempt| attempt.outcome == AttemptOutcome::Running)
+    }
+
     /// Saves repeats and ends silent attempts; to be called about once a second.
     pub fn tick(&self) {
         let mut recorder = self.recorder();

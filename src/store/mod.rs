@@ -24,8 +24,6 @@ mod row;
 mod writer;
 
 #[cfg(test)]
-mod crash_tests;
-#[cfg(test)]
 mod tests;
 
 pub use error::StoreError;

@@ -27,7 +27,7 @@ impl Folder {
     }
 }
 
-pub(super) fn machine(id: &str, name: Option<&str>) -> Machine {
+fn machine(id: &str, name: Option<&str>) -> Machine {
     Machine {
         id: id.into(),
         name: name.map(str::to_owned),
@@ -70,7 +70,7 @@ fn stage(message: &str) -> Box<Stage> {
     Box::new(Stage { at: 3, client: ClientStage::Agent, kind, repeats: 0 })
 }
 
-pub(super) fn lease(number: u32) -> Box<Lease> {
+fn lease(number: u32) -> Box<Lease> {
     Box::new(Lease {
         address: std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).to_string(),
         network: "br0".into(),
@@ -83,7 +83,7 @@ pub(super) fn lease(number: u32) -> Box<Lease> {
     })
 }
 
-pub(super) fn event(machine: Option<&str>, version: &str) -> Change {
+fn event(machine: Option<&str>, version: &str) -> Change {
     Change::Event(Box::new(NewEvent {
         at: 7,
         actor: Actor::Operator("anna".into()),

@@ -42,6 +42,6 @@ fn read_nic(name: String, folder: &Path, boot_mac: Option<MacAddr>) -> Nic {
 /// The last PCI function on the way to the device: virtio and USB NICs hang behind one.
 fn pci_address(folder: &Path) -> Option<String> {
     let real = fs::canonicalize(folder.join("device")).ok()?;
-    let parts = real.components().filter_map(|part| part.as_os_str().to_str());
-    parts.filter(|part| is_address(part)).last().map(Into::into)
+    let mut parts = real.components().filter_map(|part| part.as_os_str().to_str());
+    parts.rfind(|part| is_address(part)).map(Into::into)
 }

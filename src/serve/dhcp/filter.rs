@@ -70,5 +70,21 @@ pub const ARP: [sock_filter; 8] = [
     step(RETURN, ALL),
 ];
 
+/// ICMPv6 router solicitations that have crossed no router.
+pub const ROUTER_SOLICITATIONS: [sock_filter; 12] = [
+    step(LOAD_BYTE, PACKET_TYPE),
+    jump(JUMP_AT_LEAST, PACKET_OTHERHOST, 8, 0),
+    step(LOAD_HALF, 12),
+    jump(JUMP_EQUAL, libc::ETH_P_IPV6 as u32, 0, 6),
+    step(LOAD_BYTE, 20),
+    jump(JUMP_EQUAL, libc::IPPROTO_ICMPV6 as u32, 0, 4),
+    step(LOAD_BYTE, 21),
+    jump(JUMP_EQUAL, 255, 0, 2),
+    step(LOAD_BYTE, 54),
+    jump(JUMP_EQUAL, 133, 1, 0),
+    step(RETURN, 0),
+    step(RETURN, ALL),
+];
+
 /// Nothing at all: for sockets that only hold a port.
 pub const NOTHING: [sock_filter; 1] = [step(RETURN, 0)];

@@ -4,13 +4,13 @@
 //! do not wait for commits. An interface that goes down or changes its address is said and tried again.
 
 mod decider;
-mod filter;
+pub(super) mod filter;
 mod frame;
-mod interface;
+pub(super) mod interface;
 mod ports;
 mod probe;
 mod session;
-mod socket;
+pub(super) mod socket;
 
 pub use decider::Decider;
 pub use interface::{Interface, Unready};

@@ -4,6 +4,7 @@ use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use ironwake_api::MacAddr;
 use libc::{c_int, c_void, sock_filter};
 use tokio::io::unix::AsyncFd;
 
@@ -68,6 +69,19 @@ impl PacketSocket {
         // SAFETY: an OwnedFd keeps its descriptor open and the same while the AsyncFd owns it.
         let fd = unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)?;
         Ok(Self { fd })
+    }
+
+    /// Has the interface hand over frames to a multicast address, which its hardware may filter out.
+    pub fn join(&self, interface_index: u32, group: MacAddr) -> io::Result<()> {
+        let mut address = [0; 8];
+        address[..6].copy_from_slice(&group.0);
+        let membership = libc::packet_mreq {
+            mr_ifindex: interface_index as i32,
+            mr_type: libc::PACKET_MR_MULTICAST as u16,
+            mr_alen: 6,
+            mr_address: address,
+        };
+        set_option(self.fd.get_ref().as_raw_fd(), libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)
     }
 
     /// Waits for frames and reads as many as are there, at most [`BATCH_FRAMES`].

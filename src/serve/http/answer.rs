@@ -60,10 +60,7 @@ pub(super) fn nothing() -> Response<Body> {
 
 /// An error for programs (RFC 9457); `code` ends its `type`.
 pub(super) fn problem(
-    status: StatusCode,
-    code: &str,
-    detail: String,
-    errors: Vec<FieldProblem>,
+    status: StatusCode, code: &str, detail: String, errors: Vec<FieldProblem>,
 ) -> Response<Body> {
     let problem = Problem {
         kind: format!("urn:ironwake:problem:{code}"),
@@ -91,11 +88,7 @@ pub(super) fn file(blob: &Blob, request: &HeaderMap, ranges: bool, by_digest: bo
         Selection::Part(part) => {
             let bytes = blob.bytes.slice(part.start as usize..part.end as usize);
             let mut response = answer(StatusCode::PARTIAL_CONTENT, content_type, bytes);
-            insert(
-                &mut response,
-                header::CONTENT_RANGE,
-                &format!("bytes {}-{}/{size}", part.start, part.end - 1),
-            );
+            insert(&mut response, header::CONTENT_RANGE, &format!("bytes {}-{}/{size}", part.start, part.end - 1));
             response
         }
         Selection::NotModified => {

@@ -21,8 +21,8 @@ use crate::serve::boot_site::BootSite;
 /// Bytes in one frame: enough to fill any socket buffer, small enough that an aborted fetch pins little.
 const FRAME_BYTES: usize = 256 << 10;
 /// The status line, and the `date` that hyper adds.
-const STATUS_AND_DATE_BYTES: u64 =
-    "HTTP/1.1 200 OK\r\n\r\n".len() as u64 + "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n".len() as u64;
+const STATUS_AND_DATE_BYTES: u64 = "HTTP/1.1 200 OK\r\n\r\n".len() as u64
+    + "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n".len() as u64;
 
 /// The body of an answer.
 #[derive(Default)]
@@ -50,10 +50,7 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.bytes.is_empty() {
             return Poll::Ready(None);
         }

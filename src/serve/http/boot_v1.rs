@@ -65,9 +65,7 @@ fn either(answer: Answer) -> axum::response::Response {
 }
 
 async fn enroll(
-    State(shared): State<Shared>,
-    Extension(peer): Extension<Peer>,
-    request: Request<axum::body::Body>,
+    State(shared): State<Shared>, Extension(peer): Extension<Peer>, request: Request<axum::body::Body>,
 ) -> axum::response::Response {
     let answer = async {
         let request: EnrollRequest = read(request, ENROLL_BYTES_MAX).await?;
@@ -83,9 +81,7 @@ async fn enroll(
 }
 
 async fn orders(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
+    State(shared): State<Shared>, Path(id): Path<String>, RawQuery(query): RawQuery,
 ) -> axum::response::Response {
     let answer = async {
         let wait = wait_of(query.as_deref().unwrap_or_default())?;
@@ -99,9 +95,7 @@ async fn orders(
 }
 
 async fn report(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-    request: Request<axum::body::Body>,
+    State(shared): State<Shared>, Path(id): Path<String>, request: Request<axum::body::Body>,
 ) -> axum::response::Response {
     let answer = async {
         let report: AgentReport = read(request, REPORT_BYTES_MAX).await?;
@@ -123,17 +117,13 @@ fn wait_of(query: &str) -> Result<Duration, Response<Body>> {
     match value.unwrap_or("0").parse() {
         Ok(secs) if secs <= WAIT_SECS_MAX => Ok(Duration::from_secs(secs)),
         _ => {
-            let message =
-                format!("{:?} is not a number from 0 to {WAIT_SECS_MAX}", value.unwrap_or_default());
+            let message = format!("{:?} is not a number from 0 to {WAIT_SECS_MAX}", value.unwrap_or_default());
             Err(invalid(vec![FieldProblem { field: "wait_secs".into(), message }]))
         }
     }
 }
 
-async fn read<T: DeserializeOwned>(
-    request: Request<axum::body::Body>,
-    bytes_max: usize,
-) -> Result<T, Response<Body>> {
+async fn read<T: DeserializeOwned>(request: Request<axum::body::Body>, bytes_max: usize) -> Result<T, Response<Body>> {
     if !is_json(request.headers()) {
         let detail = "the body must be application/json".to_owned();
         return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail, Vec::new()));
@@ -175,8 +165,7 @@ fn field_of(path: &str, message: &str) -> String {
 }
 
 fn invalid(errors: Vec<FieldProblem>) -> Response<Body> {
-    let fields: Vec<String> =
-        errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
+    let fields: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
     problem(StatusCode::BAD_REQUEST, "invalid", fields.join("; "), errors)
 }
 

@@ -49,11 +49,10 @@ pub async fn run(listener: TcpListener, backend: Backend, shutdown: Cancellation
     let (places, tasks) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), TaskTracker::new());
     let stop = CancellationToken::new();
     loop {
-        // Beyond the limit connections wait in the kernel's backlog.
-        let Ok(place) = places.clone().acquire_owned().await else { break };
-        let accepted = tokio::select! {
+        let (place, accepted) = tokio::select! {
             () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            // Beyond the limit connections wait in the kernel's backlog.
+            next = async { (places.clone().acquire_owned().await, listener.accept().await) } => next,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -87,11 +86,7 @@ pub async fn run(listener: TcpListener, backend: Backend, shutdown: Cancellation
 
 type ServeError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn serve(
-    stream: TcpStream,
-    service: Arc<Service>,
-    shutdown: CancellationToken,
-) -> Result<(), ServeError> {
+async fn serve(stream: TcpStream, service: Arc<Service>, shutdown: CancellationToken) -> Result<(), ServeError> {
     // Head and body leave in one write, so there is nothing to wait for.
     stream.set_nodelay(true)?;
     let (from, local) = (stream.peer_addr()?, stream.local_addr()?);
@@ -103,6 +98,8 @@ async fn serve(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // GRUB 2.12 knows `Content-Length: ` in this spelling only, and refuses a kernel of unknown size.
+        .title_case_headers(true)
         .header_read_timeout(IDLE_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)

@@ -58,9 +58,7 @@ fn part(range: &str, size: u64) -> Selection {
         },
         (Some(first), _) if first >= size && last_is_valid(last, first) => Selection::Unsatisfiable,
         (Some(first), None) if last.is_empty() => Selection::Part(first..size),
-        (Some(first), Some(last)) if first <= last => {
-            Selection::Part(first..last.saturating_add(1).min(size))
-        }
+        (Some(first), Some(last)) if first <= last => Selection::Part(first..last.saturating_add(1).min(size)),
         _ => Selection::Whole,
     }
 }
@@ -110,9 +108,7 @@ mod tests {
 
     #[test]
     fn what_is_not_one_range_gets_the_whole() {
-        for range in
-            ["bytes=", "bytes=-", "bytes=a-b", "bytes=5-4", "bytes=+1-2", "bytes=0-1,5-6", "lines=1-2", "1-2"]
-        {
+        for range in ["bytes=", "bytes=-", "bytes=a-b", "bytes=5-4", "bytes=+1-2", "bytes=0-1,5-6", "lines=1-2", "1-2"] {
             check(range, Selection::Whole);
         }
     }

@@ -113,13 +113,7 @@ impl Service {
 
     /// Scripts and files; `path` is clean.
     fn boot(
-        &self,
-        method: &Method,
-        path: &str,
-        uri: &Uri,
-        headers: &HeaderMap,
-        client: ClientStage,
-        peer: &Peer,
+        &self, method: &Method, path: &str, uri: &Uri, headers: &HeaderMap, client: ClientStage, peer: &Peer,
     ) -> Answered {
         if method != Method::GET && method != Method::HEAD {
             let reason = format!("{method} is not allowed on /{path}: only GET and HEAD are");
@@ -188,8 +182,7 @@ impl Service {
             Err(_) => return refusal(StatusCode::NOT_FOUND, "the path has characters that no path has"),
         };
         parts.extensions.insert(peer.clone());
-        let Ok(response) =
-            self.router.clone().oneshot(Request::from_parts(parts, axum::body::Body::new(body))).await;
+        let Ok(response) = self.router.clone().oneshot(Request::from_parts(parts, axum::body::Body::new(body))).await;
         let (parts, body) = response.into_parts();
         // The router's bodies are small and whole.
         match axum::body::to_bytes(body, super::boot_v1::ANSWER_BYTES_MAX).await {

@@ -94,7 +94,10 @@ fn read_disk(root: &Path, name: String, folder: &Path) -> Option<Disk> {
     let queue = folder.join("queue");
     Some(Disk {
         model: ata.as_ref().and_then(|ata| ata.model.clone()).or_else(|| model(&device)),
-        serial: ata.as_ref().and_then(|ata| ata.serial.clone()).or_else(|| serial(folder, &device)),
+        serial: ata
+            .as_ref()
+            .and_then(|ata| ata.serial.clone())
+            .or_else(|| serial(folder, &device, transport)),
         wwn: wwn(folder, &device),
         size_bytes,
         sector_bytes: number32(&queue.join("logical_block_size")),
@@ -124,7 +127,9 @@ fn device_path(root: &Path, folder: &Path) -> Option<String> {
     if text.starts_with("virtual/") && !text.contains("nvme-subsystem") {
         return Some("virtual".into());
     }
-    let slot = text.split_once("/block/").map_or(text, |(slot, _)| slot);
+    // What follows are the kernel's names of this boot.
+    let slot =
+        ["/block/", "/nvme/"].iter().find_map(|part| text.split_once(part)).map_or(text, |(slot, _)| slot);
     Some(slot.to_owned())
 }
 
@@ -183,12 +188,21 @@ fn model(device: &Path) -> Option<String> {
     }
 }
 
-fn serial(folder: &Path, device: &Path) -> Option<String> {
+fn serial(folder: &Path, device: &Path, transport: &str) -> Option<String> {
     let page = || {
         let page = sysfs::read_limited(&device.join("vpd_pg80"), 4096).ok()?;
         sysfs::clean(page.get(4..)?)
     };
-    sysfs::text(&folder.join("serial")).or_else(|| sysfs::text(&device.join("serial"))).or_else(page)
+    let own =
+        sysfs::text(&folder.join("serial")).or_else(|| sysfs::text(&device.join("serial"))).or_else(page);
+    own.or_else(|| if transport == "usb" { usb_serial(device) } else { None })
+}
+
+/// A USB stick has its serial number as a USB device, some folders above the disk.
+fn usb_serial(device: &Path) -> Option<String> {
+    let real = fs::canonicalize(device).ok()?;
+    let usb = real.ancestors().find(|folder| folder.join("idVendor").exists())?;
+    sysfs::text(&usb.join("serial"))
 }
 
 fn firmware(device: &Path) -> Option<String> {

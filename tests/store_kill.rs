@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::tests::{event, lease, machine};
-use super::*;
+use ironwake::store::{Change, NewEvent, Store};
+use ironwake_api::{Actor, Enrolment, Event, EventKind, Lease, LeaseState, MacAddr, Machine, SecureBoot};
 
 /// Tells the child where its store is.
 const STORE: &str = "IRONWAKE_TEST_CRASH_STORE";
@@ -32,7 +32,7 @@ fn parity_pv19_invariant_4_kill_9_loses_nothing_that_was_acknowledged() {
 /// Kills a saving child after `count` answers; the numbers of all that it had answered.
 fn run_and_kill(path: &Path, first: u32, count: usize) -> Vec<u32> {
     let mut child = Command::new(std::env::current_exe().expect("this binary"))
-        .args(["--exact", "store::crash_tests::child_that_saves_until_it_is_killed", "--nocapture"])
+        .args(["--exact", "child_that_saves_until_it_is_killed", "--nocapture"])
         .env(STORE, path)
         .env(FIRST, first.to_string())
         .stdout(Stdio::piped())
@@ -99,11 +99,7 @@ fn child_that_saves_until_it_is_killed() {
             async move {
                 for number in (first + saver..).step_by(SAVERS as usize) {
                     let id = number.to_string();
-                    let changes = vec![
-                        Change::Machine(Box::new(machine(&id, None))),
-                        Change::Lease(lease(number)),
-                        event(Some(&id), &id),
-                    ];
+                    let changes = vec![machine(&id), Change::Lease(Box::new(lease(number))), event(&id)];
                     store.save(changes).await.expect("saved");
                     writeln!(std::io::stdout(), "saved {number}").expect("told");
                 }
@@ -111,4 +107,46 @@ fn child_that_saves_until_it_is_killed() {
         });
         futures_util::future::join_all(savers).await;
     });
+}
+
+fn machine(id: &str) -> Change {
+    Change::Machine(Box::new(Machine {
+        id: id.into(),
+        name: None,
+        enrolment: Enrolment::Unenrolled,
+        uuid: None,
+        serial: None,
+        asset_tag: None,
+        macs: Vec::new(),
+        manufacturer: None,
+        product: None,
+        tags: Vec::new(),
+        notes: None,
+        secure_boot: SecureBoot::Auto,
+        secure_boot_seen: None,
+        discover_next: false,
+        address: None,
+        created_at: 1,
+        seen_at: None,
+        inventory_at: None,
+        inventory: None,
+    }))
+}
+
+fn lease(number: u32) -> Lease {
+    Lease {
+        address: std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).to_string(),
+        network: "br0".into(),
+        mac: MacAddr([2, 0, 0, (number >> 16) as u8, (number >> 8) as u8, number as u8]),
+        client_id: None,
+        hostname: None,
+        state: LeaseState::Bound,
+        renewed_at: 1000,
+        expires_at: 2000,
+    }
+}
+
+fn event(machine: &str) -> Change {
+    let kind = EventKind::MachineRegistered;
+    Change::Event(Box::new(NewEvent { at: 7, actor: Actor::Daemon, machine: Some(machine.into()), kind }))
 }

@@ -1,0 +1,450 @@
+//! The DHCP edge against real clients, relays and servers, in network namespaces of its own. Needs root.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ironwake::boot::{ArchRow, Handoff, Sighting};
+use ironwake::config::{DhcpMode, Network, RelayedSubnet};
+use ironwake::recorder::Observation;
+use ironwake::serve::dhcp::{Decider, ProbeAnswer, ProbeOptions, probe, serve};
+use ironwake::store::{Change, StoreError};
+use ironwake_api::{
+    EventKind, HealthState, Lease, LeaseState, MacAddr, Millis, NetworkHealth, SecureBoot, StageKind,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Generous: the machine may be busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+/// What the daemon would know.
+#[derive(Default)]
+struct Known {
+    leases: HashMap<String, Lease>,
+    events: Vec<EventKind>,
+    stages: Vec<Observation>,
+    health: Option<NetworkHealth>,
+    broken: bool,
+}
+
+/// A daemon in memory, whose store can be broken.
+#[derive(Default)]
+struct Double {
+    known: Mutex<Known>,
+    changed: Condvar,
+}
+
+impl Double {
+    fn change(&self, change: impl FnOnce(&mut Known)) {
+        change(&mut self.known.lock().unwrap());
+        self.changed.notify_all();
+    }
+
+    /// Waits until `ready` says so.
+    fn wait(&self, what: &str, ready: impl Fn(&Known) -> bool) {
+        let known = self.known.lock().unwrap();
+        let (known, timeout) =
+            self.changed.wait_timeout_while(known, PATIENCE, |known| !ready(known)).unwrap();
+        assert!(!timeout.timed_out(), "no {what}; health {:?}, events {:?}", known.health, known.events);
+    }
+
+    fn wait_serving(&self) {
+        self.wait("service", |known| {
+            known.health.as_ref().is_some_and(|health| health.message.starts_with("serves"))
+        });
+    }
+
+    fn bound(&self) -> Vec<String> {
+        let known = self.known.lock().unwrap();
+        let bound = known.leases.values().filter(|lease| lease.state == LeaseState::Bound);
+        bound.map(|lease| lease.address.clone()).collect()
+    }
+}
+
+impl Decider for Double {
+    fn now(&self) -> Millis {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as Millis
+    }
+
+    fn handoff(&self, sighting: &Sighting) -> Handoff {
+        Handoff::File { file: "snponly.efi".into(), why: format!("{:?}", sighting.stage) }
+    }
+
+    fn observe(&self, observation: Observation) {
+        self.change(|known| known.stages.push(observation));
+    }
+
+    fn learn_address(&self, _mac: MacAddr, _address: Ipv4Addr) {}
+
+    fn set_network_health(&self, health: NetworkHealth) {
+        self.change(|known| known.health = Some(health));
+    }
+
+    async fn save(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        if self.known.lock().unwrap().broken {
+            return Err(StoreError::Sqlite("disk I/O error".into()));
+        }
+        self.change(|known| {
+            for change in changes {
+                match change {
+                    Change::Lease(lease) => drop(known.leases.insert(lease.address.clone(), *lease)),
+                    Change::Event(event) => known.events.push(event.kind),
+                    other => panic!("DHCP saves leases and events, not {other:?}"),
+                }
+            }
+        });
+        Ok(())
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
+        Ok(self.known.lock().unwrap().leases.values().cloned().collect())
+    }
+}
+
+/// A server namespace with a bridge, and one namespace for each client, `c0` in each.
+struct Wire {
+    name: String,
+    clients: usize,
+}
+
+fn run(command: &str) -> String {
+    let mut words = command.split_whitespace();
+    let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+impl Wire {
+    fn new(clients: usize) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        assert!(nix::unistd::geteuid().is_root(), "network namespaces need root");
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let wire = Self { name: format!("iwdhcp{}n{number}", std::process::id()), clients };
+        let server = wire.server();
+        run(&format!("ip netns add {server}"));
+        run(&format!("ip -n {server} link add br0 address 02:00:00:77:00:01 type bridge"));
+        run(&format!("ip -n {server} link set lo up"));
+        for client in 0..clients {
+            let ns = wire.client(client);
+            run(&format!("ip netns add {ns}"));
+            run(&format!("ip -n {server} link add p{client} type veth peer name c0 netns {ns}"));
+            run(&format!("ip -n {server} link set p{client} master br0 up"));
+            run(&format!("ip -n {ns} link set lo up"));
+            run(&format!("ip -n {ns} link set c0 up"));
+        }
+        run(&format!("ip -n {server} addr add {SERVER}/24 dev br0"));
+        run(&format!("ip -n {server} link set br0 up"));
+        wire
+    }
+
+    fn server(&self) -> String {
+        format!("{}s", self.name)
+    }
+
+    fn client(&self, number: usize) -> String {
+        format!("{}c{number}", self.name)
+    }
+
+    fn command(&self, client: usize, line: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.client(client)]).args(line.split_whitespace());
+        command
+    }
+
+    /// Runs udhcpc once and yields whether it got a lease, and what it said.
+    fn udhcpc(&self, client: usize, more: &str) -> (bool, String) {
+        let line = format!("busybox udhcpc -i c0 -n -q -f -s /bin/true -t 6 -T 1 {more}");
+        let output = self.command(client, &line).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Runs `work` on a thread inside a namespace.
+    fn inside<T: Send + 'static>(
+        namespace: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let file = File::open(format!("/run/netns/{namespace}")).unwrap();
+        std::thread::spawn(move || {
+            nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        })
+    }
+
+    fn serve(&self, network: Network, double: &Arc<Double>) -> Serving {
+        let shutdown = CancellationToken::new();
+        let (double, token) = (Arc::clone(double), shutdown.clone());
+        let thread = Self::inside(&self.server(), move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(serve(network, double, token)).unwrap();
+        });
+        Serving { shutdown, thread: Some(thread) }
+    }
+
+    fn probe(&self, client: usize, options: ProbeOptions) -> Vec<ProbeAnswer> {
+        Self::inside(&self.client(client), move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(probe(options)).unwrap()
+        })
+        .join()
+        .unwrap()
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        for namespace in (0..self.clients).map(|client| self.client(client)).chain([self.server()]) {
+            let _ = Command::new("ip").args(["netns", "del", &namespace]).status();
+        }
+    }
+}
+
+/// A server at work; it stops when dropped.
+struct Serving {
+    shutdown: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(std::thread::panicking() || matches!(ended, Some(Ok(()))), "the server failed");
+    }
+}
+
+/// A child that ends with its test.
+struct Running(Child);
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Reads its messages until one contains `text`.
+    fn wait_for(&mut self, text: &str) -> String {
+        let mut lines = BufReader::new(self.0.stderr.as_mut().unwrap()).lines();
+        lines.find_map(|line| line.ok().filter(|line| line.contains(text))).expect(text)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn network(dhcp: DhcpMode) -> Network {
+    Network {
+        interface: "br0".into(),
+        dhcp,
+        ranges: vec![Ipv4Addr::new(10, 77, 0, 100)..=Ipv4Addr::new(10, 77, 0, 110)],
+        subnet: None,
+        routers: vec![SERVER],
+        dns: vec![SERVER],
+        domain: None,
+        lease_time: Duration::from_secs(600),
+        reservations: Vec::new(),
+        next_server: None,
+        allow_rogue: false,
+        tftp: true,
+        secure_boot: SecureBoot::default(),
+        relayed: vec![RelayedSubnet {
+            subnet: "10.78.0.0/24".parse().unwrap(),
+            ranges: vec![Ipv4Addr::new(10, 78, 0, 50)..=Ipv4Addr::new(10, 78, 0, 60)],
+            routers: vec![Ipv4Addr::new(10, 78, 0, 1)],
+        }],
+    }
+}
+
+fn uefi_client() -> ProbeOptions {
+    ProbeOptions {
+        interface: "c0".into(),
+        arch: ArchRow::by_name("uefi-x64").unwrap(),
+        mac: MacAddr([0x52, 0x54, 0, 1, 2, 3]),
+        uuid: None,
+        http: false,
+        user_class_ipxe: false,
+        timeout: Duration::from_millis(700),
+    }
+}
+
+#[test]
+fn udhcpc_gets_renews_and_releases_an_address_and_a_restart_forgets_nothing() {
+    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
+    let serving = wire.serve(network(DhcpMode::Server), &double);
+    double.wait_serving();
+    let (bound, said) = wire.udhcpc(0, "");
+    assert!(bound && said.contains("lease of 10.77.0.100 obtained"), "{said}");
+    assert_eq!(double.bound(), ["10.77.0.100"]);
+    drop(serving);
+
+    double.change(|known| known.health = None);
+    let _serving = wire.serve(network(DhcpMode::Server), &double);
+    double.wait_serving();
+    let (bound, said) = wire.udhcpc(0, "-R");
+    assert!(bound && said.contains("lease of 10.77.0.100 obtained"), "{said}");
+}
+
+#[test]
+fn dhclient_gets_an_address() {
+    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
+    let _serving = wire.serve(network(DhcpMode::Server), &double);
+    double.wait_serving();
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let line = format!("dhclient -1 -d -v -sf /bin/true -lf {at}/leases -pf {at}/pid c0");
+    let mut client = Running::start(wire.command(0, &line));
+    assert!(client.wait_for("bound to").contains("10.77.0.100"));
+}
+
+#[test]
+fn a_client_behind_a_relay_gets_an_address_of_its_subnet() {
+    let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
+    let (relay, client) = (wire.client(0), wire.client(1));
+    // The second client leaves the bridge and stands behind the first, which relays.
+    run(&format!("ip -n {} link del p1", wire.server()));
+    run(&format!("ip -n {relay} addr add 10.77.0.2/24 dev c0"));
+    run(&format!("ip -n {relay} link add d0 type veth peer name c0 netns {client}"));
+    run(&format!("ip -n {relay} addr add 10.78.0.1/24 dev d0"));
+    run(&format!("ip -n {relay} link set d0 up"));
+    run(&format!("ip -n {client} link set c0 up"));
+    run(&format!("ip -n {} route add 10.78.0.0/24 via 10.77.0.2", wire.server()));
+    let _serving = wire.serve(network(DhcpMode::Server), &double);
+    double.wait_serving();
+    let mut relaying = Running::start(wire.command(0, "dhcrelay -4 -d -a -iu c0 -id d0 --no-pid 10.77.0.1"));
+    relaying.wait_for("Sending on   Socket");
+    let (bound, said) = wire.udhcpc(1, "");
+    assert!(bound && said.contains("lease of 10.78.0.50 obtained"), "{said}");
+}
+
+#[test]
+fn an_address_in_use_is_found_and_another_is_given() {
+    let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
+    run(&format!("ip -n {} addr add 10.77.0.100/24 dev c0", wire.client(1)));
+    let _serving = wire.serve(network(DhcpMode::Server), &double);
+    double.wait_serving();
+    // A probe of ours is a client that only asks for an offer: the address is found to be in use.
+    assert_eq!(wire.probe(0, uefi_client())[0].address, Some(Ipv4Addr::new(10, 77, 0, 100)));
+    double.wait("conflict", |known| {
+        known.events.iter().any(|event| {
+            matches!(event, EventKind::AddressConflict { address, mac: Some(_), .. } if address == "10.77.0.100")
+        })
+    });
+    let (bound, said) = wire.udhcpc(0, "");
+    assert!(bound && said.contains("lease of 10.77.0.101 obtained"), "{said}");
+}
+
+#[test]
+fn no_ack_leaves_when_the_store_fails() {
+    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
+    let _serving = wire.serve(network(DhcpMode::Server), &double);
+    double.wait_serving();
+    double.change(|known| known.broken = true);
+    let (bound, said) = wire.udhcpc(0, "");
+    assert!(!bound, "{said}");
+    double.wait("failed health", |known| {
+        known.health.as_ref().is_some_and(|health| health.state == HealthState::Failed)
+    });
+    double.change(|known| known.broken = false);
+    let (bound, said) = wire.udhcpc(0, "");
+    assert!(bound, "{said}");
+}
+
+#[test]
+fn another_server_silences_server_mode_and_is_named() {
+    let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
+    run(&format!("ip -n {} addr add 10.77.0.2/24 dev c0", wire.client(1)));
+    let mut other = Running::start(wire.command(
+        1,
+        "dnsmasq -k -C /dev/null --port=0 --interface=c0 --bind-interfaces --log-facility=- --pid-file= \
+         --dhcp-range=10.77.0.200,10.77.0.210,1h --dhcp-leasefile=/dev/null --dhcp-authoritative --no-ping",
+    ));
+    other.wait_for("IP range");
+    let _serving = wire.serve(network(DhcpMode::Server), &double);
+    double.wait("event", |known| {
+        known.events.iter().any(|event| {
+            matches!(event, EventKind::OtherDhcpServer { server, silenced: true, .. } if server == "10.77.0.2")
+        })
+    });
+    double.wait("degraded health", |known| {
+        let health = known.health.as_ref();
+        health.is_some_and(|health| {
+            health.state == HealthState::Degraded && health.other_server.as_deref() == Some("10.77.0.2")
+        })
+    });
+    let servers: Vec<_> = wire.probe(0, uefi_client()).into_iter().map(|answer| answer.server).collect();
+    assert_eq!(servers, [Ipv4Addr::new(10, 77, 0, 2)]);
+    double.wait("a stage that says why", |known| {
+        known.stages.iter().any(|stage| {
+            matches!(&stage.kind, StageKind::Dhcp { answer: None, why, .. } if why.contains("10.77.0.2"))
+        })
+    });
+}
+
+#[test]
+fn a_proxy_stands_beside_another_server_and_answers_only_who_boots() {
+    let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
+    run(&format!("ip -n {} addr add 10.77.0.2/24 dev c0", wire.client(1)));
+    let mut other = Running::start(wire.command(
+        1,
+        "dnsmasq -k -C /dev/null --port=0 --interface=c0 --bind-interfaces --log-facility=- --pid-file= \
+         --dhcp-range=10.77.0.200,10.77.0.210,1h --dhcp-leasefile=/dev/null --dhcp-authoritative --no-ping",
+    ));
+    other.wait_for("IP range");
+    let _serving = wire.serve(network(DhcpMode::Proxy), &double);
+    double.wait_serving();
+    let answers = wire.probe(0, uefi_client());
+    let ours = answers.iter().find(|answer| answer.server == SERVER).expect("the proxy's offer");
+    assert_eq!(
+        (ours.address, ours.next_server, ours.file.as_deref()),
+        (None, Some(SERVER), Some("snponly.efi"))
+    );
+    assert!(
+        answers.iter().any(|answer| answer.server == Ipv4Addr::new(10, 77, 0, 2) && answer.address.is_some())
+    );
+    let (bound, said) = wire.udhcpc(0, "");
+    assert!(bound && said.contains("obtained from 10.77.0.2"), "{said}");
+    double.wait("health beside", |known| {
+        known.health.as_ref().is_some_and(|health| health.message.contains("beside 10.77.0.2"))
+    });
+    let known = double.known.lock().unwrap();
+    assert_eq!(known.events, [], "another server is expected beside a proxy");
+    assert!(known.stages.iter().all(|stage| stage.mac == uefi_client().mac), "plain clients are not boots");
+}
+
+#[test]
+fn an_interface_that_goes_down_is_said_and_served_again() {
+    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
+    let _serving = wire.serve(network(DhcpMode::Server), &double);
+    double.wait_serving();
+    run(&format!("ip -n {} link set br0 down", wire.server()));
+    double.wait("failed health", |known| {
+        known.health.as_ref().is_some_and(|health| health.state == HealthState::Failed)
+    });
+    run(&format!("ip -n {} link set br0 up", wire.server()));
+    double.wait_serving();
+    assert!(wire.udhcpc(0, "").0);
+}
+
+#[test]
+fn perfdhcp_loses_nothing_at_a_steady_rate() {
+    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
+    run(&format!("ip -n {} addr add 10.77.0.3/24 dev c0", wire.client(0)));
+    let mut network = network(DhcpMode::Server);
+    network.ranges = vec![Ipv4Addr::new(10, 77, 0, 20)..=Ipv4Addr::new(10, 77, 0, 250)];
+    let _serving = wire.serve(network, &double);
+    double.wait_serving();
+    let output = wire.command(0, "perfdhcp -4 -l c0 -r 100 -R 150 -n 300 -W 2000000").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches("drops: 0").count(), 2, "{said}");
+    assert!(double.bound().len() >= 100, "{} leases", double.bound().len());
+}
