@@ -64,8 +64,6 @@ const OWNERS: &[(&str, &[&str])] = &[
 /// The files that may say `unsafe`, and what for.
 const UNSAFE: &[(&str, &str)] = &[
     ("src/systemd.rs", "descriptors that systemd passed"),
-    ("src/cli/output.rs", "the terminal's width"),
-    ("src/cli/doctor/facts.rs", "an interface's MTU"),
     ("src/http/tests.rs", "a thread that is another user"),
     ("src/artifacts/", "files as memory"),
     ("src/builders/", "files as memory"),
