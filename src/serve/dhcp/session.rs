@@ -410,6 +410,7 @@ impl<D: Decider> Session<D> {
             interface: name.clone(),
             dhcp: mode_name(self.config.dhcp).into(),
             state,
+            answering: self.watch.answers(),
             message,
             other_server: other.map(|other| other.address.to_string()),
             addresses,
