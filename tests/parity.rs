@@ -1,0 +1,309 @@
+//! What the systems that Ironwake replaces can do, seen on the real daemon by clients that know nothing of it:
+//! curl for machines and for operators, and the command line. Each test is named by its line.
+
+#[path = "lab/mod.rs"]
+mod lab;
+#[path = "peers/mod.rs"]
+mod peers;
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use lab::{Dhcp, Lab, LabError, LabOptions};
+use serde_json::{Value, json};
+
+const MACHINES: &str = "http://10.77.0.1:8080";
+const OPERATORS: &str = "http://ironwake/api/v1";
+
+fn lab() -> Result<Lab, LabError> {
+    Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server))
+}
+
+/// Runs curl where machines are; gives the status and the body.
+fn curl(lab: &Lab, words: &[&str]) -> (u16, String) {
+    let mut curl = lab.client().command("curl");
+    curl.args(["--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}"]).args(words);
+    let text = peers::output_of(curl);
+    let (body, status) = text.rsplit_once('\n').expect("a status");
+    (status.parse().expect("a number"), body.to_owned())
+}
+
+/// Calls the operators' API by curl.
+fn api(lab: &Lab, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    let socket = lab.folder().join("api.sock");
+    let socket = socket.to_str().expect("a path in ASCII");
+    let url = format!("{OPERATORS}{path}");
+    let body = body.map(|body| body.to_string());
+    let mut words = vec!["--unix-socket", socket, "--request", method, "--globoff", &url];
+    if let Some(body) = &body {
+        words.extend(["--header", "content-type: application/json", "--data", body]);
+    }
+    let (status, text) = curl(lab, &words);
+    (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") })
+}
+
+/// Reports an inventory as the agent does.
+fn enroll(lab: &Lab, mac: &str, serial: &str, product: &str) -> (u16, Value) {
+    let body = json!({
+        "agent": "test",
+        "boot_mac": mac,
+        "inventory": {
+            "schema": 1,
+            "system": {"manufacturer": "Dell Inc.", "product": product, "serial": serial},
+            "nics": [{"name": "eth0", "mac": mac}],
+        },
+    });
+    post_enroll(lab, &body.to_string())
+}
+
+fn post_enroll(lab: &Lab, body: &str) -> (u16, Value) {
+    let url = format!("{MACHINES}/boot/v1/enroll");
+    let (status, text) =
+        curl(lab, &["--header", "content-type: application/json", "--data-binary", body, &url]);
+    (status, serde_json::from_str(&text).expect("JSON"))
+}
+
+fn script(lab: &Lab, mac: &str) -> String {
+    let (status, text) = curl(lab, &[&format!("{MACHINES}/ipxe/{mac}")]);
+    assert_eq!(status, 200, "{text}");
+    assert!(text.starts_with("#!ipxe\n"), "{text}");
+    text
+}
+
+fn is_discovery(script: &str) -> bool {
+    script.contains("kernel") && script.contains("ironwake.url=")
+}
+
+fn is_local_boot(script: &str) -> bool {
+    script.contains("sanboot") && !script.contains("kernel") && !script.contains("initrd")
+}
+
+/// A machine is added without a rebuild, by MAC address, UUID or serial number; its next request finds it.
+#[test]
+fn parity_fl9() -> Result<(), LabError> {
+    let lab = lab()?;
+    let uuid = "8a3f1c52-7d0e-4b11-9f65-2f1f0e6a9b01";
+    for (name, key) in [
+        ("by-mac", json!({"macs": ["52-54-00-00-00-01"]})),
+        ("by-uuid", json!({"uuid": uuid})),
+        ("by-serial", json!({"serial": "CZJ1230ABC"})),
+    ] {
+        let mut new = key;
+        new["name"] = name.into();
+        assert_eq!(api(&lab, "POST", "/machines", Some(new)).0, 201, "{name}");
+        assert_eq!(api(&lab, "POST", &format!("/machines/{name}/enroll"), None).0, 200, "{name}");
+    }
+    assert!(is_local_boot(&script(&lab, "52:54:00:00:00:01")));
+    assert!(is_local_boot(&script(&lab, &format!("52:54:00:00:00:02?uuid={uuid}"))));
+    assert!(is_local_boot(&script(&lab, "52:54:00:00:00:03?serial=czj1230abc")));
+    assert!(is_discovery(&script(&lab, "52:54:00:00:00:04")));
+    Ok(())
+}
+
+/// The list of machines is added to, deleted from and listed; a wrong MAC address is an exit code.
+#[test]
+fn parity_zb8() -> Result<(), LabError> {
+    let lab = lab()?;
+    let cli = lab.cli();
+    cli.run(&["machine", "add", "--mac", "5254.0000.0001", "--name", "node-1"])?;
+    let list = cli.json(&["machine", "list"])?;
+    assert_eq!(list[0]["macs"], json!(["52:54:00:00:00:01"]));
+    for wrong in ["52:54:00:00:00", "52:54:00:00:00:0g", "525400000001x", ""] {
+        let status = cli.command().args(["machine", "add", "--mac", wrong]).stderr(Stdio::null()).status();
+        assert!(!status.expect("it runs").success(), "{wrong:?} was taken");
+    }
+    cli.run(&["machine", "delete", "node-1"])?;
+    assert_eq!(cli.json(&["machine", "list"])?, json!([]));
+    Ok(())
+}
+
+/// The inventory half: an unknown machine gets the discovery image.
+#[test]
+fn parity_me1_inventory() -> Result<(), LabError> {
+    let lab = lab()?;
+    assert!(is_discovery(&script(&lab, "52:54:00:00:00:01")));
+    assert_eq!(enroll(&lab, "52:54:00:00:00:01", "A1234", "R640").0, 201);
+    assert!(is_local_boot(&script(&lab, "52:54:00:00:00:01")));
+    let asked = json!({"discover_next": true});
+    assert_eq!(api(&lab, "PATCH", "/machines/52:54:00:00:00:01", Some(asked)).0, 200);
+    assert!(is_discovery(&script(&lab, "52:54:00:00:00:01")));
+    Ok(())
+}
+
+/// Every URL in a script answers 200.
+#[test]
+fn parity_me2() -> Result<(), LabError> {
+    let lab = lab()?;
+    let text = script(&lab, "52:54:00:00:00:01");
+    let urls: Vec<&str> = text.split_ascii_whitespace().filter(|word| word.starts_with("http://")).collect();
+    assert!(urls.len() >= 3, "{text}");
+    for url in urls {
+        assert_eq!(curl(&lab, &["--head", url]).0, 200, "{url}");
+        assert_eq!(curl(&lab, &["--range", "0-3", "--output", "/dev/null", url]).0 / 100, 2, "{url}");
+    }
+    Ok(())
+}
+
+/// 201 for a new machine, 200 for a known one, 400 with the wrong field; no answer carries a secret.
+#[test]
+fn parity_me3() -> Result<(), LabError> {
+    let lab = lab()?;
+    let (status, first) = enroll(&lab, "52:54:00:00:00:01", "A1234", "R640");
+    assert_eq!(status, 201);
+    let (status, again) = enroll(&lab, "52:54:00:00:00:01", "A1234", "R640");
+    assert_eq!((status, &again["machine"]), (200, &first["machine"]));
+    for (body, field) in [
+        (r#"{"agent":"x","boot_mac":"nonsense","inventory":{"schema":1}}"#, "boot_mac"),
+        (r#"{"agent":"x","boot_mac":"52:54:00:00:00:01","inventory":{"schema":9}}"#, "inventory.schema"),
+        (
+            r#"{"agent":"x","boot_mac":"52:54:00:00:00:01","inventory":{"schema":1,"disks":7}}"#,
+            "inventory.disks",
+        ),
+        (r#"{"agent":"x","inventory":{"schema":1}}"#, "boot_mac"),
+    ] {
+        let (status, problem) = post_enroll(&lab, body);
+        assert_eq!(status, 400, "{problem}");
+        assert!(problem.to_string().contains(field), "{field} is not named in {problem}");
+    }
+    for word in ["password", "secret", "token"] {
+        assert!(!first.to_string().contains(word), "{first}");
+    }
+    Ok(())
+}
+
+/// Machines are listed by filters and pages; the limit has a default.
+#[test]
+fn parity_me8() -> Result<(), LabError> {
+    let lab = lab()?;
+    for n in 1..=3 {
+        let new = json!({
+            "macs": [format!("52:54:00:00:00:0{n}")],
+            "name": format!("node-{n}"),
+            "tags": [if n == 3 { "rack2" } else { "rack1" }],
+        });
+        assert_eq!(api(&lab, "POST", "/machines", Some(new)).0, 201);
+    }
+    assert_eq!(enroll(&lab, "52:54:00:00:00:09", "A1234", "PowerEdge").0, 201);
+    let count = |query: &str| {
+        let (status, page) = api(&lab, "GET", &format!("/machines{query}"), None);
+        assert_eq!(status, 200, "{page}");
+        (page["items"].as_array().expect("items").len(), page["total"].as_u64().expect("a total"))
+    };
+    assert_eq!(count(""), (4, 4));
+    assert_eq!(api(&lab, "GET", "/machines", None).1["limit"], 100);
+    assert_eq!(count("?tag=rack1"), (2, 2));
+    assert_eq!(count("?name=node-2"), (1, 1));
+    assert_eq!(count("?mac=52-54-00-00-00-01"), (1, 1));
+    assert_eq!(count("?enrolment=unenrolled"), (1, 1));
+    assert_eq!(count("?manufacturer=dell%20inc."), (1, 1));
+    assert_eq!(count("?product=poweredge"), (1, 1));
+    assert_eq!(count("?search=ODE-"), (3, 3));
+    assert_eq!(count("?limit=3&offset=2"), (2, 4));
+    for wrong in ["?limit=0", "?limit=1001", "?mac=x", "?colour=red"] {
+        assert_eq!(api(&lab, "GET", &format!("/machines{wrong}"), None).0 / 100, 4, "{wrong}");
+    }
+    Ok(())
+}
+
+/// Health is where probes ask for it, for operators and for machines.
+#[test]
+fn parity_me22() -> Result<(), LabError> {
+    let lab = lab()?;
+    let (status, health) = api(&lab, "GET", "/health", None);
+    assert_eq!((status, &health["state"]), (200, &json!("ok")), "{health}");
+    assert_eq!(curl(&lab, &[&format!("{MACHINES}/boot/v1/health")]).0, 200);
+    Ok(())
+}
+
+/// Registering: 201, 409 for a duplicate, 422 for nonsense; MAC addresses are written in one way.
+#[test]
+fn parity_pv1() -> Result<(), LabError> {
+    let lab = lab()?;
+    let new = json!({"name": "pve-1", "macs": ["52-54-00-AB-CD-EF"], "tags": ["type=dl360"]});
+    let (status, machine) = api(&lab, "POST", "/machines", Some(new.clone()));
+    assert_eq!(status, 201, "{machine}");
+    assert_eq!(machine["macs"], json!(["52:54:00:ab:cd:ef"]));
+    assert_eq!(api(&lab, "POST", "/machines", Some(new)).0, 409);
+    for wrong in [
+        json!({"name": "a b", "macs": ["52:54:00:00:00:01"]}),
+        json!({"name": "ok", "macs": ["52:54"]}),
+        json!({"name": "ok"}),
+    ] {
+        let (status, problem) = api(&lab, "POST", "/machines", Some(wrong));
+        assert_eq!(status, 422, "{problem}");
+        assert!(problem["errors"][0]["field"].is_string(), "{problem}");
+    }
+    Ok(())
+}
+
+/// The part without operations: list, get, delete.
+#[test]
+fn parity_pv2_without_operations() -> Result<(), LabError> {
+    let lab = lab()?;
+    let (_, machine) = api(&lab, "POST", "/machines", Some(json!({"macs": ["52:54:00:00:00:01"]})));
+    let path = format!("/machines/{}", machine["id"].as_str().expect("an id"));
+    assert_eq!(api(&lab, "GET", &path, None).0, 200);
+    assert_eq!(api(&lab, "DELETE", &path, None).0, 204);
+    assert_eq!(api(&lab, "GET", &path, None).0, 404);
+    assert_eq!(api(&lab, "DELETE", &path, None).0, 404);
+    Ok(())
+}
+
+/// The unarmed part: a known machine's script is local boot, whichever way its address is written.
+#[test]
+fn parity_pv5_unarmed() -> Result<(), LabError> {
+    let lab = lab()?;
+    api(&lab, "POST", "/machines", Some(json!({"name": "node-1", "macs": ["52:54:00:ab:cd:ef"]})));
+    api(&lab, "POST", "/machines/node-1/enroll", None);
+    for spelling in ["52:54:00:ab:cd:ef", "52-54-00-ab-cd-ef", "52-54-00-AB-CD-EF"] {
+        assert!(is_local_boot(&script(&lab, spelling)), "{spelling}");
+    }
+    let (status, body) = curl(&lab, &[&format!("{MACHINES}/ipxe/nonsense")]);
+    assert!(status == 400 && !body.is_empty(), "{status} {body}");
+    Ok(())
+}
+
+/// With DHCP and TFTP off it runs as nobody; with them on, they are supervised.
+#[test]
+fn parity_pv17() -> Result<(), LabError> {
+    let lab = lab()?;
+    let (_, health) = api(&lab, "GET", "/health", None);
+    let parts: Vec<&str> = health["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .filter_map(|check| check["name"].as_str())
+        .collect();
+    assert!(parts.contains(&"dhcp br0") && parts.contains(&"tftp br0"), "{parts:?}");
+
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = free.local_addr().expect("an address").port();
+    drop(free);
+    let folder = tempfile::tempdir().expect("a folder");
+    let nobody = nix::unistd::User::from_name("nobody").expect("a user table").expect("nobody");
+    nix::unistd::chown(folder.path(), Some(nobody.uid), Some(nobody.gid)).expect("nobody's folder");
+    let socket = folder.path().join("api.sock");
+    let file = folder.path().join("ironwake.toml");
+    let text = format!(
+        "state = {:?}\nsocket = {socket:?}\n[http]\nlisten = \"127.0.0.1:{port}\"\n[discovery]\nenabled = false\n\
+         [[network]]\ninterface = \"lo\"\ndhcp = \"off\"\ntftp = false\n",
+        folder.path().join("state"),
+    );
+    std::fs::write(&file, text).expect("a file");
+    // The build may lie where nobody cannot look.
+    let binary = folder.path().join("ironwake");
+    std::fs::copy(env!("CARGO_BIN_EXE_ironwake"), &binary).expect("a copy");
+    let mut daemon = Command::new(&binary);
+    daemon.args(["serve", "--config"]).arg(&file).stdin(Stdio::null());
+    daemon.uid(nobody.uid.as_raw()).gid(nobody.gid.as_raw());
+    let mut child = daemon.spawn().expect("it starts");
+    let asked = peers::eventually("an answer of the unprivileged daemon", || {
+        let mut health = Command::new(&binary);
+        health.arg("--socket").arg(&socket).arg("health").stdout(Stdio::null()).stderr(Stdio::null());
+        // Degraded is an answer too: there are no boot files in nobody's home.
+        Ok(matches!(health.status().expect("it runs").code(), Some(0 | 6)))
+    });
+    child.kill().expect("it ends");
+    child.wait().expect("it ended");
+    asked
+}
