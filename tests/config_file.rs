@@ -96,7 +96,7 @@ fn the_examples_of_the_reference_are_legal_and_name_every_key() {
     for key in keys.split_whitespace() {
         let is_named =
             |line: &str| line.trim_start_matches(['#', ' ']).replace("example: ", "").starts_with(key);
-        assert!(REFERENCE.lines().any(|line| is_named(line)), "{key} is missing");
+        assert!(REFERENCE.lines().any(is_named), "{key} is missing");
     }
 }
 

@@ -54,15 +54,21 @@ pub struct ArchRow {
     pub shim: Option<&'static str>,
 }
 
+/// The loader, another one where it fails, and the signed first stage for Secure Boot.
+type Loaders = (Option<&'static str>, Option<&'static str>, Option<&'static str>);
+
+const NOTHING: Loaders = (None, None, None);
+const BIOS: Loaders = (Some("undionly.kpxe"), Some("ipxe.pxe"), None);
+const X64_EFI: Loaders = (Some("snponly.efi"), Some("ipxe.efi"), Some("shimx64.efi"));
+const ARM64_EFI: Loaders = (Some("ipxe-arm64.efi"), None, None);
+
 const fn row(
     number: u16,
     name: &'static str,
     firmware: Firmware,
     arch: Arch,
     transport: Transport,
-    loader: Option<&'static str>,
-    fallback: Option<&'static str>,
-    shim: Option<&'static str>,
+    (loader, fallback, shim): Loaders,
 ) -> ArchRow {
     ArchRow { number, name, firmware, arch, transport, loader, fallback, shim }
 }
@@ -74,17 +80,17 @@ use Transport::*;
 /// Every architecture that network firmware announces. 7 and 9 are both x64: the registry and the
 /// UEFI specification disagree, and firmware exists for each.
 pub const ARCHES: &[ArchRow] = &[
-    row(0, "bios", Bios, Ia32, Tftp, Some("undionly.kpxe"), Some("ipxe.pxe"), None),
-    row(6, "uefi-ia32", Uefi, Ia32, Tftp, None, None, None),
-    row(7, "uefi-x64", Uefi, X64, Tftp, Some("snponly.efi"), Some("ipxe.efi"), Some("shimx64.efi")),
-    row(9, "uefi-x64-ebc", Uefi, X64, Tftp, Some("snponly.efi"), Some("ipxe.efi"), Some("shimx64.efi")),
-    row(10, "uefi-arm32", Uefi, Arm32, Tftp, None, None, None),
-    row(11, "uefi-arm64", Uefi, Arm64, Tftp, Some("ipxe-arm64.efi"), None, None),
-    row(15, "http-ia32", Uefi, Ia32, Http, None, None, None),
-    row(16, "http-x64", Uefi, X64, Http, Some("snponly.efi"), Some("ipxe.efi"), Some("shimx64.efi")),
-    row(18, "http-arm32", Uefi, Arm32, Http, None, None, None),
-    row(19, "http-arm64", Uefi, Arm64, Http, Some("ipxe-arm64.efi"), None, None),
-    row(41, "raspberry-pi", RaspberryPi, Arm64, Tftp, None, None, None),
+    row(0, "bios", Bios, Ia32, Tftp, BIOS),
+    row(6, "uefi-ia32", Uefi, Ia32, Tftp, NOTHING),
+    row(7, "uefi-x64", Uefi, X64, Tftp, X64_EFI),
+    row(9, "uefi-x64-ebc", Uefi, X64, Tftp, X64_EFI),
+    row(10, "uefi-arm32", Uefi, Arm32, Tftp, NOTHING),
+    row(11, "uefi-arm64", Uefi, Arm64, Tftp, ARM64_EFI),
+    row(15, "http-ia32", Uefi, Ia32, Http, NOTHING),
+    row(16, "http-x64", Uefi, X64, Http, X64_EFI),
+    row(18, "http-arm32", Uefi, Arm32, Http, NOTHING),
+    row(19, "http-arm64", Uefi, Arm64, Http, ARM64_EFI),
+    row(41, "raspberry-pi", RaspberryPi, Arm64, Tftp, NOTHING),
 ];
 
 impl ArchRow {
