@@ -108,6 +108,23 @@ impl Daemon {
         self.parts.spawn(part);
     }
 
+    /// Runs a part on a thread of its own: its packets wait for no other part, and waking it crosses no
+    /// scheduler, which is most of the time that a small packet takes.
+    fn spawn_on_thread(&self, part: impl Future<Output = ()> + Send + 'static) {
+        let (ended, end) = tokio::sync::oneshot::channel::<()>();
+        self.parts.spawn(async move {
+            // An error says that the thread has dropped its end, which is the end that is waited for.
+            let _ = end.await;
+        });
+        std::thread::spawn(move || {
+            let _ended = ended;
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(part),
+                Err(error) => error!(%error, "a part has no runtime"),
+            }
+        });
+    }
+
     /// Starts what one network is served with.
     fn serve_network(&self, network: &Network, config: &Config, site: &SharedSite, shelf: &Shelf) {
         let (site, shutdown) = (site.clone(), self.shutdown.clone());
@@ -118,7 +135,7 @@ impl Daemon {
             let part = move || serve::dhcp::run(network.clone(), inner.clone(), token.clone());
             let remedy = "run `ironwake doctor`; DHCP needs CAP_NET_RAW and an interface with an address";
             let name = format!("dhcp {interface}");
-            self.spawn(supervise(name, remedy, site.clone(), shutdown.clone(), part));
+            self.spawn_on_thread(supervise(name, remedy, site.clone(), shutdown.clone(), part));
             let (bound_to, inner, token) = (interface.clone(), site.clone(), shutdown.clone());
             let part = move || serve::router::run(bound_to.clone(), inner.clone(), token.clone());
             let name = format!("router solicitations {interface}");
@@ -129,7 +146,7 @@ impl Daemon {
             let (token, bound_to) = (shutdown.clone(), interface.clone());
             let part = move || serve_tftp(bound_to.clone(), backend.clone(), http_port, token.clone());
             let remedy = "run `ironwake doctor`: another program may hold UDP port 69";
-            self.spawn(supervise(format!("tftp {interface}"), remedy, site, shutdown, part));
+            self.spawn_on_thread(supervise(format!("tftp {interface}"), remedy, site, shutdown, part));
         }
     }
 
