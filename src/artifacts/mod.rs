@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 pub use boot_files::{boot_dir, boot_dirs, load_boot_files};
-pub use map::map_file;
+pub use map::{file_behind, map_file};
 pub use pci_names::PciNames;
 pub use shelf::Shelf;
 pub use vault::Vault;
