@@ -40,6 +40,7 @@ fn perfdhcp_loses_nothing() -> Result<(), LabError> {
     options.config =
         "[[network.relayed]]\nsubnet = \"10.80.0.0/16\"\nrange = \"10.80.1.0-10.80.9.255\"\n".into();
     let lab = Lab::new(options)?;
+    peers::serving(&lab)?;
     lab.client().ip("addr add 10.80.0.1/16 dev eth0")?;
     lab.site().ip("route add 10.80.0.0/16 dev br0")?;
     let mut perfdhcp = lab.client().command("perfdhcp");
