@@ -101,7 +101,7 @@ fn settings() -> Settings {
 fn server() -> Service {
     let settings = settings();
     let leases = LeaseTable::new("br0", SERVER, &settings.subnets, &[]);
-    Service::Server(Server::new(settings, leases))
+    Service::Server(Box::new(Server::new(settings, leases)))
 }
 
 fn proxy() -> Service {

@@ -43,8 +43,12 @@ fn plausible() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn no_bytes_panic(bytes in vec(any::<u8>(), 0..1500)) {
@@ -78,7 +82,8 @@ proptest! {
         let theirs = v4::Message::decode(&mut Decoder::new(&packet.encode())).unwrap();
         prop_assert_eq!(theirs.xid(), xid);
         prop_assert_eq!(theirs.yiaddr(), packet.yiaddr);
-        prop_assert_eq!(theirs.fname_str().and_then(Result::ok).map(|name| name.trim_end_matches('\0')), Some(file.as_str()));
+        let name = theirs.fname_str().and_then(Result::ok).map(|name| name.trim_end_matches('\0'));
+        prop_assert_eq!(name, Some(file.as_str()));
         prop_assert_eq!(theirs.opts().msg_type(), Some(v4::MessageType::Offer));
         let requested_option = v4::DhcpOption::RequestedIpAddress(requested.into());
         prop_assert_eq!(theirs.opts().get(v4::OptionCode::RequestedIpAddress), Some(&requested_option));

@@ -335,7 +335,8 @@ fn an_address_in_use_is_found_and_another_is_given() {
     assert_eq!(wire.probe(0, uefi_client())[0].address, Some(Ipv4Addr::new(10, 77, 0, 100)));
     double.wait("conflict", |known| {
         known.events.iter().any(|event| {
-            matches!(event, EventKind::AddressConflict { address, mac: Some(_), .. } if address == "10.77.0.100")
+            matches!(event, EventKind::AddressConflict { address, mac: Some(_), .. }
+                if address == "10.77.0.100")
         })
     });
     let (bound, said) = wire.udhcpc(0, "");
@@ -371,7 +372,8 @@ fn another_server_silences_server_mode_and_is_named() {
     let _serving = wire.serve(network(DhcpMode::Server), &double);
     double.wait("event", |known| {
         known.events.iter().any(|event| {
-            matches!(event, EventKind::OtherDhcpServer { server, silenced: true, .. } if server == "10.77.0.2")
+            matches!(event, EventKind::OtherDhcpServer { server, silenced: true, .. }
+                if server == "10.77.0.2")
         })
     });
     double.wait("degraded health", |known| {

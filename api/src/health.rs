@@ -52,6 +52,8 @@ pub struct NetworkHealth {
     pub dhcp: String,
     /// How it is.
     pub state: HealthState,
+    /// Whether DHCP requests are answered: not while it listens for another server, nor silenced by one.
+    pub answering: bool,
     /// In a sentence.
     pub message: String,
     /// Another DHCP server heard here.

@@ -25,6 +25,9 @@ use supervise::supervise;
 
 /// Everything must have ended by then; systemd kills after 10 seconds.
 const STOP_MAX: Duration = Duration::from_millis(9_500);
+/// Ready is said once DHCP is answered, which takes a second of listening for another server; an
+/// interface that is not there must not hold up the rest for longer than this.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
 /// RFC 1350 section 4.
 const TFTP_PORT: u16 = 69;
 /// How often repeats are saved and silent attempts are ended.
@@ -78,13 +81,22 @@ impl Daemon {
         };
         let backend = Backend::new(shelf.clone(), site.clone());
         daemon.spawn(serve_http(listener, backend, daemon.shutdown.clone()));
-        for network in &config.networks {
+        let networks = config.networks.clone();
+        let answering: Vec<&str> = networks
+            .iter()
+            .filter(|network| network.dhcp != DhcpMode::Off)
+            .map(|network| network.interface.as_str())
+            .collect();
+        for network in &networks {
             daemon.serve_network(network, &config, &site, &shelf);
         }
         daemon.spawn(tick(site.clone(), daemon.shutdown.clone()));
         daemon.spawn(systemd::watchdog(daemon.shutdown.clone()));
         if config.discovery.enabled {
             daemon.spawn(images::publish_discovery(boot_dirs, config.state, site.clone(), shelf));
+        }
+        if tokio::time::timeout(SETTLE_MAX, site.networks_settled(&answering)).await.is_err() {
+            warn!("some network is not served yet; `ironwake health` says why");
         }
         let kind = EventKind::DaemonStarted { version: env!("CARGO_PKG_VERSION").into() };
         let event = NewEvent { at: now(), actor: Actor::Daemon, machine: None, kind };

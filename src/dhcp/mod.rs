@@ -39,7 +39,7 @@ pub enum Service {
     /// Boot information only, beside another DHCP server.
     Proxy(Proxy),
     /// Addresses too.
-    Server(Server),
+    Server(Box<Server>),
 }
 
 impl Service {
@@ -76,11 +76,11 @@ impl Service {
 pub fn fuzz(bytes: &[u8]) {
     let Ok(packet) = Packet::decode(bytes) else { return };
     let Ok(request) = Request::try_from(&packet) else { return };
-    let source = Source::fuzz(bytes.len() % 2 == 0, &request);
+    let source = Source::fuzz(bytes.len().is_multiple_of(2), &request);
     let settings = Settings::fuzz();
     let mut services = [
         Service::Proxy(Proxy::new(settings.clone())),
-        Service::Server(Server::new(settings, LeaseTable::fuzz())),
+        Service::Server(Box::new(Server::new(settings, LeaseTable::fuzz()))),
     ];
     for service in &mut services {
         let handoff = |_: &Sighting| Handoff::Url {

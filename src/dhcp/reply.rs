@@ -52,8 +52,8 @@ pub struct TooLong {
     pub limit: usize,
 }
 
-/// Bytes of a DHCP message that a client with this option 57 takes over a link with this MTU. Clients count the
-/// IP datagram; OVMF claims 65280.
+/// Bytes of a DHCP message that a client with this option 57 takes over a link with this MTU.
+/// Clients count the IP datagram; OVMF claims 65280.
 pub fn message_bytes_max(size_max: Option<u16>, mtu: u16) -> usize {
     let datagram = size_max.unwrap_or(DATAGRAM_BYTES_MIN).min(mtu).max(DATAGRAM_BYTES_MIN);
     usize::from(datagram - HEADERS_BYTES)

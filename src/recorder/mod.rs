@@ -100,6 +100,19 @@ impl Recorder {
         }
     }
 
+    /// The attempts of one machine are another's from here on, or nobody's: those are followed no more.
+    pub fn reassign(&mut self, machine: &str, to: Option<&str>) {
+        let of_machine = |running: &Running| running.attempt.machine.as_deref() == Some(machine);
+        let macs: Vec<MacAddr> =
+            self.running.iter().filter(|(_, running)| of_machine(running)).map(|(mac, _)| *mac).collect();
+        for mac in macs {
+            match (to, self.running.get_mut(&mac)) {
+                (Some(to), Some(running)) => running.attempt.machine = Some(to.to_owned()),
+                _ => drop(self.forget(mac)),
+            }
+        }
+    }
+
     /// Takes one observation. `machine` is the record that the address belongs to.
     pub fn observe(&mut self, seen: Observation, machine: Option<&str>) -> Vec<Record> {
         let mut records = Vec::new();

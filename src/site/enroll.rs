@@ -55,7 +55,7 @@ impl Site {
         self.refresh(&mut machine, &identity, &inventory, from);
         let enrolment = self.enrolment(&machine, &inventory, from);
 
-        let mut changes = self.identity_events(&machine, &resolution);
+        let mut changes = Vec::new();
         if let Some((by, tags)) = enrolment {
             let kind = EventKind::Enrolment { from: machine.enrolment, to: Enrolment::Enrolled, by };
             changes.push(self.event(Actor::Daemon, Some(&machine.id), kind));
@@ -76,7 +76,9 @@ impl Site {
                 .collect(),
             first: before.is_none(),
         };
-        changes.push(Change::Machine(Box::new(machine.clone())));
+        // The record comes first: what follows refers to it.
+        changes.insert(0, Change::Machine(Box::new(machine.clone())));
+        changes.extend(self.identity_events(&machine, &resolution));
         changes.push(Change::Inventory {
             id: inventory_id,
             machine: machine.id.clone(),
@@ -99,6 +101,9 @@ impl Site {
                 records.remove(absorbed);
             }
             records.put(machine.clone());
+        }
+        for absorbed in &resolution.absorb {
+            self.recorder().reassign(absorbed, Some(&machine.id));
         }
         self.learn_address(boot_mac, from);
         self.observe(Observation {
@@ -169,7 +174,7 @@ impl Site {
         for other in &resolution.absorb {
             let kind = EventKind::MachineAbsorbed { other: other.clone() };
             changes.push(self.event(Actor::Daemon, Some(&machine.id), kind));
-            changes.push(Change::MachineDeleted(other.clone()));
+            changes.push(Change::MachineAbsorbed { id: other.clone(), into: machine.id.clone() });
         }
         for conflict in &resolution.conflicts {
             let kind = EventKind::IdentityConflict {

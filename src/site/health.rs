@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ironwake_api::{Artifact, ArtifactKind, ArtifactState, Health, HealthCheck, HealthState, NetworkHealth};
 
+use tokio::sync::Notify;
+
 use super::Site;
 
 /// What the parts last said of themselves.
@@ -15,6 +17,7 @@ pub(super) struct Board {
     artifacts: Mutex<BTreeMap<String, Artifact>>,
     parts: Mutex<BTreeMap<String, HealthCheck>>,
     dropped: AtomicU64,
+    told: Notify,
 }
 
 impl Board {
@@ -28,6 +31,26 @@ impl Site {
     pub fn set_network_health(&self, network: NetworkHealth) {
         let mut networks = self.health.networks.lock().expect("no panic while held");
         networks.insert(network.interface.clone(), network);
+        drop(networks);
+        self.health.told.notify_waiters();
+    }
+
+    /// Waits until each of these networks answers DHCP, or says why it does not.
+    pub async fn networks_settled(&self, interfaces: &[&str]) {
+        loop {
+            let told = self.health.told.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            let settled = {
+                let networks = self.health.networks.lock().expect("no panic while held");
+                let settled = |n: &NetworkHealth| n.answering || n.state != HealthState::Ok;
+                interfaces.iter().all(|name| networks.get(*name).is_some_and(settled))
+            };
+            if settled {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// How a part of the daemon is, by its name.

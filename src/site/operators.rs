@@ -126,6 +126,7 @@ impl Site {
         let event = self.event(actor, Some(&machine.id), EventKind::MachineDeleted);
         self.store.save(vec![Change::MachineDeleted(machine.id.clone()), event]).await?;
         self.write().remove(&machine.id);
+        self.recorder().reassign(&machine.id, None);
         self.presence.lock().expect("no panic while held").remove(&machine.id);
         Ok(())
     }

@@ -377,3 +377,34 @@ async fn a_simulation_says_each_step_and_changes_nothing() {
     let wrong = SimulateQuery { arch: "vax".into(), mac: "x".into(), ..query };
     assert!(matches!(lab.site.simulate(&wrong), Err(SiteError::Invalid(fields)) if fields.len() == 2));
 }
+
+#[tokio::test]
+async fn the_first_boot_of_a_registered_machine_is_in_its_timeline() {
+    let lab = Fixture::new().await;
+    let new = MachineNew { serial: Some("A1234".into()), ..MachineNew::default() };
+    let machine = lab.site.register(new, operator()).await.expect("registered");
+    lab.site.handoff(&sighting(1));
+    let kind = StageKind::Agent { message: "hello".into(), failed: false };
+    let seen = Observation { at: clock(), mac: mac(1), client: ClientStage::Agent, arch: None, kind };
+    lab.site.observe(seen.clone());
+    lab.enroll("A1234", &[1]).await;
+    lab.site.observe(seen);
+    let lab = lab.restart().await;
+    let attempts = lab.site.store().attempts(&machine.id, 10).await.expect("a read");
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].stages.len(), 3, "{attempts:?}");
+    assert_eq!(attempts[0].machine.as_deref(), Some(machine.id.as_str()));
+}
+
+#[tokio::test]
+async fn a_machine_deleted_while_it_boots_begins_anew() {
+    let lab = Fixture::new().await;
+    let id = lab.enroll("A1234", &[1]).await.answer.machine;
+    lab.site.delete(&id, operator()).await.expect("deleted");
+    lab.site.handoff(&sighting(1));
+    let again = lab.enroll("A1234", &[1]).await;
+    assert_ne!(again.answer.machine, id);
+    let lab = lab.restart().await;
+    let attempts = lab.site.store().attempts(&again.answer.machine, 10).await.expect("a read");
+    assert_eq!(attempts.len(), 1);
+}

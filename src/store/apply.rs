@@ -17,6 +17,12 @@ impl Writer {
         match change {
             Change::Machine(machine) => self.put_machine(machine),
             Change::MachineDeleted(id) => self.execute("DELETE FROM machines WHERE id = ?1", [id]),
+            Change::MachineAbsorbed { id, into } => {
+                // The document names the machine too: it is what readers get.
+                let sql = "UPDATE attempts SET machine = ?2, doc = json_set(doc, '$.machine', ?2) WHERE machine = ?1";
+                self.execute(sql, [id, into])?;
+                self.execute("DELETE FROM machines WHERE id = ?1", [id])
+            }
             Change::Inventory { id, machine, at, inventory } => {
                 let sql = "INSERT INTO inventories (id, machine, at, doc) VALUES (?1, ?2, ?3, ?4)";
                 self.execute(sql, params![id, machine, row::time(*at), row::encode(inventory)?])?;

@@ -50,6 +50,13 @@ pub enum Change {
     Machine(Box<Machine>),
     /// Delete a machine, its inventories and its attempts.
     MachineDeleted(String),
+    /// Give a machine's boot attempts to another one and delete its record.
+    MachineAbsorbed {
+        /// The record that goes.
+        id: String,
+        /// Whose attempts they are.
+        into: String,
+    },
     /// Add an inventory; `id` from [`Store::counters`].
     Inventory {
         /// Its number, larger than every number before.

@@ -10,7 +10,8 @@ use crate::recorder::Observation;
 use crate::site::Site;
 use crate::store::{Change, StoreError};
 
-/// What the DHCP edge asks of the rest of the daemon. All but `save` and `leases` are in memory and never wait.
+/// What the DHCP edge asks of the rest of the daemon. All but `save` and `leases` are in memory and
+/// never wait.
 pub trait Decider: Send + Sync + 'static {
     /// Milliseconds since the epoch.
     fn now(&self) -> Millis;

@@ -31,8 +31,9 @@ pub struct Datagram<'a> {
 }
 
 impl<'a> Datagram<'a> {
-    /// Reads a frame. `None`: it is not one whole UDP datagram with right checksums. Where the sender's kernel
-    /// left the UDP checksum to hardware that does not exist, `checksum_ready` is false and it is not looked at.
+    /// Reads a frame. `None`: it is not one whole UDP datagram with right checksums. Where the
+    /// sender's kernel left the UDP checksum to hardware that does not exist, `checksum_ready` is
+    /// false and it is not looked at.
     pub fn parse(frame: &'a [u8], checksum_ready: bool) -> Option<Self> {
         let ethernet = EthernetFrame::new_checked(frame).ok()?;
         if ethernet.ethertype() != EthernetProtocol::Ipv4 {

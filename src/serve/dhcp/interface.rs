@@ -47,7 +47,8 @@ pub enum Unready {
 }
 
 impl Interface {
-    /// Looks an interface up, in this thread's network namespace. Of several addresses the one in `subnet` counts.
+    /// Looks an interface up, in this thread's network namespace. Of several addresses the one in
+    /// `subnet` counts.
     pub fn find(name: &str, subnet: Option<Ipv4Net>) -> Result<Self, Unready> {
         let index = if_nametoindex(name).map_err(|_| Unready::Missing(name.into()))?;
         let (mut mac, mut flags, mut networks) = (None, InterfaceFlags::empty(), Vec::new());

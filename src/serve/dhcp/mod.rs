@@ -118,6 +118,7 @@ fn waiting(network: &Network, why: &str) -> NetworkHealth {
         interface: network.interface.clone(),
         dhcp: mode_name(network.dhcp).into(),
         state: HealthState::Failed,
+        answering: false,
         message: format!("{why}; it is served as soon as that changes"),
         other_server: None,
         addresses: 0,

@@ -28,7 +28,7 @@ impl HeldPorts {
                 Ok(socket) => sockets.push(socket),
                 Err(error) => {
                     let holder = holder(port).unwrap_or_else(|| "another program".into());
-                    tracing::warn!(interface, port, %error, "UDP port {port} is held by {holder}; serving beside it");
+                    tracing::warn!(interface, port, %error, "held by {holder}; serving beside it");
                 }
             }
         }

@@ -72,7 +72,7 @@ impl<D: Decider> Session<D> {
         let service = match config.dhcp {
             DhcpMode::Server => {
                 let leases = load(config, &settings, decider.as_ref()).await?;
-                Service::Server(Server::new(settings, leases))
+                Service::Server(Box::new(Server::new(settings, leases)))
             }
             DhcpMode::Proxy | DhcpMode::Off => Service::Proxy(Proxy::new(settings)),
         };
@@ -108,7 +108,7 @@ impl<D: Decider> Session<D> {
         self.report_health();
         loop {
             if let Err(error) = self.flush().await {
-                return Ended::Interface(format!("interface {}: {error}", self.config.interface));
+                return self.failed(&error);
             }
             self.begin_commit();
             let watch_due = self.watch_due();
@@ -119,11 +119,11 @@ impl<D: Decider> Session<D> {
                 }
                 read = self.socket.receive(&mut inbox) => match read {
                     Ok(()) => self.receive(&inbox),
-                    Err(error) => return Ended::Interface(format!("interface {}: {error}", self.config.interface)),
+                    Err(error) => return self.failed(&error),
                 },
                 read = self.arp.receive(&mut arp_inbox) => match read {
                     Ok(()) => self.receive_arp(&arp_inbox),
-                    Err(error) => return Ended::Interface(format!("interface {}: {error}", self.config.interface)),
+                    Err(error) => return self.failed(&error),
                 },
                 (result, frames) = commit_done(&mut self.commit) => self.committed(result, frames),
                 () = sleep_until(watch_due) => {
@@ -138,6 +138,10 @@ impl<D: Decider> Session<D> {
                 }
             }
         }
+    }
+
+    fn failed(&self, error: &std::io::Error) -> Ended {
+        Ended::Interface(format!("interface {}: {error}", self.config.interface))
     }
 
     /// Sends what need not wait.
@@ -171,7 +175,8 @@ impl<D: Decider> Session<D> {
             }
             Err(error) => {
                 // The clients hear nothing and ask again: an ACK must not outrun its lease.
-                tracing::error!(interface = self.config.interface, answers = frames.len(), %error, "leases not saved");
+                let (interface, answers) = (&self.config.interface, frames.len());
+                tracing::error!(interface, answers, %error, "leases not saved");
                 self.store_failed = Some(error.to_string());
                 self.report_health();
             }
@@ -203,7 +208,8 @@ impl<D: Decider> Session<D> {
             let packet = match Packet::decode(datagram.payload) {
                 Ok(packet) => packet,
                 Err(error) => {
-                    tracing::debug!(interface = self.config.interface, mac = %datagram.mac, %error, "not DHCP");
+                    let interface = &self.config.interface;
+                    tracing::debug!(interface, mac = %datagram.mac, %error, "not DHCP");
                     continue;
                 }
             };
@@ -242,7 +248,8 @@ impl<D: Decider> Session<D> {
             return;
         }
         if self.waiting.len() >= WAITING_MAX {
-            tracing::debug!(interface = self.config.interface, mac = %request.mac, "dropped: the store is behind");
+            let interface = &self.config.interface;
+            tracing::debug!(interface, mac = %request.mac, "dropped: the store is behind");
             return;
         }
         let source = Source {
@@ -266,7 +273,8 @@ impl<D: Decider> Session<D> {
         }
         if outcome.observation.is_some() && outcome.reply.is_none() {
             let message = request.kind.name();
-            tracing::info!(interface = self.config.interface, mac = %request.mac, message, "not answered: {}", outcome.why);
+            let (interface, why) = (&self.config.interface, &outcome.why);
+            tracing::info!(interface, mac = %request.mac, message, "not answered: {why}");
         }
         if let Some(observation) = outcome.observation {
             self.decider.observe(observation);
@@ -276,8 +284,8 @@ impl<D: Decider> Session<D> {
         }
         if let Some(conflict) = outcome.conflict {
             let address = conflict.address.to_string();
-            tracing::warn!(interface = self.config.interface, address, mac = ?conflict.mac, "address set aside: in use");
             let interface = self.config.interface.clone();
+            tracing::warn!(interface, address, mac = ?conflict.mac, "address set aside: in use");
             self.event(EventKind::AddressConflict { interface, address, mac: conflict.mac });
         }
         let saves = outcome.save.is_some();
@@ -332,7 +340,7 @@ impl<D: Decider> Session<D> {
             }
             WatchAction::Appeared { other, silenced } => {
                 let server = other.address.to_string();
-                tracing::error!(interface, server, mac = %other.mac, silenced, "another DHCP server answers here");
+                tracing::error!(interface, server, mac = %other.mac, silenced, "another DHCP server");
                 self.event(EventKind::OtherDhcpServer { interface, server, mac: other.mac, silenced });
             }
             WatchAction::Gone(other) => {
@@ -402,6 +410,7 @@ impl<D: Decider> Session<D> {
             interface: name.clone(),
             dhcp: mode_name(self.config.dhcp).into(),
             state,
+            answering: self.watch.answers(),
             message,
             other_server: other.map(|other| other.address.to_string()),
             addresses,

@@ -106,7 +106,8 @@ impl PacketSocket {
                         Err(_would_block) => 0,
                     }
                 }
-                // The device's queue is full: the rest is lost as it would be on the wire, and clients ask again.
+                // The device's queue is full: the rest is lost as it would be on the wire, and
+                // clients ask again.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => return Ok(()),
                 result => result?,
             };

@@ -77,7 +77,10 @@ async fn enroll(
             let message = format!("{} is not the address of one interface", request.boot_mac);
             return Err(invalid(vec![FieldProblem { field: "boot_mac".into(), message }]));
         }
-        let enrolled = shared.backend.site.enroll(request, peer.from).await.map_err(refused)?;
+        // In a task of its own: a client that leaves halfway must not leave memory behind the store.
+        let site = shared.backend.site.clone();
+        let enrolling = tokio::spawn(async move { site.enroll(request, peer.from).await });
+        let enrolled = enrolling.await.map_err(interrupted)?.map_err(refused)?;
         let status = if enrolled.new { StatusCode::CREATED } else { StatusCode::OK };
         Ok(json(status, &enrolled.answer))
     };
@@ -194,6 +197,10 @@ fn refused(error: SiteError) -> Refusal {
         SiteError::Invalid(errors) => invalid(errors),
         error => refusal(status, code, error.to_string()),
     }
+}
+
+fn interrupted(error: tokio::task::JoinError) -> Refusal {
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("the enrolment did not end: {error}"))
 }
 
 fn refusal(status: StatusCode, code: &str, detail: String) -> Refusal {
