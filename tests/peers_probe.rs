@@ -55,6 +55,7 @@ fn ours(answers: &[Answer]) -> &Answer {
 #[test]
 fn parity_cp11_proxy_points_each_architecture_to_its_loader() -> Result<(), LabError> {
     let lab = Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Proxy))?;
+    peers::serving(&lab)?;
     for (row, (arch, loader)) in ROWS.iter().enumerate() {
         let answers = probe(&lab, row);
         let ours = ours(&answers);
@@ -73,6 +74,7 @@ fn parity_cp11_proxy_points_each_architecture_to_its_loader() -> Result<(), LabE
 #[test]
 fn parity_cp12_server_offers_from_its_range() -> Result<(), LabError> {
     let lab = Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server))?;
+    peers::serving(&lab)?;
     let range = Ipv4Addr::new(10, 77, 0, 100)..=Ipv4Addr::new(10, 77, 0, 250);
     let mut given = Vec::new();
     for (row, (arch, loader)) in ROWS.iter().enumerate() {

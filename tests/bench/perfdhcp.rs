@@ -18,8 +18,13 @@ pub struct Load {
     pub secs: f64,
     /// DISCOVERs sent.
     pub started: u64,
+    /// OFFERs received.
+    pub offered: u64,
     /// ACKs received.
     pub completed: u64,
+    /// DISCOVERs and REQUESTs without an answer. An exchange whose OFFER came after the last packet was sent is
+    /// neither completed nor dropped.
+    pub dropped: u64,
     /// Mean of the time to the OFFER plus the time to the ACK, in milliseconds.
     pub mean_millis: f64,
     /// The larger of the two maxima, in milliseconds.
@@ -32,12 +37,12 @@ impl Load {
         self.completed as f64 / self.secs
     }
 
-    /// The share of exchanges that did not complete, in percent.
+    /// The share of exchanges that were dropped, in percent.
     pub fn drop_percent(&self) -> f64 {
         if self.started == 0 {
             return 100.0;
         }
-        100.0 * (1.0 - (self.completed as f64 / self.started as f64).min(1.0))
+        100.0 * self.dropped as f64 / self.started as f64
     }
 
     /// Whether the generator came near the rate that it was asked for.
@@ -62,7 +67,8 @@ pub fn run(wire: &Wire, rate: u32, time: Duration) -> Result<Load> {
     parse(&String::from_utf8_lossy(&output.stdout), time.as_secs_f64())
 }
 
-/// Whether one exchange completes.
+/// Whether the server offers an address. Only the OFFER counts: perfdhcp sends nothing, not even a REQUEST, once it
+/// has started as many exchanges as it was asked for.
 pub fn answers(wire: &Wire) -> Result<bool> {
     let mut perfdhcp = wire.on_client("perfdhcp");
     perfdhcp.args(["-4", "-g", "single", "-l", INTERFACE, "-r", "10", "-n", "1", "-W", "200000"]);
@@ -70,7 +76,7 @@ pub fn answers(wire: &Wire) -> Result<bool> {
     perfdhcp.args(["-b", "mac=00:0d:ff:ff:ff:00"]);
     let output = perfdhcp.output().context("run perfdhcp (package kea-admin)")?;
     let load = parse(&String::from_utf8_lossy(&output.stdout), 1.0);
-    Ok(load.is_ok_and(|load| load.completed > 0))
+    Ok(load.is_ok_and(|load| load.offered > 0))
 }
 
 /// Reads perfdhcp's final report.
@@ -89,7 +95,9 @@ fn parse(text: &str, secs: f64) -> Result<Load> {
         };
         match key {
             "sent packets" if offers => load.started = number() as u64,
-            "received packets" if !offers => load.completed = number() as u64,
+            "received packets" if offers => load.offered = number() as u64,
+            "drops" => load.dropped += number() as u64,
+            "received packets" => load.completed = number() as u64,
             "avg delay" => load.mean_millis += number(),
             "max delay" => load.max_millis = load.max_millis.max(number()),
             _ => {}

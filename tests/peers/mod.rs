@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ironwake_api::Health;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -70,6 +71,19 @@ pub fn eventually(what: &str, mut ask: impl FnMut() -> Result<bool, LabError>) -
         thread::park_timeout(ASK_EVERY);
     }
     Ok(())
+}
+
+/// Waits until DHCP answers on every network: server mode first listens for another server, and a client that asks
+/// once would ask too early.
+pub fn serving(lab: &Lab) -> Result<(), LabError> {
+    eventually("DHCP to be served", || {
+        let mut command = lab.cli().command();
+        // Its exit code is about everything, also about what such a client does not need.
+        let output = command.args(["health", "--json"]).output().expect("the command line runs");
+        let Ok(health) = serde_json::from_slice::<Health>(&output.stdout) else { return Ok(false) };
+        Ok(!health.networks.is_empty()
+            && health.networks.iter().all(|network| network.message.starts_with("serves ")))
+    })
 }
 
 /// A client that runs on and says what happens to it, line by line; killed when dropped.
