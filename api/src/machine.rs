@@ -82,9 +82,9 @@ pub struct Machine {
     /// When its last inventory came in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory_at: Option<Millis>,
-    /// The last inventory; only where one machine is shown.
+    /// The last inventory; only where one machine is shown. Boxed, for ten thousand records have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inventory: Option<Inventory>,
+    pub inventory: Option<Box<Inventory>>,
 }
 
 /// A machine to register before it is ever seen. At least one of MAC, UUID and serial is needed.

@@ -43,7 +43,11 @@ pub fn handoff(sighting: &Sighting, policy: LoaderPolicy, http: SocketAddrV4) ->
     match sighting.stage {
         ClientStage::Os | ClientStage::Agent | ClientStage::Grub => Handoff::AddressOnly,
         ClientStage::Ipxe if sighting.http_capable => Handoff::Url {
-            url: format!("http://{http}/ipxe/{}", sighting.mac.dashed()),
+            // iPXE expands these itself: a machine registered by UUID or serial number has no address yet.
+            url: format!(
+                "http://{http}/ipxe/{}?uuid=${{uuid}}&serial=${{serial:uristring}}&asset=${{asset:uristring}}",
+                sighting.mac.dashed()
+            ),
             why: "iPXE runs: it gets its script".into(),
         },
         ClientStage::Firmware | ClientStage::Ipxe => loader(sighting, policy, http),

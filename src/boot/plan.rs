@@ -27,6 +27,8 @@ pub enum Why {
     },
     /// Unknown, and its inventory is older than that.
     DiscoveredLongAgo,
+    /// Discovery ran [`FRUITLESS_MAX`] times lately and brought no inventory.
+    Fruitless,
     /// An operator asked for discovery.
     Asked,
     /// Enrolled and not armed.
@@ -42,6 +44,7 @@ impl fmt::Display for Why {
             Self::DiscoveryOff => "the machine is unknown and discovery is off",
             Self::DiscoveredLately { .. } => "the machine is unknown, and its inventory is recent",
             Self::DiscoveredLongAgo => "the machine is unknown, and its inventory is old",
+            Self::Fruitless => "discovery brought no inventory, twice",
             Self::Asked => "an operator asked for discovery",
             Self::NotArmed => "the machine is enrolled and not armed",
             Self::NoDiscoveryImage => "the discovery image is not built yet",
@@ -75,7 +78,13 @@ pub struct MachineView {
     pub inventory_at: Option<Millis>,
     /// An operator asked for discovery.
     pub discover_next: bool,
+    /// Discoveries that began within [`SitePolicy::rediscover_after`] and brought no inventory.
+    pub fruitless: u32,
 }
+
+/// Discoveries without an inventory after which a machine boots its disk: one may fail by chance, but a
+/// machine whose network card has no driver must come back by itself.
+pub const FRUITLESS_MAX: u32 = 2;
 
 /// What the site wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +100,7 @@ pub struct SitePolicy {
 /// Decides a boot request. No plan that this returns without an arming writes to a disk.
 pub fn decide(machine: Option<MachineView>, policy: SitePolicy, now: Millis) -> BootPlan {
     let wanted = match machine {
+        Some(MachineView { fruitless: FRUITLESS_MAX.., .. }) => BootPlan::LocalBoot(Why::Fruitless),
         Some(MachineView { discover_next: true, .. }) => BootPlan::Discovery(Why::Asked),
         Some(MachineView { enrolment: Enrolment::Enrolled, .. }) => BootPlan::LocalBoot(Why::NotArmed),
         _ if !policy.discovery => BootPlan::LocalBoot(Why::DiscoveryOff),
@@ -118,7 +128,7 @@ mod tests {
     const POLICY: SitePolicy = SitePolicy { discovery: true, discovery_ready: true, rediscover_after: DAY };
 
     fn view(enrolment: Enrolment, inventory_at: Option<Millis>, discover_next: bool) -> Option<MachineView> {
-        Some(MachineView { enrolment, inventory_at, discover_next })
+        Some(MachineView { enrolment, inventory_at, discover_next, fruitless: 0 })
     }
 
     #[track_caller]
@@ -145,6 +155,17 @@ mod tests {
         check(view(Enrolled, None, false), POLICY, BootPlan::LocalBoot(Why::NotArmed));
         check(view(Enrolled, Some(1), false), POLICY, BootPlan::LocalBoot(Why::NotArmed));
         check(view(Enrolled, Some(1), true), POLICY, BootPlan::Discovery(Why::Asked));
+    }
+
+    /// Invariant 2: discovery that never reports ends too.
+    #[test]
+    fn discovery_that_brings_nothing_is_not_tried_for_ever() {
+        let unenrolled = |fruitless| {
+            let enrolment = Enrolment::Unenrolled;
+            Some(MachineView { enrolment, inventory_at: None, discover_next: false, fruitless })
+        };
+        check(unenrolled(FRUITLESS_MAX - 1), POLICY, BootPlan::Discovery(Why::Unknown));
+        check(unenrolled(FRUITLESS_MAX), POLICY, BootPlan::LocalBoot(Why::Fruitless));
     }
 
     #[test]

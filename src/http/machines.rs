@@ -60,7 +60,7 @@ async fn show(
     Path(key): Path<String>,
 ) -> Result<axum::Json<Machine>, Refusal> {
     let mut machine = find(&site, &key)?;
-    machine.inventory = site.store().inventory(&machine.id).await?.map(|record| record.inventory);
+    machine.inventory = site.store().inventory(&machine.id).await?.map(|record| Box::new(record.inventory));
     Ok(axum::Json(machine))
 }
 
@@ -139,5 +139,5 @@ async fn to_its_end<T: Send + 'static>(
 
 /// The machine that a key names.
 pub(super) fn find(site: &SharedSite, key: &str) -> Result<Machine, Refusal> {
-    site.machine(key).ok_or_else(|| Refusal::no_machine(key))
+    Ok(site.machine(key)?)
 }

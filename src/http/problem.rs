@@ -41,11 +41,6 @@ impl Refusal {
         let errors = vec![FieldProblem { field: field.to_owned(), message }];
         Self::new(StatusCode::BAD_REQUEST, "bad_query", detail).fields(errors)
     }
-
-    /// No machine has this key.
-    pub fn no_machine(key: &str) -> Self {
-        SiteError::NoSuchMachine(key.to_owned()).into()
-    }
 }
 
 impl IntoResponse for Refusal {

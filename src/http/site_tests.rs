@@ -182,7 +182,7 @@ async fn a_change_is_carried_through_when_the_client_goes_away() {
     assert!(started.is_none(), "no answer before the commit");
     drop(answer);
     published.recv().await.expect("saved all the same");
-    while api.site.machine("web1").is_none() {
+    while api.site.machine("web1").is_err() {
         tokio::task::yield_now().await;
     }
     assert_eq!(api.get("/machines/web1").await["serial"], "7CX1Q93");

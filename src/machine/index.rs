@@ -1,6 +1,6 @@
 //! Which record an identity belongs to. Two machines are never merged silently.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ironwake_api::MacAddr;
 use uuid::Uuid;
@@ -39,6 +39,10 @@ pub struct Resolution {
     /// Records that share a key but are another machine.
     pub conflicts: Vec<Conflict>,
 }
+
+/// A UUID or serial number that more records share identifies none of them: a vendor's default that is in
+/// no table. It also bounds the work that one packet can cause.
+const SHARED_MAX: usize = 16;
 
 /// Every record by each of its keys.
 #[derive(Debug, Clone, Default)]
@@ -99,15 +103,12 @@ impl Index {
 
     /// Finds the record of an identity.
     pub fn resolve(&self, identity: &Identity) -> Resolution {
-        let mut ids: Vec<&String> = Vec::new();
         let by_mac = identity.macs.iter().filter_map(|mac| self.by_mac.get(mac));
-        let by_uuid = identity.uuid.iter().flat_map(|uuid| self.by_uuid(*uuid));
-        let by_serial = identity.serial.iter().flat_map(|serial| self.by_serial(serial));
-        for id in by_mac.chain(by_uuid).chain(by_serial) {
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
+        let by_uuid =
+            identity.uuid.iter().map(|uuid| self.by_uuid(*uuid)).filter(|ids| ids.len() <= SHARED_MAX);
+        let by_serial =
+            identity.serial.iter().map(|serial| self.by_serial(serial)).filter(|ids| ids.len() <= SHARED_MAX);
+        let ids: BTreeSet<&String> = by_mac.chain(by_uuid.flatten()).chain(by_serial.flatten()).collect();
         let mut same = Vec::new();
         let mut resolution = Resolution::default();
         for candidate in ids.into_iter().filter_map(|id| self.candidates.get(id)) {
@@ -263,6 +264,17 @@ mod tests {
         assert_eq!(resolution.absorb, ["seen-by-1"]);
         assert_eq!(resolution.conflicts.len(), 1);
         assert_eq!(resolution.conflicts[0].other, "registered");
+    }
+
+    #[test]
+    fn a_key_that_many_share_identifies_none() {
+        let mut known = Index::default();
+        for n in 0..=SHARED_MAX as u8 {
+            let identity = identity(7, "", &[n]);
+            known.insert(Candidate { id: format!("{n:02}"), identity, only_seen: true });
+        }
+        assert_eq!(known.resolve(&identity(7, "", &[200])), Resolution::default());
+        assert_eq!(known.resolve(&identity(7, "", &[3])).machine.as_deref(), Some("03"));
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub struct Recorder {
     by_last: BTreeSet<(Millis, MacAddr)>,
     /// Attempts whose last stage repeated since the last [`Recorder::flush`].
     dirty: BTreeSet<MacAddr>,
+    /// Addresses without an attempt that were told to boot their disks: the fetch that follows begins one.
+    local_boot: BTreeSet<MacAddr>,
     last_id: i64,
 }
 
@@ -95,8 +97,13 @@ impl Recorder {
 
     /// Remembers what was decided, for the fetch of the script that carries it.
     pub fn planned(&mut self, mac: MacAddr, plan: &BootPlan) {
+        let local_boot = matches!(plan, BootPlan::LocalBoot(_));
         if let Some(running) = self.running.get_mut(&mac) {
-            running.local_boot = matches!(plan, BootPlan::LocalBoot(_));
+            running.local_boot = local_boot;
+        } else if local_boot && self.local_boot.len() < RUNNING_MAX {
+            self.local_boot.insert(mac);
+        } else {
+            self.local_boot.remove(&mac);
         }
     }
 
@@ -117,6 +124,8 @@ impl Recorder {
     pub fn observe(&mut self, seen: Observation, machine: Option<&str>) -> Vec<Record> {
         let mut records = Vec::new();
         let begins = match self.running.get(&seen.mac) {
+            // A browser or a health check at a machine's address is no boot.
+            None if seen.client == ClientStage::Os => return records,
             None => true,
             Some(running) => running.begins_anew(&seen),
         };
@@ -164,7 +173,10 @@ impl Recorder {
         };
         records.push(Record::Started(attempt.clone()));
         self.by_last.insert((seen.at, seen.mac));
-        self.running.insert(seen.mac, Running::new(attempt));
+        let local_boot = self.local_boot.remove(&seen.mac);
+        let mut running = Running::new(attempt);
+        running.local_boot = local_boot;
+        self.running.insert(seen.mac, running);
     }
 
     fn forget(&mut self, mac: MacAddr) -> Option<Running> {

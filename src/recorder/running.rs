@@ -4,6 +4,9 @@ use ironwake_api::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Millis, Stag
 
 use super::{Observation, Reached, Record, STAGES_MAX, diagnose::diagnose, reached::carries_plan};
 
+/// How the plans of local boot begin, where a stage names its plan.
+const LOCAL_BOOT: &str = "local boot";
+
 /// One attempt that is followed.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -38,6 +41,9 @@ impl Running {
         let stages = std::mem::take(&mut attempt.stages);
         let mut running = Self::new(attempt);
         for stage in &stages {
+            if let StageKind::Http { plan: Some(plan), .. } = &stage.kind {
+                running.local_boot = plan.starts_with(LOCAL_BOOT);
+            }
             running.note(&Observation {
                 at: stage.at,
                 mac: running.attempt.mac,

@@ -45,7 +45,7 @@ impl Site {
             return;
         }
         self.addresses.learn(mac, address);
-        let id = self.read().index.by_mac(mac).map(str::to_owned);
+        let id = self.read().id_of(mac).map(str::to_owned);
         if let Some(id) = id {
             self.present(&id, Some(address));
         }
@@ -53,11 +53,9 @@ impl Site {
 
     /// Whose address this is: learnt from DHCP, else from the kernel's neighbour table.
     pub fn mac_of(&self, address: Ipv4Addr) -> Option<MacAddr> {
-        self.addresses.get(address).or_else(|| {
-            let mac = neighbour(&std::fs::read_to_string("/proc/net/arp").ok()?, address)?;
-            self.learn_address(mac, address);
-            Some(mac)
-        })
+        // The neighbour table is the kernel's to keep: an address may move without a word of DHCP.
+        let table = || std::fs::read_to_string("/proc/net/arp").ok();
+        self.addresses.get(address).or_else(|| neighbour(&table()?, address))
     }
 }
 

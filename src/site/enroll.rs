@@ -15,6 +15,10 @@ use crate::store::Change;
 
 /// Entries of one list in an inventory; no machine has so many, and a liar is cut short here.
 const ENTRIES_MAX: usize = 4096;
+/// Addresses of one machine, those of cards that it had once included: the inventory's own come first.
+const MACS_MAX: usize = 64;
+/// Conflicts told at one enrolment: more come from a default value that a whole batch shares.
+const CONFLICTS_TOLD_MAX: usize = 8;
 /// Differences named in an event; the inventories hold them all.
 const CHANGES_NAMED_MAX: usize = 20;
 
@@ -39,7 +43,11 @@ impl Site {
         let (resolution, known) = {
             let records = self.read();
             let resolution = records.index.resolve(&identity);
-            let known = resolution.machine.as_ref().and_then(|id| records.machines.get(id)).cloned();
+            let known = resolution
+                .machine
+                .as_ref()
+                .and_then(|id| records.machines.get(id))
+                .map(|m| Machine::clone(m));
             if known.is_none() && records.machines.len() >= MACHINES_MAX {
                 return Err(SiteError::Full { what: "machines", limit: MACHINES_MAX });
             }
@@ -79,6 +87,8 @@ impl Site {
         // The record comes first: what follows refers to it.
         changes.insert(0, Change::Machine(Box::new(machine.clone())));
         changes.extend(self.identity_events(&machine, &resolution));
+        let moved = self.moved_cards(&identity, &resolution);
+        changes.extend(moved.iter().map(|other| Change::Machine(Box::new(other.clone()))));
         changes.push(Change::Inventory {
             id: inventory_id,
             machine: machine.id.clone(),
@@ -100,10 +110,18 @@ impl Site {
             for absorbed in &resolution.absorb {
                 records.remove(absorbed);
             }
+            for other in moved {
+                records.put(other);
+            }
             records.put(machine.clone());
         }
         for absorbed in &resolution.absorb {
-            self.recorder().reassign(absorbed, Some(&machine.id));
+            self.forget(absorbed, Some(&machine.id));
+        }
+        self.orders.done(&machine.id);
+        self.fruitless.forget(&machine.macs);
+        if machine.secure_boot_seen == Some(true) {
+            self.learned.forget(&machine.macs);
         }
         self.learn_address(boot_mac, from);
         self.observe(Observation {
@@ -122,9 +140,11 @@ impl Site {
         machine.uuid = identity.uuid.map(|uuid| uuid.to_string()).or(machine.uuid.take());
         machine.serial = identity.serial.clone().or(machine.serial.take());
         machine.asset_tag = identity.asset_tag.clone().or(machine.asset_tag.take());
-        machine.macs.extend(&identity.macs);
-        machine.macs.sort();
-        machine.macs.dedup();
+        let mut macs = identity.macs.clone();
+        macs.extend(machine.macs.iter().filter(|mac| !identity.macs.contains(mac)));
+        macs.truncate(MACS_MAX.max(identity.macs.len()));
+        macs.sort();
+        machine.macs = macs;
         machine.manufacturer = inventory.system.manufacturer.clone();
         machine.product = inventory.system.product.clone();
         machine.secure_boot_seen = inventory.firmware.secure_boot;
@@ -164,6 +184,21 @@ impl Site {
         }
     }
 
+    /// Records that list an address of this inventory and are other machines: the card is here, and they
+    /// must not answer for it any longer.
+    fn moved_cards(&self, identity: &Identity, resolution: &Resolution) -> Vec<Machine> {
+        let records = self.read();
+        let others = resolution.conflicts.iter().filter(|conflict| conflict.key == "mac");
+        let mut moved: Vec<Machine> = others
+            .filter_map(|conflict| records.machines.get(&conflict.other))
+            .map(|m| Machine::clone(m))
+            .collect();
+        for machine in &mut moved {
+            machine.macs.retain(|mac| !identity.macs.contains(mac));
+        }
+        moved
+    }
+
     fn identity_events(&self, machine: &Machine, resolution: &Resolution) -> Vec<Change> {
         let mut changes = Vec::new();
         if resolution.machine.is_none()
@@ -176,7 +211,10 @@ impl Site {
             changes.push(self.event(Actor::Daemon, Some(&machine.id), kind));
             changes.push(Change::MachineAbsorbed { id: other.clone(), into: machine.id.clone() });
         }
-        for conflict in &resolution.conflicts {
+        for conflict in resolution.conflicts.iter().take(CONFLICTS_TOLD_MAX) {
+            if !self.conflicts.is_news(&machine.id, &conflict.other) {
+                continue;
+            }
             let kind = EventKind::IdentityConflict {
                 other: conflict.other.clone(),
                 key: conflict.key.into(),

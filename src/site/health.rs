@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ironwake_api::{Artifact, ArtifactKind, ArtifactState, Health, HealthCheck, HealthState, NetworkHealth};
+use ironwake_api::{
+    Artifact, ArtifactKind, ArtifactState, Health, HealthCheck, HealthState, Millis, NetworkHealth,
+};
 
 use tokio::sync::Notify;
 
 use super::Site;
+
+/// How long a dropped observation degrades health: long enough to be seen by whoever looks now and then.
+const DROPPED_SHOWN: Millis = 10 * 60 * 1000;
 
 /// What the parts last said of themselves.
 #[derive(Default)]
@@ -17,12 +22,14 @@ pub(super) struct Board {
     artifacts: Mutex<BTreeMap<String, Artifact>>,
     parts: Mutex<BTreeMap<String, HealthCheck>>,
     dropped: AtomicU64,
+    dropped_at: AtomicU64,
     told: Notify,
 }
 
 impl Board {
-    pub fn observations_dropped(&self) {
+    pub fn observation_dropped(&self, now: Millis) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.dropped_at.store(now, Ordering::Relaxed);
     }
 }
 
@@ -81,7 +88,8 @@ impl Site {
 
     fn store_check(&self) -> HealthCheck {
         let dropped = self.health.dropped.load(Ordering::Relaxed);
-        let ok = dropped == 0;
+        let last = self.health.dropped_at.load(Ordering::Relaxed);
+        let ok = dropped == 0 || self.now().saturating_sub(last) >= DROPPED_SHOWN;
         HealthCheck {
             name: "store".into(),
             state: if ok { HealthState::Ok } else { HealthState::Degraded },

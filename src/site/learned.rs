@@ -28,6 +28,14 @@ impl Learned {
         *count = (*count + 1) % LOADERS;
     }
 
+    /// What is learnt of these addresses no longer counts: the inventory says how the firmware is.
+    pub fn forget(&self, macs: &[MacAddr]) {
+        let mut failures = self.0.lock().expect("no panic while held");
+        for mac in macs {
+            failures.remove(mac);
+        }
+    }
+
     fn failures(&self, mac: MacAddr) -> u8 {
         self.0.lock().expect("no panic while held").get(&mac).copied().unwrap_or_default()
     }

@@ -4,7 +4,9 @@
 //! through [`Site::gate`], one change at a time, and is in the store before memory and callers see it.
 
 mod addresses;
+mod conflicts;
 mod enroll;
+mod fruitless;
 mod health;
 mod learned;
 mod operators;
@@ -18,7 +20,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use ironwake_api::{FieldProblem, Inventory, Machine, Millis, SecureBoot};
+use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
 
 use crate::boot::{MachineView, SitePolicy};
 use crate::config::{Config, EnrolmentPolicy};
@@ -64,6 +66,8 @@ impl SiteError {
 /// Machines with nothing but sightings that are kept; the oldest makes room. Anyone on the wire can
 /// make such records, so they must not grow for ever.
 pub const SEEN_MAX: usize = 4096;
+/// Addresses known by another key than the index has; beyond it all are forgotten and learnt again.
+const ALIASES_MAX: usize = 65_536;
 /// Machines in all, so that a flood of enrolments does not fill the disk. A large site has 20,000.
 pub const MACHINES_MAX: usize = 100_000;
 
@@ -84,12 +88,15 @@ struct Settings {
 /// Every record, and the keys that lead to them.
 #[derive(Default)]
 struct Records {
-    machines: HashMap<String, Machine>,
+    /// Boxed: a table that grows holds two copies of its entries for a while.
+    machines: HashMap<String, Box<Machine>>,
     index: Index,
     by_name: HashMap<String, String>,
     /// Ids of those with nothing but sightings; ids grow with time.
     only_seen: std::collections::BTreeSet<String>,
-    /// Numbers of the last inventory and attempt.
+    /// Addresses that a record resolved to by another key, before an inventory names them.
+    aliases: HashMap<MacAddr, String>,
+    /// Number of the last inventory.
     last_inventory: i64,
 }
 
@@ -107,6 +114,8 @@ pub struct Site {
     addresses: addresses::Addresses,
     recorder: Mutex<Recorder>,
     learned: learned::Learned,
+    fruitless: fruitless::Fruitless,
+    conflicts: conflicts::Conflicts,
     orders: orders::Orders,
     health: health::Board,
     discovery: RwLock<Option<DiscoveryImage>>,
@@ -162,6 +171,8 @@ impl Site {
             addresses: addresses::Addresses::default(),
             recorder: Mutex::new(recorder),
             learned: learned::Learned::default(),
+            fruitless: fruitless::Fruitless::default(),
+            conflicts: conflicts::Conflicts::default(),
             orders: orders::Orders::default(),
             health: health::Board::default(),
             discovery: RwLock::new(None),
@@ -227,6 +238,13 @@ impl Site {
         }
     }
 
+    /// Forgets all that is kept of a record beside it; its boot attempts are `heir`'s from here on.
+    fn forget(&self, id: &str, heir: Option<&str>) {
+        self.presence.lock().expect("no panic while held").remove(id);
+        self.orders.forget(id);
+        self.recorder().reassign(id, heir);
+    }
+
     /// A record with what was seen of it since it was saved.
     fn with_presence(&self, machine: &Machine) -> Machine {
         let mut machine = machine.clone();
@@ -240,7 +258,7 @@ impl Site {
 
 impl Records {
     fn put(&mut self, machine: Machine) {
-        self.remove(&machine.id);
+        self.take(&machine.id);
         let only_seen = only_seen(&machine);
         if only_seen {
             self.only_seen.insert(machine.id.clone());
@@ -249,10 +267,15 @@ impl Records {
             self.by_name.insert(name.clone(), machine.id.clone());
         }
         self.index.insert(Candidate { id: machine.id.clone(), identity: identity_of(&machine), only_seen });
-        self.machines.insert(machine.id.clone(), machine);
+        self.machines.insert(machine.id.clone(), Box::new(machine));
     }
 
-    fn remove(&mut self, id: &str) -> Option<Machine> {
+    fn remove(&mut self, id: &str) -> Option<Box<Machine>> {
+        self.aliases.retain(|_, owner| owner != id);
+        self.take(id)
+    }
+
+    fn take(&mut self, id: &str) -> Option<Box<Machine>> {
         let old = self.machines.remove(id)?;
         self.index.remove(id);
         self.only_seen.remove(id);
@@ -262,9 +285,32 @@ impl Records {
         Some(old)
     }
 
-    fn view(&self, id: Option<&str>) -> Option<MachineView> {
+    /// The record that an address belongs to.
+    fn id_of(&self, mac: MacAddr) -> Option<&str> {
+        self.index.by_mac(mac).or_else(|| self.aliases.get(&mac).map(String::as_str))
+    }
+
+    /// The record of an identity; one address may stand for what it resolved to before.
+    fn resolve(&self, identity: &Identity) -> Option<String> {
+        let alias = || match &identity.macs[..] {
+            [mac] => self.aliases.get(mac).cloned(),
+            _ => None,
+        };
+        self.index.resolve(identity).machine.or_else(alias)
+    }
+
+    /// Remembers that an address belongs to a record that does not list it.
+    fn alias(&mut self, mac: MacAddr, id: &str) {
+        if self.aliases.len() >= ALIASES_MAX {
+            self.aliases.clear();
+        }
+        self.aliases.insert(mac, id.to_owned());
+    }
+
+    fn view(&self, id: Option<&str>, fruitless: u32) -> Option<MachineView> {
         let machine = self.machines.get(id?)?;
         Some(MachineView {
+            fruitless,
             enrolment: machine.enrolment,
             inventory_at: machine.inventory_at,
             discover_next: machine.discover_next,

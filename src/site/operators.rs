@@ -79,7 +79,7 @@ impl Site {
             return Err(SiteError::Invalid(wrong));
         }
         let _gate = self.gate.lock().await;
-        let before = self.found(id)?;
+        let before = self.machine(id)?;
         let mut machine = before.clone();
         let mut fields = Vec::new();
         if let Some(name) = name {
@@ -97,6 +97,7 @@ impl Site {
         }
         if let Some(discover) = patch.discover_next {
             changed(&mut machine.discover_next, discover, "discover_next", &mut fields);
+            self.fruitless.forget(&machine.macs);
         }
         if fields.is_empty() {
             return Ok(before);
@@ -108,7 +109,7 @@ impl Site {
     /// Makes a machine known. Doing it twice changes nothing.
     pub async fn enroll_by_operator(&self, id: &str, actor: Actor) -> Result<Machine, SiteError> {
         let _gate = self.gate.lock().await;
-        let mut machine = self.found(id)?;
+        let mut machine = self.machine(id)?;
         if machine.enrolment == Enrolment::Enrolled {
             return Ok(machine);
         }
@@ -122,12 +123,11 @@ impl Site {
     /// Deletes a record. A machine that boots again is unknown again.
     pub async fn delete(&self, id: &str, actor: Actor) -> Result<(), SiteError> {
         let _gate = self.gate.lock().await;
-        let machine = self.found(id)?;
+        let machine = self.machine(id)?;
         let event = self.event(actor, Some(&machine.id), EventKind::MachineDeleted);
         self.store.save(vec![Change::MachineDeleted(machine.id.clone()), event]).await?;
         self.write().remove(&machine.id);
-        self.recorder().reassign(&machine.id, None);
-        self.presence.lock().expect("no panic while held").remove(&machine.id);
+        self.forget(&machine.id, None);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ironwake_api::{Actor, AgentReport, ClientStage, EventKind, Order, StageKind};
+use ironwake_api::{Actor, AgentReport, ClientStage, EventKind, Millis, Order, StageKind};
 use tokio::sync::Notify;
 
 use super::{Site, SiteError};
@@ -12,58 +12,86 @@ use crate::recorder::Observation;
 
 /// Agents that wait at once: as many as attempts that are followed.
 const WAITING_MAX: usize = crate::recorder::RUNNING_MAX;
+/// An agent that has not asked for this long does not wait: it asks every 30 seconds.
+const WAITS_FOR: Millis = 60_000;
 /// A report's text in bytes; the rest is cut.
 const REPORT_BYTES_MAX: usize = 1024;
 
 #[derive(Default)]
 pub(super) struct Orders(Mutex<HashMap<String, Slot>>);
 
+/// What is known of one agent that asks for orders.
 #[derive(Default)]
 struct Slot {
+    /// Kept until the agent is heard doing it, for an answer may be lost on its way.
     order: Option<Order>,
     given: Arc<Notify>,
-    waiting: usize,
+    /// When it last began to ask, or was answered.
+    asked_at: Millis,
 }
 
-/// Leaves the slot when the agent's request ends, however it ends.
-struct Waiting<'a> {
-    orders: &'a Orders,
-    machine: &'a str,
-}
+impl Orders {
+    /// The agent does what it was told: it reports, or it enrols anew.
+    pub fn done(&self, machine: &str) {
+        if let Some(slot) = self.0.lock().expect("no panic while held").get_mut(machine) {
+            slot.order = None;
+        }
+    }
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        let mut slots = self.orders.0.lock().expect("no panic while held");
-        if let Some(slot) = slots.get_mut(self.machine) {
-            slot.waiting -= 1;
-            if slot.waiting == 0 && slot.order.is_none() {
-                slots.remove(self.machine);
-            }
+    /// The machine is gone.
+    pub fn forget(&self, machine: &str) {
+        self.0.lock().expect("no panic while held").remove(machine);
+    }
+
+    /// Notes that an agent asks; an order from before it fell silent does not count any more.
+    fn asks(&self, machine: &str, now: Millis) -> Result<Arc<Notify>, SiteError> {
+        let mut slots = self.0.lock().expect("no panic while held");
+        if slots.len() >= WAITING_MAX && !slots.contains_key(machine) {
+            slots.retain(|_, slot| now.saturating_sub(slot.asked_at) < WAITS_FOR);
+        }
+        if slots.len() >= WAITING_MAX && !slots.contains_key(machine) {
+            return Err(SiteError::Full { what: "waiting agents", limit: WAITING_MAX });
+        }
+        let slot = slots.entry(machine.to_owned()).or_default();
+        if now.saturating_sub(slot.asked_at) >= WAITS_FOR {
+            slot.order = None;
+        }
+        slot.asked_at = now;
+        Ok(slot.given.clone())
+    }
+
+    fn order_of(&self, machine: &str) -> Option<Order> {
+        self.0.lock().expect("no panic while held").get(machine)?.order.clone()
+    }
+
+    fn waits(&self, machine: &str, now: Millis) -> bool {
+        let slots = self.0.lock().expect("no panic while held");
+        slots.get(machine).is_some_and(|slot| now.saturating_sub(slot.asked_at) < WAITS_FOR)
+    }
+
+    fn give(&self, machine: &str, order: Order) {
+        let mut slots = self.0.lock().expect("no panic while held");
+        if let Some(slot) = slots.get_mut(machine) {
+            slot.order = Some(order);
+            slot.given.notify_waiters();
         }
     }
 }
 
 impl Site {
-    /// Waits up to `wait` for an order.
+    /// Waits up to `wait` for an order. The same order comes again until the agent is heard doing it.
     pub async fn next_order(&self, machine: &str, wait: Duration) -> Result<Option<Order>, SiteError> {
         if !self.read().machines.contains_key(machine) {
             return Err(SiteError::NoSuchMachine(machine.to_owned()));
         }
         self.present(machine, None);
-        let given = {
-            let mut slots = self.orders.0.lock().expect("no panic while held");
-            if slots.len() >= WAITING_MAX && !slots.contains_key(machine) {
-                return Err(SiteError::Full { what: "waiting agents", limit: WAITING_MAX });
-            }
-            let slot = slots.entry(machine.to_owned()).or_default();
-            slot.waiting += 1;
-            slot.given.clone()
-        };
-        let waiting = Waiting { orders: &self.orders, machine };
+        let given = self.orders.asks(machine, self.now())?;
         let taken = tokio::time::timeout(wait, async {
             loop {
                 let notified = given.notified();
-                if let Some(order) = waiting.take() {
+                tokio::pin!(notified);
+                notified.as_mut().enable();
+                if let Some(order) = self.orders.order_of(machine) {
                     return order;
                 }
                 notified.await;
@@ -74,9 +102,8 @@ impl Site {
 
     /// Gives an order to a waiting agent.
     pub async fn order(&self, id: &str, order: Order, actor: Actor) -> Result<(), SiteError> {
-        let machine = self.found(id)?;
-        let waits = || self.orders.0.lock().expect("no panic while held").contains_key(&machine.id);
-        if !waits() {
+        let machine = self.machine(id)?;
+        if !self.orders.waits(&machine.id, self.now()) {
             return Err(SiteError::Conflict(format!(
                 "no agent of machine {} waits for orders: it is not in discovery",
                 machine.id
@@ -84,10 +111,7 @@ impl Site {
         }
         let event = self.event(actor, Some(&machine.id), EventKind::OrderGiven { order: order.order });
         self.store.save(vec![event]).await?;
-        let mut slots = self.orders.0.lock().expect("no panic while held");
-        let slot = slots.entry(machine.id.clone()).or_default();
-        slot.order = Some(order);
-        slot.given.notify_one();
+        self.orders.give(&machine.id, order);
         Ok(())
     }
 
@@ -99,12 +123,9 @@ impl Site {
         if !report.boot_mac.is_unicast() {
             return Err(SiteError::invalid("boot_mac", "it is not the address of one interface"));
         }
+        self.orders.done(machine);
         let mut message: String = report.message.chars().filter(|c| !c.is_control()).collect();
-        let mut end = message.len().min(REPORT_BYTES_MAX);
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
-        message.truncate(end);
+        message.truncate(message.floor_char_boundary(REPORT_BYTES_MAX));
         self.observe(Observation {
             at: self.now(),
             mac: report.boot_mac,
@@ -113,11 +134,5 @@ impl Site {
             kind: StageKind::Agent { message, failed: report.failed },
         });
         Ok(())
-    }
-}
-
-impl Waiting<'_> {
-    fn take(&self) -> Option<Order> {
-        self.orders.0.lock().expect("no panic while held").get_mut(self.machine)?.order.take()
     }
 }

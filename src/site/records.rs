@@ -3,7 +3,7 @@
 use ironwake_api::{FieldProblem, MacAddr, Machine, MachineQuery, Page};
 use uuid::Uuid;
 
-use super::{Site, SiteError};
+use super::{Records, Site, SiteError};
 use crate::machine::{LIMIT_DEFAULT, LIMIT_MAX, matches};
 
 /// Shorter beginnings of an id fit too many by chance.
@@ -12,31 +12,13 @@ const PREFIX_CHARS_MIN: usize = 4;
 impl Site {
     /// Finds by id, name, MAC address, UUID, serial number, or the unique beginning or end of an id;
     /// without inventory.
-    pub fn machine(&self, key: &str) -> Option<Machine> {
-        self.found(key).ok()
-    }
-
-    pub(super) fn found(&self, key: &str) -> Result<Machine, SiteError> {
+    pub fn machine(&self, key: &str) -> Result<Machine, SiteError> {
         let records = self.read();
-        let missing = || SiteError::NoSuchMachine(key.to_owned());
-        let id = if records.machines.contains_key(key) {
-            Some(key)
-        } else if let Some(id) = records.by_name.get(&key.to_ascii_lowercase()) {
-            Some(id.as_str())
-        } else if let Ok(mac) = key.parse::<MacAddr>() {
-            records.index.by_mac(mac)
-        } else if let Ok(uuid) = key.parse::<Uuid>() {
-            only(records.index.by_uuid(uuid).iter().map(String::as_str), key)?
-        } else if let ids @ [_, ..] = records.index.by_serial(key) {
-            only(ids.iter().map(String::as_str), key)?
-        } else if key.len() >= PREFIX_CHARS_MIN {
-            let fits = |id: &&str| id.starts_with(key) || id.ends_with(key);
-            only(records.machines.keys().map(String::as_str).filter(fits), key)?
-        } else {
-            None
-        };
-        let machine = id.and_then(|id| records.machines.get(id)).ok_or_else(missing)?;
-        Ok(self.with_presence(machine))
+        let id = records.find(key)?;
+        let machine = id.and_then(|id| records.machines.get(id));
+        machine
+            .map(|machine| self.with_presence(machine))
+            .ok_or_else(|| SiteError::NoSuchMachine(key.to_owned()))
     }
 
     /// The machines that a query selects, oldest record first.
@@ -56,12 +38,38 @@ impl Site {
         let offset = query.offset.unwrap_or_default();
         let records = self.read();
         let mut selected: Vec<&Machine> =
-            records.machines.values().filter(|machine| matches(machine, query)).collect();
+            records.machines.values().map(Box::as_ref).filter(|machine| matches(machine, query)).collect();
         selected.sort_by(|a, b| a.id.cmp(&b.id));
         let total = selected.len() as u64;
         let page = selected.into_iter().skip(offset as usize).take(limit as usize);
         let items = page.map(|machine| self.with_presence(machine)).collect();
         Ok(Page { items, total, limit, offset })
+    }
+}
+
+impl Records {
+    /// The id that a key stands for: what is most exact is looked for first.
+    fn find<'a>(&'a self, key: &'a str) -> Result<Option<&'a str>, SiteError> {
+        if self.machines.contains_key(key) {
+            return Ok(Some(key));
+        }
+        if let Some(id) = self.by_name.get(&key.to_ascii_lowercase()) {
+            return Ok(Some(id));
+        }
+        if let Some(id) = key.parse::<MacAddr>().ok().and_then(|mac| self.id_of(mac)) {
+            return Ok(Some(id));
+        }
+        let by_uuid = key.parse::<Uuid>().map_or(&[][..], |uuid| self.index.by_uuid(uuid));
+        for ids in [by_uuid, self.index.by_serial(key)] {
+            if let Some(id) = only(ids.iter().map(String::as_str), key)? {
+                return Ok(Some(id));
+            }
+        }
+        if key.len() < PREFIX_CHARS_MIN {
+            return Ok(None);
+        }
+        let fits = |id: &&str| id.starts_with(key) || id.ends_with(key);
+        only(self.machines.keys().map(String::as_str).filter(fits), key)
     }
 }
 

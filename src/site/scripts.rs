@@ -77,9 +77,12 @@ impl Site {
     /// Decides what a machine gets.
     pub(super) fn plan(&self, identity: &Identity) -> BootPlan {
         let policy = self.policy();
+        let now = self.now();
+        let tries = identity.macs.iter().map(|mac| self.fruitless.count(*mac, now, policy.rediscover_after));
+        let fruitless = tries.max().unwrap_or_default();
         let records = self.read();
-        let id = records.index.resolve(identity).machine;
-        decide(records.view(id.as_deref()), policy, self.now())
+        let id = records.resolve(identity);
+        decide(records.view(id.as_deref(), fruitless), policy, now)
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use ironwake_api::{Actor, AttemptOutcome, ClientStage, Enrolment, EventKind, MacAddr, Machine, SecureBoot};
 use uuid::Uuid;
 
-use super::{Records, SEEN_MAX, Site};
+use super::{SEEN_MAX, Site};
 use crate::boot::{Handoff, Sighting, handoff};
 use crate::machine::Identity;
 use crate::recorder::diagnose::LOADER_DID_NOT_START;
@@ -19,14 +19,21 @@ impl Site {
             return Handoff::AddressOnly;
         }
         let identity = Identity::of_sighting(sighting.mac, sighting.uuid);
-        let (known, policy) = {
+        let (known, alias, policy) = {
             let records = self.read();
-            let id = records.index.resolve(&identity).machine;
-            let machine = id.as_ref().and_then(|id| records.machines.get(id));
-            (id.clone(), self.loader_policy(sighting.mac, machine, &sighting.network))
+            let id = records.resolve(&identity);
+            let machine = id.as_ref().and_then(|id| records.machines.get(id)).map(Box::as_ref);
+            let alias = machine.is_some_and(|machine| !machine.macs.contains(&sighting.mac))
+                && !records.aliases.contains_key(&sighting.mac);
+            (id.clone(), alias, self.loader_policy(sighting.mac, machine, &sighting.network))
         };
         match known {
-            Some(id) => self.present(&id, None),
+            Some(id) => {
+                self.present(&id, None);
+                if alias {
+                    self.write().alias(sighting.mac, &id);
+                }
+            }
             None => self.first_sight(&identity, sighting.mac),
         }
         handoff(sighting, policy, SocketAddrV4::new(sighting.server, self.settings.http_port))
@@ -34,24 +41,37 @@ impl Site {
 
     /// Makes a record for a machine that was never seen. Written behind: nothing was promised to anyone.
     fn first_sight(&self, identity: &Identity, mac: MacAddr) {
-        if !mac.is_unicast() {
+        // While a change is being saved no record may come or go; the machine's next packet will do.
+        let Ok(_gate) = self.gate.try_lock() else { return };
+        if !mac.is_unicast() || self.read().resolve(identity).is_some() {
             return;
         }
         let machine = self.blank(identity);
-        let mut changes = Vec::new();
-        {
-            let mut records = self.write();
-            // Between the look and this lock another packet of the same machine may have come.
-            if records.index.resolve(identity).machine.is_some() {
-                return;
-            }
-            make_room(&mut records, &mut changes);
-            records.put(machine.clone());
+        let id = machine.id.clone();
+        let mut changes = self.make_room();
+        let kind = EventKind::MachineSeen { mac };
+        changes.push(Change::Machine(Box::new(machine.clone())));
+        changes.push(self.event(Actor::Machine, Some(&id), kind));
+        // A record that the store does not get must not be in memory: its attempts would refer to nothing.
+        if self.save_behind(changes) {
+            self.write().put(machine);
+            self.present(&id, None);
         }
-        self.present(&machine.id, None);
-        let event = self.event(Actor::Machine, Some(&machine.id), EventKind::MachineSeen { mac });
-        changes.extend([Change::Machine(Box::new(machine)), event]);
-        self.save_behind(changes);
+    }
+
+    /// Lets the oldest record that was only seen go, where there are too many. The gate must be held.
+    fn make_room(&self) -> Vec<Change> {
+        let oldest = {
+            let mut records = self.write();
+            if records.only_seen.len() < SEEN_MAX {
+                return Vec::new();
+            }
+            let Some(oldest) = records.only_seen.first().cloned() else { return Vec::new() };
+            records.remove(&oldest);
+            oldest
+        };
+        self.forget(&oldest, None);
+        vec![Change::MachineDeleted(oldest)]
     }
 
     /// A record of an unknown machine.
@@ -86,10 +106,12 @@ impl Site {
     }
 
     /// Saves what was only observed. A full queue drops it, which health shows.
-    fn save_behind(&self, changes: Vec<Change>) {
-        if !changes.is_empty() && !self.store.save_behind(changes) {
-            self.health.observations_dropped();
+    fn save_behind(&self, changes: Vec<Change>) -> bool {
+        let saved = changes.is_empty() || self.store.save_behind(changes);
+        if !saved {
+            self.health.observation_dropped(self.now());
         }
+        saved
     }
 
     /// Notes one stage of a boot; cheap, never waits.
@@ -97,10 +119,11 @@ impl Site {
         if !observation.mac.is_unicast() {
             return;
         }
-        let id = self.read().index.by_mac(observation.mac).map(str::to_owned);
+        let id = self.read().id_of(observation.mac).map(str::to_owned);
         if let Some(id) = &id {
             self.present(id, None);
         }
+        self.fruitless.observe(&observation);
         // Queued under the lock, so that the changes of one attempt stay in order.
         let mut recorder = self.recorder();
         let records = recorder.observe(observation, id.as_deref());
@@ -137,12 +160,12 @@ impl Site {
                         stage: stage.clone(),
                     };
                     changes.push(self.event(Actor::Machine, attempt.machine.as_deref(), kind));
-                    changes.push(Change::Stage { attempt: attempt.id, seq, stage: Box::new(stage) });
-                    changes.push(Change::Attempt(Box::new(attempt)));
+                    let stage = Change::Stage { attempt: attempt.id, seq, stage: Box::new(stage) };
+                    changes.extend([Change::Attempt(Box::new(attempt)), stage]);
                 }
                 Record::Repeated { attempt, seq, stage } => {
-                    changes.push(Change::Stage { attempt: attempt.id, seq, stage: Box::new(stage) });
-                    changes.push(Change::Attempt(Box::new(attempt)));
+                    let stage = Change::Stage { attempt: attempt.id, seq, stage: Box::new(stage) };
+                    changes.extend([Change::Attempt(Box::new(attempt)), stage]);
                 }
                 Record::Ended(attempt) => {
                     let failed = attempt.outcome == AttemptOutcome::Failed;
@@ -157,16 +180,5 @@ impl Site {
             }
         }
         self.save_behind(changes);
-    }
-}
-
-/// Lets the oldest record that was only seen go, where there are too many.
-fn make_room(records: &mut Records, changes: &mut Vec<Change>) {
-    if records.only_seen.len() < SEEN_MAX {
-        return;
-    }
-    if let Some(oldest) = records.only_seen.first().cloned() {
-        records.remove(&oldest);
-        changes.push(Change::MachineDeleted(oldest));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use ironwake_api::{ClientStage, FieldProblem, MacAddr, SimulateQuery, SimulatedStep};
+use ironwake_api::{ClientStage, FieldProblem, MacAddr, Machine, SimulateQuery, SimulatedStep};
 use uuid::Uuid;
 
 use super::{Site, SiteError};
@@ -15,8 +15,10 @@ impl Site {
     pub fn simulate(&self, query: &SimulateQuery) -> Result<Vec<SimulatedStep>, SiteError> {
         let (sighting, identity) = self.imagined(query)?;
         let records = self.read();
-        let machine =
-            records.index.resolve(&identity).machine.and_then(|id| records.machines.get(&id).cloned());
+        let machine = records
+            .resolve(&identity)
+            .and_then(|id| records.machines.get(&id))
+            .map(|machine| Machine::clone(machine));
         drop(records);
         let policy = self.loader_policy(sighting.mac, machine.as_ref(), &sighting.network);
         let http = SocketAddrV4::new(sighting.server, self.settings.http_port);

@@ -267,7 +267,9 @@ async fn a_moved_network_card_is_a_conflict_and_no_merge() {
         EventKind::IdentityConflict { other, key, .. } => Some((other, key)),
         _ => None,
     });
-    assert_eq!(conflict, Some((one, "mac".to_owned())));
+    assert_eq!(conflict, Some((one.clone(), "mac".to_owned())));
+    assert_eq!(lab.site.machine("52:54:00:00:00:01").expect("a record").id, two);
+    assert!(lab.site.machine(&one).expect("a record").macs.is_empty(), "the card is in the other machine");
 }
 
 #[tokio::test]
@@ -328,6 +330,8 @@ async fn secure_boot_seen_in_the_inventory_leads_to_shim() {
     let lab = Fixture::new().await;
     let mut secure = report("A1234", &[1]);
     secure.inventory.firmware.secure_boot = Some(true);
+    // As it goes with real firmware: the first loader is refused, shim works, the inventory says why.
+    lab.site.learned.loader_failed(mac(1));
     lab.site.enroll(secure, Ipv4Addr::LOCALHOST).await.expect("enrolled");
     assert_eq!(file(lab.site.handoff(&sighting(1))), "shimx64.efi");
     let off = MachinePatch { secure_boot: Some(SecureBoot::Off), ..MachinePatch::default() };
@@ -348,8 +352,16 @@ async fn an_order_reaches_the_agent_that_waits_and_is_refused_otherwise() {
         }
     };
     let (got, ()) = tokio::join!(wait, give);
-    assert_eq!(got.expect("an answer"), Some(order));
+    assert_eq!(got.expect("an answer"), Some(order.clone()));
+    // The answer may have been lost on its way: it comes again until the agent is heard doing it.
+    assert_eq!(lab.site.next_order(&id, Duration::ZERO).await.expect("an answer"), Some(order.clone()));
+    let report = AgentReport { boot_mac: mac(1), message: "restarting".into(), failed: false };
+    lab.site.agent_report(&id, report).await.expect("noted");
     assert_eq!(lab.site.next_order(&id, Duration::ZERO).await.expect("an answer"), None);
+    lab.site.order(&id, order.clone(), operator()).await.expect("it asked a moment ago");
+    advance(Duration::from_secs(61));
+    assert!(matches!(lab.site.order(&id, order, operator()).await, Err(SiteError::Conflict(_))));
+    assert_eq!(lab.site.next_order(&id, Duration::ZERO).await.expect("an answer"), None, "it is stale");
 }
 
 #[tokio::test]
@@ -360,7 +372,7 @@ async fn records_only_seen_are_limited() {
         lab.site.handoff(&Sighting { mac: MacAddr([2, 0, a, b, c, d]), ..sighting(0) });
     }
     assert_eq!(lab.site.list(&MachineQuery::default()).expect("a list").total, SEEN_MAX as u64);
-    assert!(lab.site.machine("02:00:00:00:00:00").is_none());
+    assert!(lab.site.machine("02:00:00:00:00:00").is_err());
 }
 
 #[tokio::test]
@@ -407,4 +419,52 @@ async fn a_machine_deleted_while_it_boots_begins_anew() {
     let lab = lab.restart().await;
     let attempts = lab.site.store().attempts(&again.answer.machine, 10).await.expect("a read");
     assert_eq!(attempts.len(), 1);
+}
+
+/// Invariant 2: a machine whose discovery never reports comes back by itself.
+#[tokio::test]
+async fn discovery_without_an_inventory_ends_in_local_boot() {
+    let lab = Fixture::new().await;
+    lab.site.handoff(&sighting(1));
+    let fetch = || {
+        let kind = StageKind::Http {
+            method: "GET".into(),
+            path: "/artifacts/a/vmlinuz".into(),
+            status: 200,
+            bytes: 1,
+            duration_ms: 1,
+            plan: None,
+        };
+        lab.site.observe(Observation {
+            at: clock(),
+            mac: mac(1),
+            client: ClientStage::Ipxe,
+            arch: None,
+            kind,
+        });
+    };
+    for _ in 0..2 {
+        assert_eq!(lab.plan(1), BootPlan::Discovery(Why::Unknown));
+        fetch();
+        fetch();
+        advance(Duration::from_secs(600));
+    }
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::Fruitless));
+    let again = MachinePatch { discover_next: Some(true), ..MachinePatch::default() };
+    lab.site.edit("52:54:00:00:00:01", again, operator()).await.expect("edited");
+    assert_eq!(lab.plan(1), BootPlan::Discovery(Why::Asked));
+}
+
+/// A BIOS machine's iPXE names only its MAC address, and the record has none yet.
+#[tokio::test]
+async fn a_machine_enrolled_by_uuid_is_known_by_the_address_that_asked_with_it() {
+    let lab = Fixture::new().await;
+    let uuid = "8a3f1c52-7d0e-4b11-9f65-2f1f0e6a9b01";
+    let new = MachineNew { uuid: Some(uuid.into()), ..MachineNew::default() };
+    let machine = lab.site.register(new, operator()).await.expect("registered");
+    lab.site.enroll_by_operator(&machine.id, operator()).await.expect("enrolled");
+    lab.site.handoff(&Sighting { uuid: uuid.parse().ok(), ..sighting(1) });
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::NotArmed));
+    assert_eq!(lab.site.machine("52:54:00:00:00:01").expect("a record").id, machine.id);
+    assert_eq!(lab.site.list(&MachineQuery::default()).expect("a list").total, 1);
 }

@@ -70,8 +70,9 @@ impl Writer {
         };
         let running = attempt.outcome == AttemptOutcome::Running;
         self.execute(
-            "INSERT INTO attempts (id, machine, running, doc) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (id) DO UPDATE SET machine = excluded.machine, running = excluded.running, \
+            // The record may be gone by the time that its attempt is saved: the attempt is nobody's then.
+            "INSERT INTO attempts (id, machine, running, doc) \
+             VALUES (?1, (SELECT id FROM machines WHERE id = ?2), ?3, ?4) ON CONFLICT (id) DO UPDATE SET machine = excluded.machine, running = excluded.running, \
              doc = excluded.doc",
             params![attempt.id, attempt.machine, running, doc],
         )?;

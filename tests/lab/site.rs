@@ -406,7 +406,7 @@ impl PoweredOn<'_> {
         let record: Result<ironwake_api::Machine, _> = serde_json::from_value(value.clone());
         match record {
             Ok(mut record) => match record.inventory.take() {
-                Some(inventory) => Ok((record, inventory)),
+                Some(inventory) => Ok((record, *inventory)),
                 None => Err(LabError::Unexpected { what: "an inventory".into(), text: value.to_string() }),
             },
             Err(error) => Err(LabError::Unexpected {

@@ -1,5 +1,6 @@
 //! `/boot/v1`: what the agent calls. Enrolment, orders, reports, health.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,6 +11,7 @@ use hyper::header;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use ironwake_api::{AgentReport, EnrollRequest, FieldProblem, HealthState};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{json, nothing, problem};
@@ -19,7 +21,9 @@ use crate::serve::Backend;
 use crate::site::SiteError;
 
 /// The largest enrolment: an inventory of a server with hundreds of disks and functions is below 1 MiB.
-pub const ENROLL_BYTES_MAX: usize = 4 << 20;
+pub const ENROLL_BYTES_MAX: usize = 1 << 20;
+/// Enrolments that are read at once; others wait. With the largest bodies they take 64 MiB.
+const ENROLLING_MAX: usize = 64;
 /// The largest report: a sentence.
 pub const REPORT_BYTES_MAX: usize = 16 << 10;
 /// The longest wait for an order; agents ask again.
@@ -33,6 +37,7 @@ pub(super) const ANSWER_BYTES_MAX: usize = 1 << 20;
 struct Shared {
     backend: Backend,
     shutdown: CancellationToken,
+    enrolling: Arc<Semaphore>,
 }
 
 /// A refusal is an answer too; boxed, since most calls succeed.
@@ -51,7 +56,7 @@ pub fn router(backend: Backend, shutdown: CancellationToken) -> Router {
             let detail = "the method is not allowed here".to_owned();
             axum_response(problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail, Vec::new()))
         })
-        .with_state(Shared { backend, shutdown })
+        .with_state(Shared { backend, shutdown, enrolling: Arc::new(Semaphore::new(ENROLLING_MAX)) })
 }
 
 fn not_found() -> Response<Body> {
@@ -72,6 +77,10 @@ async fn enroll(
     request: Request<axum::body::Body>,
 ) -> axum::response::Response {
     let answer = async {
+        let _place =
+            shared.enrolling.acquire().await.map_err(|_| {
+                refusal(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the daemon ends".into())
+            })?;
         let request: EnrollRequest = read(request, ENROLL_BYTES_MAX).await?;
         if !request.boot_mac.is_unicast() {
             let message = format!("{} is not the address of one interface", request.boot_mac);
