@@ -6,10 +6,13 @@ mod lab;
 #[path = "peers/mod.rs"]
 mod peers;
 
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use lab::{Dhcp, Lab, LabError, LabOptions};
+use lab::{Daemon, Dhcp, Lab, LabError, LabName, LabOptions, Namespace, Process};
 use serde_json::{Value, json};
 
 const MACHINES: &str = "http://10.77.0.1:8080";
@@ -306,4 +309,132 @@ fn parity_pv17() -> Result<(), LabError> {
     child.kill().expect("it ends");
     child.wait().expect("it ended");
     asked
+}
+
+/// A daemon on `br0` (10.77.0.1) and `br1` (10.78.0.1) of a namespace that its test has prepared, and a client on
+/// each. Fields are dropped in order.
+struct Prepared {
+    daemon: Daemon,
+    folder: tempfile::TempDir,
+    clients: [Namespace; 2],
+    site: Namespace,
+}
+
+impl Prepared {
+    fn start(discovery: bool, prepare: impl FnOnce(&Namespace)) -> Result<Self, LabError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = LabName::unique();
+        let site = Namespace::create(&name, "site")?;
+        let client = |number: usize| -> Result<Namespace, LabError> {
+            let bridge = site.bridge(&format!("br{number}"), &format!("10.7{}.0.1/24", 7 + number))?;
+            let client = Namespace::create(&name, &format!("client{number}"))?;
+            client.join("eth0", &format!("10.7{}.0.9/24", 7 + number), &site, &bridge)?;
+            Ok(client)
+        };
+        let clients = [client(0)?, client(1)?];
+        prepare(&site);
+        let mut text = format!(
+            "state = {:?}\nsocket = {:?}\n[http]\nlisten = \"10.77.0.1:8080\"\n[discovery]\nenabled = {discovery}\n",
+            folder.path().join("state"),
+            folder.path().join("api.sock"),
+        );
+        for interface in ["br0", "br1"] {
+            text.push_str(&format!("[[network]]\ninterface = {interface:?}\ndhcp = \"off\"\n"));
+        }
+        let config = folder.path().join("ironwake.toml");
+        std::fs::write(&config, text).expect("a file");
+        let binary = Path::new(env!("CARGO_BIN_EXE_ironwake"));
+        let daemon = Daemon::start(binary, &config, &site, folder.path())?;
+        Ok(Self { daemon, folder, clients, site })
+    }
+
+    /// What the command line prints as JSON.
+    fn json(&self, words: &[&str]) -> Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));
+        command.arg("--socket").arg(self.folder.path().join("api.sock")).args(words).arg("--json");
+        // Its exit code may say that the health is bad.
+        let output = command.stdin(Stdio::null()).output().expect("it runs");
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}: {output:?}"))
+    }
+
+    fn part(&self, name: &str) -> Value {
+        let health = self.json(&["health"]);
+        let checks = health["checks"].as_array().expect("checks");
+        checks.iter().find(|check| check["name"] == name).unwrap_or(&Value::Null).clone()
+    }
+
+    fn wait_part(&self, name: &str, state: &str) -> Result<(), LabError> {
+        peers::eventually(&format!("{name} to be {state}"), || Ok(self.part(name)["state"] == state))
+    }
+
+    fn fetch(&self, client: usize, url: &str) -> Vec<u8> {
+        let mut curl = self.clients[client].command("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--max-time", "60", url]);
+        let output = curl.stdin(Stdio::null()).output().expect("curl");
+        assert!(output.status.success(), "{url}: {output:?}");
+        output.stdout
+    }
+}
+
+/// The supervised part: what cannot be served is said with its remedy, and is served once it can be, by the same
+/// daemon.
+#[test]
+fn parity_pv17_supervised() -> Result<(), LabError> {
+    let mut held = None;
+    let mut prepared = Prepared::start(false, |site| {
+        let hold = || (UdpSocket::bind("0.0.0.0:69"), TcpListener::bind("10.77.0.1:8080"));
+        let (tftp, http) = site.enter(hold).expect("the namespace");
+        held = Some((tftp.expect("a free port"), http.expect("a free port")));
+    })?;
+    for (part, message, remedy) in [
+        ("tftp br0", "UDP port 69", "UDP port 69"),
+        ("tftp br1", "UDP port 69", "UDP port 69"),
+        ("http", "another program holds port 8080", "ss -ltnp"),
+    ] {
+        prepared.wait_part(part, "failed")?;
+        let check = prepared.part(part);
+        let says = |field: &str, words: &str| check[field].as_str().is_some_and(|text| text.contains(words));
+        assert!(says("message", message) && says("remedy", remedy), "{check}");
+    }
+    drop(held);
+    for part in ["tftp br0", "tftp br1", "http"] {
+        prepared.wait_part(part, "ok")?;
+    }
+    assert!(prepared.fetch(0, "tftp://10.77.0.1/autoexec.ipxe").starts_with(b"#!ipxe\n"));
+    assert!(prepared.fetch(1, "tftp://10.78.0.1/autoexec.ipxe").starts_with(b"#!ipxe\n"));
+    assert!(prepared.fetch(0, &format!("{MACHINES}/ipxe/52:54:00:00:00:01")).starts_with(b"#!ipxe\n"));
+    assert!(prepared.daemon.ended().is_none());
+    Ok(())
+}
+
+/// SIGTERM ends the daemon in good order within its ten seconds, even beside a download that would take minutes.
+#[test]
+fn a_slow_download_does_not_hold_up_the_end() -> Result<(), LabError> {
+    let mut prepared = Prepared::start(true, |_| {})?;
+    // Else the kernel's buffers would hold the whole file, and the daemon be done with it.
+    prepared.clients[0].set("net/ipv4/tcp_rmem", "4096 65536 65536")?;
+    prepared.site.set("net/ipv4/tcp_wmem", "4096 65536 65536")?;
+    let mut url = String::new();
+    peers::eventually("the discovery image", || {
+        let artifacts = prepared.json(&["artifact", "list"]);
+        let done = artifacts
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|artifact| artifact["name"] == "discovery/initramfs" && artifact["state"] == "done");
+        url = done.and_then(|artifact| artifact["path"].as_str()).map_or(String::new(), str::to_owned);
+        Ok(!url.is_empty())
+    })?;
+    let got: PathBuf = prepared.folder.path().join("got");
+    let mut curl = prepared.clients[0].command("curl");
+    curl.args(["--silent", "--limit-rate", "100k", "--output"]).arg(&got).arg(format!("{MACHINES}{url}"));
+    let mut curl = Process::start("curl", curl, &prepared.folder.path().join("curl.log"))?;
+    peers::eventually("the first bytes", || Ok(std::fs::metadata(&got).is_ok_and(|file| file.len() > 0)))?;
+    let began = Instant::now();
+    let status = prepared.daemon.stop(Duration::from_secs(10));
+    assert_eq!(status.and_then(|status| status.code()), Some(0), "{}", prepared.daemon.log_tail());
+    assert!(began.elapsed() > Duration::from_secs(1), "the download was cut off at once");
+    curl.kill();
+    Ok(())
 }

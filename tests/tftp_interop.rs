@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use double::{Folder, MAC, Observed, PATIENCE, backend, noise, sha256};
 use ironwake::serve::tftp::probe::{ProbeError, ProbeOptions, probe};
-use ironwake::serve::tftp::{bind, run_limited};
+use ironwake::serve::tftp::{Limits, bind, run_limited};
 use ironwake::tftp::{Packet, data_header};
 use ironwake_api::{ClientStage, MacAddr, StageKind};
 use tokio::net::UdpSocket;
@@ -29,15 +29,15 @@ struct Server {
 
 impl Server {
     async fn start(folder: Folder) -> Self {
-        Self::start_with(folder, Some(MAC), 64).await
+        Self::start_with(folder, Some(MAC), Limits::default()).await
     }
 
-    async fn start_with(folder: Folder, mac: Option<MacAddr>, transfers_max: usize) -> Self {
+    async fn start_with(folder: Folder, mac: Option<MacAddr>, limits: Limits) -> Self {
         let socket = bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), None).expect("a port of loopback");
         let SocketAddr::V4(address) = socket.local_addr().expect("an address") else { panic!("not IPv4") };
         let (backend, observed) = backend(folder, mac);
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(run_limited(socket, backend, HTTP, shutdown.clone(), transfers_max));
+        let task = tokio::spawn(run_limited(socket, backend, HTTP, shutdown.clone(), limits));
         Self { address, observed, shutdown, task }
     }
 
@@ -200,7 +200,7 @@ async fn scripts_are_made_for_the_client_that_asks() {
 
 #[tokio::test]
 async fn a_grub_cfg_for_nobody_is_an_error_with_a_reason() {
-    let server = Server::start_with(Folder::default(), None, 8).await;
+    let server = Server::start_with(Folder::default(), None, Limits::default()).await;
     let error = probe(server.probe_options("grub/grub.cfg")).await.expect_err("no machine is known");
     assert_eq!(
         error.to_string(),
@@ -275,22 +275,44 @@ async fn a_client_that_closes_its_port_ends_its_transfer() {
     assert_eq!((aborted.as_deref(), retries), (Some("the client closed its port"), 1));
 }
 
-#[tokio::test]
-async fn more_transfers_than_the_limit_are_refused_with_a_reason() {
-    let server = Server::start_with(Folder::default().with("a", noise(600)), Some(MAC), 2).await;
+/// A request beyond the limits is not answered; asked again, it is once another transfer has ended.
+async fn check_limits(limits: Limits) {
+    let server = Server::start_with(Folder::default().with("a", "x"), Some(MAC), limits).await;
     let request = b"\0\x01a\0octet\0";
-    let first = server.exchange(request).await;
+    let (first, transfer, _) = server.exchange(request).await;
     let _second = server.exchange(request).await;
-    let (_, _, answer) = server.exchange(request).await;
-    let Ok(Packet::Error { code: 0, message }) = Packet::parse(&answer) else { panic!("{answer:?}") };
-    assert_eq!(message, "2 transfers run, which is the limit: try again");
-    drop(first);
+    let third = UdpSocket::bind("127.0.0.1:0").await.expect("a port of loopback");
+    third.send_to(request, server.address).await.expect("send");
+    // Requests are taken in their order: with the answer to this one, that one has been left aside.
+    let write = server.exchange(b"\0\x02a\0octet\0").await.2;
+    assert!(matches!(Packet::parse(&write), Ok(Packet::Error { code: 2, .. })), "{write:?}");
+    let mut nothing = [0; 16];
+    let error = third.try_recv_from(&mut nothing).expect_err("no answer");
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    first.send_to(&Packet::Ack(1).encode(), transfer).await.expect("send");
+    let asking = async {
+        let mut interval = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            interval.tick().await;
+            third.send_to(request, server.address).await.expect("send");
+        }
+    };
+    tokio::select! {
+        (_, answer) = receive(&third) => assert_eq!(answer, [&data_header(1), b"x".as_slice()].concat()),
+        () = asking => {}
+    }
+}
+
+#[tokio::test]
+async fn requests_beyond_a_limit_wait() {
+    check_limits(Limits { transfers_max: 2, ..Limits::default() }).await;
+    check_limits(Limits { client_transfers_max: 2, ..Limits::default() }).await;
 }
 
 #[tokio::test]
 async fn hundreds_at_once_all_get_the_exact_bytes() {
     let content = noise(200_000);
-    let server = Server::start_with(Folder::default().with("initrd", content.clone()), Some(MAC), 1000).await;
+    let server = Server::start(Folder::default().with("initrd", content.clone())).await;
     let digest = sha256(&content);
     let probes: Vec<_> = (0..200)
         .map(|number| {

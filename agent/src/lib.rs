@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod chance;
 pub mod cmdline;
+pub mod idle;
 pub mod lldp;
 pub mod summary;
 pub mod dhcp;

@@ -19,6 +19,7 @@ use crate::{
     chance,
     cmdline::Cmdline,
     drivers::Drivers,
+    idle::Idle,
     inventory::{self, smbios::Facts},
     network::Network,
     power,
@@ -123,8 +124,7 @@ struct Worker {
     post_at: Option<Instant>,
     /// When the hardware is to be read again.
     read_at: Option<Instant>,
-    /// Since when no order came.
-    idle_since: Instant,
+    idle: Idle,
     said_at: Instant,
 }
 
@@ -138,6 +138,7 @@ impl Worker {
         }
         let machine = Arc::new(Mutex::new(None));
         let now = Instant::now();
+        let idle = Idle::new(now, cmdline.idle_secs);
         Self {
             screen,
             cmdline,
@@ -153,7 +154,7 @@ impl Worker {
             backoff: Backoff::default(),
             post_at: Some(now),
             read_at: None,
-            idle_since: now,
+            idle,
             said_at: now,
         }
     }
@@ -183,7 +184,7 @@ impl Worker {
     fn wait_and_obey(mut self, receiver: &Receiver<Event>) {
         loop {
             let now = Instant::now();
-            let due = [self.post_due(), self.read_at, self.idle_until(), Some(self.said_at + COUNTDOWN)];
+            let due = [self.post_due(), self.read_at, self.idle.until(), Some(self.said_at + COUNTDOWN)];
             let wait = due.into_iter().flatten().min().unwrap_or(now).saturating_duration_since(now);
             match receiver.recv_timeout(wait) {
                 Ok(event) => self.take(event),
@@ -197,16 +198,6 @@ impl Worker {
     /// Without a network or a daemon nothing can be posted.
     fn post_due(&self) -> Option<Instant> {
         self.post_at.filter(|_| self.online.is_some() && self.server.is_some())
-    }
-
-    /// The daemon says how long; until it has, the command line does. Zero is for ever.
-    fn idle_secs(&self) -> u64 {
-        self.answer.as_ref().map_or(self.cmdline.idle_secs, |answer| answer.idle_reboot_secs)
-    }
-
-    fn idle_until(&self) -> Option<Instant> {
-        let secs = self.idle_secs();
-        if secs == 0 { None } else { self.idle_since.checked_add(Duration::from_secs(secs)) }
     }
 
     fn take(&mut self, event: Event) {
@@ -241,7 +232,7 @@ impl Worker {
         if self.post_due().is_some_and(|at| at <= now) {
             self.post();
         }
-        if self.idle_until().is_some_and(|at| at <= Instant::now()) {
+        if self.idle.is_over(Instant::now()) {
             self.give_up_waiting();
         }
         if self.said_at + COUNTDOWN <= now {
@@ -308,9 +299,9 @@ impl Worker {
         let url = self.cmdline.url.as_deref().unwrap_or_default();
         self.screen.say(format!("inventory is in at {url}: machine {name}, {state}"));
         *self.machine.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.machine.clone());
+        self.idle.answered(Instant::now(), answer.idle_reboot_secs);
         self.answer = Some(answer);
         if first {
-            self.idle_since = Instant::now();
             self.say_waiting();
             let (server, machine) = (server.clone(), Arc::clone(&self.machine));
             let (events, screen) = (self.events.clone(), self.screen.clone());
@@ -324,7 +315,7 @@ impl Worker {
             (None, Some(_)) => "waiting for the server",
             (None, None) => "waiting for the network",
         };
-        let line = match self.idle_until() {
+        let line = match self.idle.until() {
             Some(until) => {
                 let left = until.saturating_duration_since(Instant::now()).as_secs();
                 format!("{what}; reboots in {} min {:02} s without one", left / 60, left % 60)
@@ -341,7 +332,7 @@ impl Worker {
             OrderKind::PowerOff => ("switching off", power::off as fn() -> nix::Error),
             OrderKind::Inventory => {
                 self.screen.say(format!("ordered to read the inventory again{reason}"));
-                self.idle_since = Instant::now();
+                self.idle.restart(Instant::now());
                 self.read_inventory(inventory::read_smbios(Path::new("/")));
                 self.show();
                 self.post_at = Some(Instant::now());
@@ -353,8 +344,8 @@ impl Worker {
 
     fn give_up_waiting(&mut self) {
         // If the kernel refuses, it is tried again after as long a wait.
-        self.idle_since = Instant::now();
-        self.end(&format!("no order within {} s: rebooting", self.idle_secs()), power::restart);
+        self.idle.restart(Instant::now());
+        self.end(&format!("no order within {} s: rebooting", self.idle.secs()), power::restart);
     }
 
     fn end(&self, message: &str, how: fn() -> nix::Error) {

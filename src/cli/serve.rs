@@ -28,6 +28,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     systemd::init_tracing(&systemd::Environment::read());
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(crate::daemon::run(config))?;
-    Ok(())
+    let served = runtime.block_on(crate::daemon::run(config));
+    // What still runs has had its time: a build on a blocking thread would hold up the end.
+    runtime.shutdown_background();
+    Ok(served?)
 }

@@ -1,6 +1,7 @@
 //! Boot files from the cache, and the discovery image built from them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use ironwake_api::{Actor, Artifact, ArtifactKind, ArtifactState, EventKind, Inventory};
@@ -10,6 +11,11 @@ use crate::artifacts::{self, PciNames, Shelf};
 use crate::builders::{self, BuiltDiscovery};
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent};
+
+/// The first pause before the discovery image is built again; it doubles with each failure.
+const REBUILD_PAUSE_MIN: Duration = Duration::from_secs(5);
+/// The longest pause: what is missing is put there by hand, and a try reads and packs the whole image.
+const REBUILD_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Fills in the names of PCI devices, which the agent leaves out to stay small.
 pub(super) fn annotator(boot_dirs: &[PathBuf]) -> Box<dyn Fn(&mut Inventory) + Send + Sync> {
@@ -52,39 +58,41 @@ pub(super) fn publish_loaders(boot_dirs: &[PathBuf], site: &Site, shelf: &Shelf)
     }
 }
 
-/// Builds the discovery image, or takes it from the cache, and publishes it.
+/// Builds the discovery image, or takes it from the cache, and publishes it; tries until that works.
 pub(super) async fn publish_discovery(
     boot_dirs: Vec<PathBuf>,
     state: PathBuf,
     site: SharedSite,
     shelf: Shelf,
 ) {
-    let names = ["discovery/vmlinuz", "discovery/initramfs"];
-    for name in names {
-        site.set_artifact(pending(name, ArtifactState::Working, None));
-    }
-    match build_discovery(&boot_dirs, &state).await {
-        Ok(built) => {
-            let path = |blob: &artifacts::Blob, file| format!("/artifacts/{}/{file}", blob.sha256);
-            let paths = (path(&built.kernel, "vmlinuz"), path(&built.initramfs, "initramfs"));
-            let bytes = built.kernel.bytes.len() + built.initramfs.bytes.len();
-            info!(bytes, build_ms = built.build.as_millis() as u64, cached = built.cached, "discovery image");
-            shelf.publish(built.kernel);
-            shelf.publish(built.initramfs);
-            for artifact in built.artifacts {
-                announce(&site, &artifact);
-                site.set_artifact(artifact);
-            }
-            site.set_discovery_image(paths.0, paths.1);
-        }
-        Err(error) => {
-            let reason = format!("{error:#}");
-            error!(%reason, "the discovery image could not be built; unknown machines boot their disks");
-            for name in names {
-                site.set_artifact(pending(name, ArtifactState::Failed, Some(reason.clone())));
+    let mut pause = REBUILD_PAUSE_MIN;
+    loop {
+        set_discovery(&site, ArtifactState::Working, None);
+        match build_discovery(&boot_dirs, &state).await {
+            Ok(built) => return publish_built(built, &site, &shelf),
+            Err(error) => {
+                let (reason, pause_s) = (format!("{error:#}"), pause.as_secs());
+                error!(%reason, pause_s, "no discovery image: unknown machines boot their disks until there is one");
+                set_discovery(&site, ArtifactState::Failed, Some(&reason));
             }
         }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(REBUILD_PAUSE_MAX);
     }
+}
+
+fn publish_built(built: BuiltDiscovery, site: &Site, shelf: &Shelf) {
+    let path = |blob: &artifacts::Blob, file| format!("/artifacts/{}/{file}", blob.sha256);
+    let paths = (path(&built.kernel, "vmlinuz"), path(&built.initramfs, "initramfs"));
+    let bytes = built.kernel.bytes.len() + built.initramfs.bytes.len();
+    info!(bytes, build_ms = built.build.as_millis() as u64, cached = built.cached, "discovery image");
+    shelf.publish(built.kernel);
+    shelf.publish(built.initramfs);
+    for artifact in built.artifacts {
+        announce(site, &artifact);
+        site.set_artifact(artifact);
+    }
+    site.set_discovery_image(paths.0, paths.1);
 }
 
 async fn build_discovery(boot_dirs: &[PathBuf], state: &Path) -> anyhow::Result<BuiltDiscovery> {
@@ -99,6 +107,13 @@ fn announce(site: &Site, artifact: &Artifact) {
     let kind = EventKind::ArtifactReady { name: artifact.name.clone(), digest };
     let event = NewEvent { at: site.now(), actor: Actor::Daemon, machine: None, kind };
     site.store().save_behind(vec![Change::Event(Box::new(event))]);
+}
+
+/// Both files of the discovery image are in this state.
+fn set_discovery(site: &Site, state: ArtifactState, error: Option<&str>) {
+    for name in ["discovery/vmlinuz", "discovery/initramfs"] {
+        site.set_artifact(pending(name, state, error.map(str::to_owned)));
+    }
 }
 
 fn pending(name: &str, state: ArtifactState, error: Option<String>) -> Artifact {

@@ -1,15 +1,16 @@
 //! The daemon: every part wired together, started in order, supervised, and ended within seconds.
 
 mod images;
+mod listeners;
 mod supervise;
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use ironwake_api::{Actor, EventKind, Millis};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,10 +22,14 @@ use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent, Store};
 use crate::{http, serve, systemd};
+use listeners::{ApiListener, HttpListener};
 use supervise::supervise;
 
-/// Everything must have ended by then; systemd kills after 10 seconds.
-const STOP_MAX: Duration = Duration::from_millis(9_500);
+/// Every part must have ended by then. With [`STORE_MAX`] it leaves a second of the ten after which
+/// systemd kills (`TimeoutStopSec=` of the unit).
+const STOP_MAX: Duration = Duration::from_secs(8);
+/// How long saving what is queued may take at the end; a disk that hangs must not hold up the end.
+const STORE_MAX: Duration = Duration::from_secs(1);
 /// Ready is said once DHCP is answered, which takes a second of listening for another server; an
 /// interface that is not there must not hold up the rest for longer than this.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
@@ -59,28 +64,22 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn start(config: Config) -> anyhow::Result<Self> {
+    async fn start(mut config: Config) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.state)
             .with_context(|| format!("make the state directory {}", config.state.display()))?;
         let store = Store::open(&config.state.join("ironwake.db"))?;
         let boot_dirs = artifacts::boot_dirs();
         let annotate = images::annotator(&boot_dirs);
+        let http = HttpListener::find(config.http.listen)?;
+        // Scripts name the port that is listened on, whoever opened it.
+        config.http.listen = http.address();
         let site = Arc::new(Site::load(&config, store.clone(), now, annotate).await?);
         let shelf = Shelf::default();
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };
-        let api = match systemd::unix_listener("api") {
-            Some(listener) => listener,
-            None => http::bind(&config.socket)?,
-        };
-        daemon.spawn(http::serve(api, site.clone(), daemon.shutdown.clone()));
-        let listener = match systemd::tcp_listener("http") {
-            Some(listener) => listener,
-            None => bind_http(config.http.listen).await?,
-        };
-        let backend = Backend::new(shelf.clone(), site.clone());
-        daemon.spawn(serve_http(listener, backend, daemon.shutdown.clone()));
+        daemon.serve_operators(ApiListener::open(&config.socket)?, &site);
+        daemon.serve_http(http, Backend::new(shelf.clone(), site.clone()), &site);
         let networks = config.networks.clone();
         let answering: Vec<&str> = networks
             .iter()
@@ -90,10 +89,12 @@ impl Daemon {
         for network in &networks {
             daemon.serve_network(network, &config, &site, &shelf);
         }
-        daemon.spawn(tick(site.clone(), daemon.shutdown.clone()));
+        daemon.keep_house(&site);
         daemon.spawn(systemd::watchdog(daemon.shutdown.clone()));
         if config.discovery.enabled {
-            daemon.spawn(images::publish_discovery(boot_dirs, config.state, site.clone(), shelf));
+            let publish = images::publish_discovery(boot_dirs, config.state, site.clone(), shelf);
+            // Not among the parts: a build under way is dropped at the end, and made again at the next start.
+            tokio::spawn(daemon.shutdown.clone().run_until_cancelled_owned(publish));
         }
         if tokio::time::timeout(SETTLE_MAX, site.networks_settled(&answering)).await.is_err() {
             warn!("some network is not served yet; `ironwake health` says why");
@@ -123,6 +124,46 @@ impl Daemon {
                 Err(error) => error!(%error, "a part has no runtime"),
             }
         });
+    }
+
+    /// Starts the operators' API.
+    fn serve_operators(&self, listener: ApiListener, site: &SharedSite) {
+        let (inner, token) = (site.clone(), self.shutdown.clone());
+        let part = move || {
+            let (listener, inner, token) = (listener.get(), inner.clone(), token.clone());
+            async move {
+                http::serve(listener?, inner, token).await;
+                anyhow::Ok(())
+            }
+        };
+        let remedy = "restart the daemon if this lasts";
+        self.spawn(supervise("api".into(), remedy, site.clone(), self.shutdown.clone(), part));
+    }
+
+    /// Starts what machines fetch from.
+    fn serve_http(&self, listener: HttpListener, backend: Backend, site: &SharedSite) {
+        let (listener, token) = (Arc::new(listener), self.shutdown.clone());
+        let part = move || {
+            let (listener, backend, token) = (listener.clone(), backend.clone(), token.clone());
+            async move { anyhow::Ok(serve::http::run(listener.get().await?, backend, token).await?) }
+        };
+        let remedy = "`listen` of [http] must be an address of this host and a port that no other program \
+                      holds (`ss -ltnp` shows who does)";
+        self.spawn(supervise("http".into(), remedy, site.clone(), self.shutdown.clone(), part));
+    }
+
+    /// Starts what the site does by the clock.
+    fn keep_house(&self, site: &SharedSite) {
+        let (inner, token) = (site.clone(), self.shutdown.clone());
+        let part = move || {
+            let (inner, token) = (inner.clone(), token.clone());
+            async move {
+                tick(inner, token).await;
+                Ok::<(), Infallible>(())
+            }
+        };
+        let remedy = "restart the daemon if this lasts";
+        self.spawn(supervise("clock".into(), remedy, site.clone(), self.shutdown.clone(), part));
     }
 
     /// Starts what one network is served with.
@@ -156,19 +197,10 @@ impl Daemon {
         if tokio::time::timeout(STOP_MAX, self.parts.wait()).await.is_err() {
             warn!("some parts did not end in time and are cut off");
         }
-        self.store.close().await.context("save what is queued")
-    }
-}
-
-async fn bind_http(listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen).await.with_context(|| {
-        format!("listen on {listen} for HTTP: is the address this host's, and the port free?")
-    })
-}
-
-async fn serve_http(listener: TcpListener, backend: Backend, shutdown: CancellationToken) {
-    if let Err(error) = serve::http::run(listener, backend, shutdown).await {
-        error!(%error, "serving HTTP ended");
+        tokio::time::timeout(STORE_MAX, self.store.close())
+            .await
+            .with_context(|| format!("the store did not end within {} s", STORE_MAX.as_secs()))?
+            .context("save what is queued")
     }
 }
 

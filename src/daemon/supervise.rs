@@ -14,6 +14,8 @@ use crate::site::SharedSite;
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause: what an operator mends should work within half a minute.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A part that failed is well again once it has run this long: what cannot start fails at once.
+const WELL_AFTER: Duration = Duration::from_millis(500);
 /// A part that ran this long had started well: its next failure is a first one.
 const STEADY_AFTER: Duration = Duration::from_secs(60);
 
@@ -30,6 +32,7 @@ pub(super) async fn supervise<F, R, E>(
     E: Display + Send + 'static,
 {
     let mut pause = PAUSE_MIN;
+    let mut failed = false;
     loop {
         let check = |state, message: String| HealthCheck {
             name: name.clone(),
@@ -37,9 +40,19 @@ pub(super) async fn supervise<F, R, E>(
             message,
             remedy: (state != HealthState::Ok).then(|| remedy.to_owned()),
         };
-        site.set_part_health(check(HealthState::Ok, "runs".into()));
         let started = tokio::time::Instant::now();
-        let ended = tokio::spawn(part()).await;
+        let mut running = tokio::spawn(part());
+        let early = match failed {
+            true => tokio::time::timeout(WELL_AFTER, &mut running).await.ok(),
+            false => None,
+        };
+        let ended = match early {
+            Some(ended) => ended,
+            None => {
+                site.set_part_health(check(HealthState::Ok, "runs".into()));
+                running.await
+            }
+        };
         if shutdown.is_cancelled() {
             return;
         }
@@ -53,6 +66,7 @@ pub(super) async fn supervise<F, R, E>(
         };
         error!(part = %name, %reason, "a part ended; starting it again in {} s", pause.as_secs());
         site.set_part_health(check(HealthState::Failed, reason));
+        failed = true;
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(pause) => {}

@@ -37,8 +37,8 @@ const HEADERS_MAX: usize = 64;
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 /// How long a connection may be silent between requests, or within the head of one.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// How long running answers may go on once the server is to stop.
-const DRAIN_MAX: Duration = Duration::from_secs(9);
+/// How long running answers may go on once the server is to stop; the daemon ends within ten seconds.
+const DRAIN_MAX: Duration = Duration::from_secs(7);
 /// How long accepting rests when it fails, so that a lack of descriptors does not eat a core.
 const FAULT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -28,13 +28,41 @@ use crate::tftp::{ErrorCode, Mode, Packet, PacketError, REQUEST_BYTES_MAX, Reque
 
 /// Transfers at once: forty racks that are switched on together.
 pub const TRANSFERS_MAX: usize = 4096;
-/// How long running transfers may go on once the server is to stop.
-const DRAIN_MAX: Duration = Duration::from_secs(9);
+/// Transfers of one address at once: a rack behind one address translation. A machine needs one or two,
+/// and one host that asks from all its ports leaves fifteen sixteenths to the others.
+pub const CLIENT_TRANSFERS_MAX: usize = 256;
+/// How often the log says that requests are left unanswered.
+const FULL_SAID_EVERY: Duration = Duration::from_secs(60);
+/// How long running transfers may go on once the server is to stop; the daemon ends within ten seconds.
+const DRAIN_MAX: Duration = Duration::from_secs(7);
 /// How long the listener rests when its socket fails, so that a lasting fault does not eat a core.
 const FAULT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Who has a transfer, and by which request.
-type Active = Arc<Mutex<HashMap<SocketAddrV4, Slot>>>;
+/// How many transfers run at once; further requests are not answered, and clients repeat them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// In all.
+    pub transfers_max: usize,
+    /// From one address.
+    pub client_transfers_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { transfers_max: TRANSFERS_MAX, client_transfers_max: CLIENT_TRANSFERS_MAX }
+    }
+}
+
+type SharedActive = Arc<Mutex<Active>>;
+
+/// What runs.
+#[derive(Default)]
+struct Active {
+    /// Who has a transfer, and by which request.
+    slots: HashMap<SocketAddrV4, Slot>,
+    /// How many transfers each address has; none is not kept.
+    clients: HashMap<Ipv4Addr, usize>,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Slot {
@@ -52,26 +80,27 @@ pub async fn run(
     http: SocketAddrV4,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    run_limited(socket, backend, http, shutdown, TRANSFERS_MAX).await
+    run_limited(socket, backend, http, shutdown, Limits::default()).await
 }
 
-/// [`run`] with another limit than [`TRANSFERS_MAX`].
+/// [`run`] with limits of the caller's.
 pub async fn run_limited(
     socket: UdpSocket,
     backend: Backend,
     http: SocketAddrV4,
     shutdown: CancellationToken,
-    transfers_max: usize,
+    limits: Limits,
 ) -> io::Result<()> {
     let stop = CancellationToken::new();
     let mut server = Server {
         backend,
         http,
-        transfers_max,
+        limits,
         stop,
         tasks: TaskTracker::new(),
-        active: Active::default(),
+        active: SharedActive::default(),
         number: 0,
+        full_said: None,
     };
     let mut buffer = [0; REQUEST_BYTES_MAX + 1];
     loop {
@@ -94,11 +123,13 @@ pub async fn run_limited(
 struct Server {
     backend: Backend,
     http: SocketAddrV4,
-    transfers_max: usize,
+    limits: Limits,
     stop: CancellationToken,
     tasks: TaskTracker,
-    active: Active,
+    active: SharedActive,
     number: u64,
+    /// When the log last said that a limit is reached.
+    full_said: Option<Instant>,
 }
 
 impl Server {
@@ -128,7 +159,7 @@ impl Server {
         refuse(arrival.to, from, &refusal).await;
     }
 
-    /// Starts a transfer, unless it is the one that this client has already.
+    /// Starts a transfer, unless it is the one that this client has already, or a limit is reached.
     fn begin(&mut self, arrival: &Arrival, packet: &[u8], request: &Request<'_>) -> Result<(), Refusal> {
         let (from, started) = (arrival.from, Instant::now());
         let mut hasher = DefaultHasher::new();
@@ -136,12 +167,12 @@ impl Server {
         let request_hash = hasher.finish();
         // A client that asks again did not see the first answer, which is resent in time. Another
         // request from the same port is another transfer: tftp-hpa keeps its port.
-        if lock(&self.active).get(&from).is_some_and(|slot| slot.request == request_hash) {
+        if lock(&self.active).slots.get(&from).is_some_and(|slot| slot.request == request_hash) {
             return Ok(());
         }
-        if self.tasks.len() >= self.transfers_max {
-            let reason = format!("{} transfers run, which is the limit: try again", self.transfers_max);
-            return Err(Refusal { code: ErrorCode::Undefined, reason });
+        // An error would end the boot of a client; one that hears nothing asks again until there is room.
+        if self.is_full(*from.ip()) {
+            return Ok(());
         }
         if request.mode == Mode::Netascii {
             let reason = "mode netascii is not served: ask in mode octet".into();
@@ -156,7 +187,7 @@ impl Server {
         let (transfer, first) = Transfer::start(accepted, started);
         self.number += 1;
         let slot = Slot { request: request_hash, number: self.number };
-        lock(&self.active).insert(from, slot);
+        let entry = Entry::new(self.active.clone(), from, slot);
         let session = Session {
             backend: self.backend.clone(),
             socket,
@@ -167,13 +198,24 @@ impl Server {
             from,
             started,
         };
-        let entry = Entry { active: self.active.clone(), from, slot };
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let _entry = entry;
             session.run(first, stop).await;
         });
         Ok(())
+    }
+
+    /// Whether one more transfer of `client` is beyond a limit; the log says so once in a while.
+    fn is_full(&mut self, client: Ipv4Addr) -> bool {
+        let (all, of_client) =
+            (self.tasks.len(), lock(&self.active).clients.get(&client).copied().unwrap_or_default());
+        let full = all >= self.limits.transfers_max || of_client >= self.limits.client_transfers_max;
+        if full && self.full_said.is_none_or(|said| said.elapsed() >= FULL_SAID_EVERY) {
+            self.full_said = Some(Instant::now());
+            warn!(all, %client, of_client, "tftp: as many transfers as the limit allows run; others have to wait");
+        }
+        full
     }
 
     fn http_for(&self, local: Ipv4Addr) -> SocketAddrV4 {
@@ -193,23 +235,39 @@ impl Server {
     }
 }
 
-/// A client's place in the table, given back when its task ends in whatever way.
+/// A client's place in the tables, given back when its task ends in whatever way.
 struct Entry {
-    active: Active,
+    active: SharedActive,
     from: SocketAddrV4,
     slot: Slot,
+}
+
+impl Entry {
+    fn new(active: SharedActive, from: SocketAddrV4, slot: Slot) -> Self {
+        let mut tables = lock(&active);
+        tables.slots.insert(from, slot);
+        *tables.clients.entry(*from.ip()).or_default() += 1;
+        drop(tables);
+        Self { active, from, slot }
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut active = lock(&self.active);
-        if active.get(&self.from) == Some(&self.slot) {
-            active.remove(&self.from);
+        if active.slots.get(&self.from) == Some(&self.slot) {
+            active.slots.remove(&self.from);
+        }
+        if let Some(count) = active.clients.get_mut(self.from.ip()) {
+            *count -= 1;
+            if *count == 0 {
+                active.clients.remove(self.from.ip());
+            }
         }
     }
 }
 
-fn lock(active: &Active) -> std::sync::MutexGuard<'_, HashMap<SocketAddrV4, Slot>> {
+fn lock(active: &Mutex<Active>) -> std::sync::MutexGuard<'_, Active> {
     active.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn,
+    SockaddrStorage, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
@@ -27,14 +28,17 @@ const BLOCK_BYTES_ETHERNET: u16 = 1468;
 
 /// Opens the socket for requests: on an address, or on every address of one interface.
 pub fn bind(listen: SocketAddrV4, interface: Option<&str>) -> io::Result<UdpSocket> {
-    let socket = std::net::UdpSocket::bind(listen)?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, flags, SockProtocol::Udp)?;
+    // First the interface, then the port: sockets of several interfaces share a port only in this order.
     if let Some(interface) = interface {
         setsockopt(&socket, sockopt::BindToDevice, &interface.into())?;
     }
+    nix::sys::socket::bind(socket.as_raw_fd(), &SockaddrIn::from(listen))?;
+    let socket = std::net::UdpSocket::from(socket);
     setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     // The kernel's own limit may be lower; requests that do not fit are asked again by the clients.
     let _ = setsockopt(&socket, sockopt::RcvBuf, &LISTEN_BUFFER_BYTES);
-    socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)
 }
 
