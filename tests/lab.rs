@@ -61,6 +61,34 @@ fn full_secureboot_server() -> Result<(), LabError> {
     check(Firmware::SecureBoot, Dhcp::Server)
 }
 
+/// Nobody said that Secure Boot is on: the refused loader teaches it, and the inventory keeps it.
+#[test]
+fn full_secureboot_auto_learns() -> Result<(), LabError> {
+    let lab = Lab::new(options(Dhcp::Server))?;
+    let machine = Machine::new(1, Firmware::SecureBoot);
+    let on = lab.power_on(&machine)?;
+    on.expect("the refusal of the unsigned loader", |kind| match kind {
+        EventKind::AttemptEnded { attempt } => {
+            attempt.diagnosis.as_ref().is_some_and(|found| found.code == "loader_did_not_start")
+        }
+        _ => false,
+    })?;
+    let (record, _) = on.wait_inventory()?;
+    assert_eq!(record.secure_boot_seen, Some(true));
+    on.power_off();
+    lab.cli().run(&["machine", "edit", &record.id, "--discover", "true"])?;
+    let again = lab.power_on(&machine)?;
+    again.expect("shim at once", |kind| match kind {
+        EventKind::AttemptStage { stage, .. } => match &stage.kind {
+            StageKind::Dhcp { file: Some(file), .. } => file.contains("shimx64.efi"),
+            _ => false,
+        },
+        _ => false,
+    })?;
+    again.wait_inventory()?;
+    Ok(())
+}
+
 #[test]
 fn full_httpboot_server() -> Result<(), LabError> {
     check(Firmware::HttpBoot, Dhcp::Server)

@@ -95,6 +95,12 @@ impl Recorder {
         self.running.get(&mac).map(|running| &running.attempt)
     }
 
+    /// Whether the firmware of an address fetched its loader and nothing ran since: if it asks again, it
+    /// refused that loader.
+    pub fn loader_is_idle(&self, mac: MacAddr) -> bool {
+        self.running.get(&mac).is_some_and(Running::loader_is_idle)
+    }
+
     /// Remembers what was decided, for the fetch of the script that carries it.
     pub fn planned(&mut self, mac: MacAddr, plan: &BootPlan) {
         let local_boot = matches!(plan, BootPlan::LocalBoot(_));

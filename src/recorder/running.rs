@@ -71,6 +71,11 @@ impl Running {
         }
     }
 
+    /// The loader was fetched whole, and nothing was heard of it.
+    pub fn loader_is_idle(&self) -> bool {
+        self.reached == Reached::Loader
+    }
+
     /// Whether `seen` is the last stage once more.
     pub fn repeats(&self, seen: &Observation) -> bool {
         let Some(last) = &self.last else { return false };

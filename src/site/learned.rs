@@ -57,7 +57,9 @@ impl Site {
             .filter(|policy| *policy != SecureBoot::Auto)
             .or_else(of_network)
             .unwrap_or_default();
-        let failures = self.learned.failures(mac);
+        // What this very request shows counts: firmware goes by its first offer.
+        let refused = u8::from(self.recorder().loader_is_idle(mac));
+        let failures = (self.learned.failures(mac) + refused) % LOADERS;
         let secure_boot = match setting {
             SecureBoot::On => true,
             SecureBoot::Off => false,

@@ -305,15 +305,17 @@ async fn firmware_that_does_not_start_its_loader_is_offered_the_next_one() {
             retries: 0,
             aborted: None,
         };
-        for kind in [dhcp("DISCOVER", "OFFER"), dhcp("REQUEST", "ACK"), tftp, dhcp("DISCOVER", "OFFER")] {
-            lab.site.observe(Observation {
-                at: clock(),
-                mac: mac(1),
-                client: ClientStage::Firmware,
-                arch: Some("uefi-x64"),
-                kind,
-            });
+        let see = |kind| {
+            let client = ClientStage::Firmware;
+            lab.site.observe(Observation { at: clock(), mac: mac(1), client, arch: Some("uefi-x64"), kind });
+        };
+        for kind in [dhcp("DISCOVER", "OFFER"), dhcp("REQUEST", "ACK"), tftp] {
+            see(kind);
         }
+        // Firmware takes its first offer: it must be the next loader's before the DISCOVER is recorded.
+        let offer = file(lab.site.handoff(&sighting(1)));
+        see(dhcp("DISCOVER", "OFFER"));
+        assert_eq!(file(lab.site.handoff(&sighting(1))), offer);
     };
     assert_eq!(file(lab.site.handoff(&sighting(1))), "snponly.efi");
     fail();
