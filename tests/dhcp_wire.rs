@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ironwake::boot::{ArchRow, Handoff, Sighting};
 use ironwake::config::{DhcpMode, Network, RelayedSubnet};
@@ -31,6 +31,8 @@ struct Known {
     events: Vec<EventKind>,
     stages: Vec<Observation>,
     health: Option<NetworkHealth>,
+    /// Requests were answered at some time.
+    answered: bool,
     broken: bool,
 }
 
@@ -84,7 +86,10 @@ impl Decider for Double {
     fn learn_address(&self, _mac: MacAddr, _address: Ipv4Addr) {}
 
     fn set_network_health(&self, health: NetworkHealth) {
-        self.change(|known| known.health = Some(health));
+        self.change(|known| {
+            known.answered |= health.answering;
+            known.health = Some(health);
+        });
     }
 
     async fn save(&self, changes: Vec<Change>) -> Result<(), StoreError> {
@@ -392,6 +397,23 @@ fn another_server_silences_server_mode_and_is_named() {
 }
 
 #[test]
+fn a_server_that_pings_an_address_before_it_offers_it_is_waited_for() {
+    let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
+    run(&format!("ip -n {} addr add 10.77.0.2/24 dev c0", wire.client(1)));
+    let mut other = Running::start(wire.command(
+        1,
+        "dnsmasq -k -C /dev/null --port=0 --interface=c0 --bind-interfaces --log-facility=- --pid-file= \
+         --dhcp-range=10.77.0.200,10.77.0.210,1h --dhcp-leasefile=/dev/null --dhcp-authoritative",
+    ));
+    other.wait_for("IP range");
+    let _serving = wire.serve(network(DhcpMode::Server), &double);
+    double.wait("event", |known| {
+        known.events.iter().any(|event| matches!(event, EventKind::OtherDhcpServer { silenced: true, .. }))
+    });
+    assert!(!double.known.lock().unwrap().answered, "it answered before the other server was heard");
+}
+
+#[test]
 fn a_proxy_stands_beside_another_server_and_answers_only_who_boots() {
     let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
     run(&format!("ip -n {} addr add 10.77.0.2/24 dev c0", wire.client(1)));
@@ -434,6 +456,27 @@ fn an_interface_that_goes_down_is_said_and_served_again() {
     run(&format!("ip -n {} link set br0 up", wire.server()));
     double.wait_serving();
     assert!(wire.udhcpc(0, "").0);
+}
+
+#[test]
+fn a_bridge_that_changes_its_mac_address_is_served_on() {
+    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
+    let _serving = wire.serve(network(DhcpMode::Server), &double);
+    double.wait_serving();
+    run(&format!("ip -n {} link set br0 address 02:00:00:77:00:99", wire.server()));
+    run(&format!("ip -n {} link set br0 mtu 1400", wire.server()));
+    // Each DISCOVER is answered at once, before the change is noticed and after.
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answers = wire.probe(0, uefi_client());
+        let answer = answers.first().expect("an answer within the time of a probe");
+        if answer.mac == MacAddr([2, 0, 0, 0x77, 0, 0x99]) {
+            break;
+        }
+        assert!(Instant::now() < end, "answers still come from {}", answer.mac);
+    }
+    let (bound, said) = wire.udhcpc(0, "");
+    assert!(bound, "{said}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The command line: arguments in, text or JSON out.
 
+mod arch;
 mod artifact;
 mod config;
 mod doctor;

@@ -8,14 +8,17 @@ use ironwake_api::MacAddr;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::arch::ArchParser;
 use super::output::{Style, clean};
 use super::table::Table;
 use super::{Context, Failure, human};
-use crate::boot::{ARCHES, ArchRow, Transport};
+use crate::boot::{ArchRow, Transport};
 use crate::serve::{dhcp, tftp};
 
 /// RFC 1350.
 const TFTP_PORT: u16 = 69;
+/// How long `probe dhcp` gathers answers: dnsmasq pings an address for three seconds before it offers it.
+const DHCP_TIMEOUT_MILLIS: u64 = 5_000;
 
 /// Commands below `probe`.
 #[derive(Debug, clap::Subcommand)]
@@ -32,10 +35,9 @@ pub struct DhcpArgs {
     /// Interface to ask on
     #[arg(long, short, value_name = "NAME")]
     interface: String,
-    /// Firmware and architecture to ask as
-    #[arg(long, default_value = "uefi-x64",
-        value_parser = clap::builder::PossibleValuesParser::new(ARCHES.iter().map(|row| row.name)))]
-    arch: String,
+    /// Firmware and architecture to ask as, by name or by its number in option 93
+    #[arg(long, default_value = "uefi-x64", value_parser = ArchParser)]
+    arch: &'static ArchRow,
     /// MAC address to ask as
     #[arg(long, default_value = "02:00:00:00:00:01")]
     mac: MacAddr,
@@ -46,7 +48,7 @@ pub struct DhcpArgs {
     #[arg(long)]
     ipxe: bool,
     /// How long to gather answers
-    #[arg(long, value_name = "MS", default_value_t = 3000)]
+    #[arg(long, value_name = "MS", default_value_t = DHCP_TIMEOUT_MILLIS)]
     timeout_ms: u64,
 }
 
@@ -76,13 +78,12 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
 }
 
 async fn probe_dhcp(args: DhcpArgs, context: &mut Context) -> Result<(), Failure> {
-    let arch = ArchRow::by_name(&args.arch).context("the architecture is in no table")?;
     let options = dhcp::ProbeOptions {
         interface: args.interface,
-        arch,
+        arch: args.arch,
         mac: args.mac,
         uuid: args.uuid,
-        http: arch.transport == Transport::Http,
+        http: args.arch.transport == Transport::Http,
         user_class_ipxe: args.ipxe,
         timeout: Duration::from_millis(args.timeout_ms),
     };

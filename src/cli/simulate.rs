@@ -3,9 +3,10 @@
 
 use ironwake_api::{MacAddr, SimulateQuery};
 
+use super::arch::ArchParser;
 use super::output::{Style, clean};
 use super::{Context, Failure};
-use crate::boot::ARCHES;
+use crate::boot::ArchRow;
 
 /// Arguments of `simulate`.
 #[derive(Debug, clap::Args)]
@@ -13,9 +14,9 @@ pub struct Args {
     /// MAC address that boots
     #[arg(long)]
     mac: MacAddr,
-    /// Firmware and architecture
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(ARCHES.iter().map(|row| row.name)))]
-    arch: String,
+    /// Firmware and architecture, by name or by its number in option 93
+    #[arg(long, value_parser = ArchParser)]
+    arch: &'static ArchRow,
     /// SMBIOS UUID
     #[arg(long)]
     uuid: Option<String>,
@@ -30,7 +31,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &mut Context) -> Result<(), Failure> {
     let query = SimulateQuery {
         mac: args.mac.to_string(),
-        arch: args.arch,
+        arch: args.arch.name.to_owned(),
         uuid: args.uuid,
         serial: args.serial,
         network: args.interface,

@@ -83,12 +83,13 @@ fn check_network(raw: RawNetwork, owned: &mut Vec<Owned>, findings: &mut Finding
     }
     let subnet = raw.subnet.given().map(|at| at.value);
     check_ranges(&raw.range, subnet, owned, findings);
-    check_addresses(&raw.router, subnet, "router", &raw.range, findings);
+    let (subnets, ranges, routers) = (subnets(&raw), ranges(&raw), routers(&raw));
+    check_addresses(&raw.router, subnet, "router", &ranges, findings);
     if let Some(next_server) = raw.next_server.given() {
-        check_outside(next_server.value, &next_server.span, "next_server", &raw.range, findings);
+        check_outside(next_server.value, &next_server.span, "next_server", &ranges, findings);
     }
     let mut network = Network::on(raw.interface.value_or(String::new()));
-    let reservations = check_reservations(raw.reservations, subnet, &raw.router, findings);
+    let reservations = check_reservations(raw.reservations, &subnets, &routers, findings);
     let relayed = check_relayed(raw.relayed, subnet, owned, findings);
     network.dhcp = dhcp;
     network.ranges = plain(raw.range);
@@ -104,6 +105,29 @@ fn check_network(raw: RawNetwork, owned: &mut Vec<Owned>, findings: &mut Finding
     network.secure_boot = raw.secure_boot.value_or(network.secure_boot);
     network.relayed = relayed;
     network
+}
+
+/// The network's own subnet and the relayed ones; nothing if one of them is not written.
+fn subnets(raw: &RawNetwork) -> Vec<Ipv4Net> {
+    let relayed = raw.relayed.iter().map(|relayed| &relayed.subnet);
+    let written = std::iter::once(&raw.subnet).chain(relayed);
+    written.map(|field| field.given().map(|at| at.value)).collect::<Option<_>>().unwrap_or_default()
+}
+
+/// The network's own ranges and those of its relayed subnets.
+fn ranges(raw: &RawNetwork) -> Vec<RangeInclusive<Ipv4Addr>> {
+    let written = std::iter::once(&raw.range).chain(raw.relayed.iter().map(|relayed| &relayed.range));
+    written.flat_map(listed).cloned().collect()
+}
+
+/// The network's own routers and those of its relayed subnets.
+fn routers(raw: &RawNetwork) -> Vec<Ipv4Addr> {
+    let written = std::iter::once(&raw.router).chain(raw.relayed.iter().map(|relayed| &relayed.router));
+    written.flat_map(listed).copied().collect()
+}
+
+fn listed<T>(field: &Field<Vec<At<T>>>) -> impl Iterator<Item = &T> {
+    field.given().into_iter().flat_map(|list| list.value.iter().map(|at| &at.value))
 }
 
 /// Only a server gives addresses, and it needs some.
@@ -197,11 +221,11 @@ fn check_addresses(
     addresses: &Field<Vec<At<Ipv4Addr>>>,
     subnet: Option<Ipv4Net>,
     what: &str,
-    ranges: &Field<Vec<At<RangeInclusive<Ipv4Addr>>>>,
+    ranges: &[RangeInclusive<Ipv4Addr>],
     findings: &mut Findings,
 ) {
     for at in addresses.given().map_or(&[][..], |list| &list.value) {
-        check_in_subnet(at.value, &at.span, what, subnet, findings);
+        check_in_subnet(at.value, &at.span, what, subnet.as_slice(), findings);
         check_outside(at.value, &at.span, what, ranges, findings);
     }
 }
@@ -210,27 +234,28 @@ fn check_in_subnet(
     address: Ipv4Addr,
     span: &Range<usize>,
     what: &str,
-    subnet: Option<Ipv4Net>,
+    subnets: &[Ipv4Net],
     findings: &mut Findings,
 ) {
-    let Some(subnet) = subnet else { return };
-    if !subnet.contains(&address) {
-        let message = format!("the {what} {address} is outside the subnet {subnet}");
-        let help = format!("it lies between {} and {}", subnet.network(), subnet.broadcast());
-        findings.add(span.clone(), message, help);
+    let Some((subnet, relayed)) = subnets.split_first() else { return };
+    if subnets.iter().any(|subnet| subnet.contains(&address)) {
+        return;
     }
+    let or_relayed = if relayed.is_empty() { "" } else { " and every relayed one" };
+    let message = format!("the {what} {address} is outside the subnet {subnet}{or_relayed}");
+    let help = format!("it lies between {} and {}", subnet.network(), subnet.broadcast());
+    findings.add(span.clone(), message, help);
 }
 
 fn check_outside(
     address: Ipv4Addr,
     span: &Range<usize>,
     what: &str,
-    ranges: &Field<Vec<At<RangeInclusive<Ipv4Addr>>>>,
+    ranges: &[RangeInclusive<Ipv4Addr>],
     findings: &mut Findings,
 ) {
-    let ranges = ranges.given().map_or(&[][..], |list| &list.value);
-    if let Some(at) = ranges.iter().find(|at| at.value.contains(&address)) {
-        let message = format!("the {what} {address} lies in the range {}", shown(&at.value));
+    if let Some(range) = ranges.iter().find(|range| range.contains(&address)) {
+        let message = format!("the {what} {address} lies in the range {}", shown(range));
         findings.add(
             span.clone(),
             message,
@@ -246,8 +271,9 @@ fn check_not_leased(
     networks: &[Network],
     findings: &mut Findings,
 ) {
-    let range = networks.iter().flat_map(|network| &network.ranges).find(|range| range.contains(&address));
-    if let Some(range) = range {
+    let own = networks.iter().flat_map(|network| &network.ranges);
+    let relayed = networks.iter().flat_map(|network| &network.relayed).flat_map(|relayed| &relayed.ranges);
+    if let Some(range) = own.chain(relayed).find(|range| range.contains(&address)) {
         let message = format!("{address}, {what}, lies in the range {}", shown(range));
         findings.add(
             span.clone(),
@@ -272,15 +298,14 @@ fn required<T: Clone>(
 
 fn check_reservations(
     raw: Vec<RawReservation>,
-    subnet: Option<Ipv4Net>,
-    routers: &Field<Vec<At<Ipv4Addr>>>,
+    subnets: &[Ipv4Net],
+    routers: &[Ipv4Addr],
     findings: &mut Findings,
 ) -> Vec<Reservation> {
     if let Some(reservation) = raw.get(RESERVATIONS_MAX) {
         findings.add(reservation.span.clone(), format!("more than {RESERVATIONS_MAX} reservations"), None);
         return Vec::new();
     }
-    let routers = routers.given().map_or(&[][..], |list| &list.value);
     let mut macs = std::collections::HashSet::new();
     let mut addresses = std::collections::HashSet::new();
     let mut reservations = Vec::new();
@@ -296,12 +321,12 @@ fn check_reservations(
             findings.add(mac.span.clone(), message, "one for each MAC address".to_owned());
         }
         if let Some(address) = &address {
-            check_in_subnet(address.value, &address.span, "reservation", subnet, findings);
+            check_in_subnet(address.value, &address.span, "reservation", subnets, findings);
             if !addresses.insert(address.value) {
                 let message = format!("{} is reserved already", address.value);
                 findings.add(address.span.clone(), message, "one reservation for each address".to_owned());
             }
-            if routers.iter().any(|router| router.value == address.value) {
+            if routers.contains(&address.value) {
                 let message = format!("{} is the router's address", address.value);
                 findings.add(address.span.clone(), message, "reserve another one".to_owned());
             }
@@ -332,7 +357,8 @@ fn check_relayed(
         let _ = required(&raw.range, &raw.span, "this relayed subnet has no range", help, findings);
         let net = subnet.as_ref().map(|at| at.value);
         check_ranges(&raw.range, net, owned, findings);
-        check_addresses(&raw.router, net, "router", &raw.range, findings);
+        let ranges: Vec<_> = listed(&raw.range).cloned().collect();
+        check_addresses(&raw.router, net, "router", &ranges, findings);
         let Some(subnet) = subnet else { continue };
         let shares = |other: &Ipv4Net| other.contains(&subnet.value) || subnet.value.contains(other);
         if let Some(other) =
@@ -397,5 +423,61 @@ fn check_rule(raw: RawRule, index: usize, findings: &mut Findings) -> crate::mac
         serial: raw.serial.value(),
         subnet: raw.subnet.value(),
         tags: plain(raw.tags),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    const NETWORK: &str = r#"
+[[network]]
+interface = "br0"
+dhcp = "server"
+subnet = "10.0.0.0/24"
+range = "10.0.0.100-10.0.0.199"
+"#;
+    const RELAYED: &str = r#"
+[[network.relayed]]
+subnet = "10.1.0.0/24"
+range = "10.1.0.100-10.1.0.199"
+router = "10.1.0.1"
+"#;
+
+    fn check(own: &str, more: &str, expected: &[&str]) {
+        let text = format!("{own}{RELAYED}{more}");
+        let text = text.trim_start_matches('\n');
+        let said = match Config::parse(text, "f") {
+            Ok(_) => Vec::new(),
+            Err(mistakes) => mistakes.list.into_iter().map(|mistake| mistake.message).collect(),
+        };
+        assert_eq!(said, expected, "{text}");
+    }
+
+    fn reservation(address: &str) -> String {
+        format!("[[network.reservation]]\nmac = \"52:54:00:00:00:01\"\naddress = \"{address}\"\n")
+    }
+
+    #[test]
+    fn reservations_lie_in_the_own_or_in_a_relayed_subnet() {
+        check(NETWORK, &reservation("10.0.0.7"), &[]);
+        check(NETWORK, &reservation("10.1.0.7"), &[]);
+        let outside = "the reservation 10.2.0.7 is outside the subnet 10.0.0.0/24 and every relayed one";
+        check(NETWORK, &reservation("10.2.0.7"), &[outside]);
+        check(NETWORK, &reservation("10.1.0.1"), &["10.1.0.1 is the router's address"]);
+        // The interface's own subnet is not known yet.
+        check(&NETWORK.replace("subnet", "#subnet"), &reservation("10.2.0.7"), &[]);
+    }
+
+    #[test]
+    fn addresses_that_relayed_ranges_lease_are_found() {
+        let inside = "the next_server 10.1.0.150 lies in the range 10.1.0.100-10.1.0.199";
+        check(&format!("{NETWORK}next_server = \"10.1.0.150\"\n"), "", &[inside]);
+        check(&format!("{NETWORK}next_server = \"10.1.0.2\"\n"), "", &[]);
+        let own = "10.1.0.150, the daemon's own address, lies in the range 10.1.0.100-10.1.0.199";
+        check(&format!("[http]\nlisten = \"10.1.0.150:8080\"\n{NETWORK}"), "", &[own]);
+        let second = NETWORK.replace("br0", "br1").replace("10.0.0.", "10.1.0.");
+        let overlap = "10.1.0.100-10.1.0.199 overlaps the range 10.1.0.100-10.1.0.199";
+        check(NETWORK, &second, &[overlap]);
     }
 }

@@ -27,7 +27,7 @@ pub use reply::message_bytes_max;
 pub use request::{Ignored, MessageKind, Request, VendorClass};
 pub use server::Server;
 pub use settings::{ReservationSettings, Settings, SubnetSettings};
-pub use watch::{OtherServer, REPROBE_MILLIS, Watch, WatchAction, WatchMode};
+pub use watch::{OTHERS_MAX, OtherServer, PATROL_MILLIS, REPROBE_MILLIS, Watch, WatchAction, WatchMode};
 
 use ironwake_api::Millis;
 
@@ -54,6 +54,14 @@ impl Service {
         match self {
             Self::Proxy(proxy) => proxy.handle(request, source, handoff, now),
             Self::Server(server) => server.handle(request, source, handoff, now),
+        }
+    }
+
+    /// No answer is longer than `mtu` from here on.
+    pub fn set_mtu(&mut self, mtu: u16) {
+        match self {
+            Self::Proxy(proxy) => proxy.set_mtu(mtu),
+            Self::Server(server) => server.set_mtu(mtu),
         }
     }
 

@@ -23,6 +23,11 @@ impl Proxy {
         Self { settings }
     }
 
+    /// No answer is longer than `mtu` from here on.
+    pub fn set_mtu(&mut self, mtu: u16) {
+        self.settings.mtu = mtu;
+    }
+
     /// Answers one request.
     pub fn handle(
         &mut self,

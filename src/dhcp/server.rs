@@ -52,6 +52,11 @@ impl Server {
         &self.leases
     }
 
+    /// No answer is longer than `mtu` from here on.
+    pub fn set_mtu(&mut self, mtu: u16) {
+        self.settings.mtu = mtu;
+    }
+
     /// Answers one request.
     pub fn handle(
         &mut self,

@@ -47,6 +47,13 @@ pub enum Unready {
 }
 
 impl Interface {
+    /// Whether this is `before` with at most another link address or MTU: a bridge takes the lowest MAC
+    /// address of its ports, so a port that joins or leaves changes its own.
+    pub fn continues(&self, before: &Self) -> bool {
+        let lasting = |interface: &Self| (interface.index, interface.address, interface.network);
+        lasting(self) == lasting(before)
+    }
+
     /// Looks an interface up, in this thread's network namespace. Of several addresses the one in
     /// `subnet` counts.
     pub fn find(name: &str, subnet: Option<Ipv4Net>) -> Result<Self, Unready> {

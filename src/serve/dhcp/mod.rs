@@ -3,6 +3,7 @@
 //! Leases are durable before their ACK leaves, one commit for everything that came in meanwhile; offers
 //! do not wait for commits. An interface that goes down or changes its address is said and tried again.
 
+mod clock;
 mod decider;
 pub(super) mod filter;
 mod frame;
@@ -10,6 +11,7 @@ pub(super) mod interface;
 mod ports;
 mod probe;
 mod session;
+mod settings;
 pub(super) mod socket;
 
 pub use decider::Decider;

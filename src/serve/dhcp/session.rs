@@ -10,15 +10,16 @@ use ironwake_api::{Actor, EventKind, HealthState, Millis, NetworkHealth};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::Clock;
 use super::frame::{self, Datagram};
 use super::ports::HeldPorts;
+use super::settings::{load, settings};
 use super::socket::{Inbox, PacketSocket};
 use super::{Decider, DhcpError, Interface, filter, mode_name};
 use crate::config::{DhcpMode, Network};
 use crate::dhcp::{
-    Destination, LeaseTable, LinkTarget, MessageKind, OtherServer, Outcome, PORT_CLIENT, PORT_PXE,
-    PORT_SERVER, Packet, Proxy, Reply, Request, ReservationSettings, Server, Service, Settings, Source,
-    SubnetSettings, Watch, WatchAction, WatchMode, code,
+    Destination, LinkTarget, MessageKind, OtherServer, Outcome, PORT_CLIENT, PORT_PXE, PORT_SERVER, Packet,
+    Proxy, Reply, Request, Server, Service, Source, Watch, WatchAction, WatchMode, code,
 };
 use crate::store::{Change, NewEvent, StoreError};
 
@@ -27,6 +28,9 @@ const CHECK: Duration = Duration::from_secs(5);
 /// Answers that wait for a commit. Beyond it requests are dropped, and clients ask again: with a store that
 /// takes a second for a commit this is still 8,000 leases a second.
 const WAITING_MAX: usize = 8192;
+/// Changes that wait for a commit: as many again as answers, for releases, declines and conflicts, which
+/// have none. Beyond it they are dropped and counted.
+const CHANGES_MAX: usize = 2 * WAITING_MAX;
 
 /// Why a session ended.
 pub(super) enum Ended {
@@ -48,12 +52,16 @@ pub(super) struct Session<D> {
     _ports: HeldPorts,
     service: Service,
     watch: Watch,
+    /// The watch's; what is kept and shown has wall time.
+    clock: Clock,
     /// Frames that leave at once.
     outgoing: Vec<Vec<u8>>,
     /// What the next commit saves, and the frames that leave behind it.
     changes: Vec<Change>,
     waiting: Vec<Vec<u8>>,
     commit: Option<Commit>,
+    /// Messages and events dropped since the last look at the health, since the store is behind.
+    dropped: u64,
     /// The store refused the last commit.
     store_failed: Option<String>,
 }
@@ -81,7 +89,8 @@ impl<D: Decider> Session<D> {
             (DhcpMode::Server, true) => WatchMode::Tolerate,
             _ => WatchMode::Beside,
         };
-        let (watch, first) = Watch::start(mode, decider.now());
+        let clock = Clock::start();
+        let (watch, first) = Watch::start(mode, clock.now());
         let mut session = Self {
             config: config.clone(),
             decider,
@@ -90,10 +99,12 @@ impl<D: Decider> Session<D> {
             _ports: HeldPorts::hold(&config.interface),
             service,
             watch,
+            clock,
             outgoing: Vec::new(),
             changes: Vec::new(),
             waiting: Vec::new(),
             commit: None,
+            dropped: 0,
             store_failed: None,
             interface,
         };
@@ -127,7 +138,7 @@ impl<D: Decider> Session<D> {
                 },
                 (result, frames) = commit_done(&mut self.commit) => self.committed(result, frames),
                 () = sleep_until(watch_due) => {
-                    let action = self.watch.tick(self.decider.now());
+                    let action = self.watch.tick(self.clock.now());
                     self.act(action);
                 }
                 _ = check.tick() => {
@@ -135,6 +146,7 @@ impl<D: Decider> Session<D> {
                         return Ended::Interface(why);
                     }
                     self.report_health();
+                    self.dropped = 0;
                 }
             }
         }
@@ -214,7 +226,7 @@ impl<D: Decider> Session<D> {
                 }
             };
             if datagram.source.1 == PORT_SERVER && datagram.destination.1 == PORT_CLIENT {
-                self.overhear(&packet, &datagram, now);
+                self.overhear(&packet, &datagram);
             } else if matches!(datagram.destination.1, PORT_SERVER | PORT_PXE) {
                 self.request(&packet, &datagram, now);
             }
@@ -222,10 +234,10 @@ impl<D: Decider> Session<D> {
     }
 
     /// A message of another server.
-    fn overhear(&mut self, packet: &Packet<'_>, datagram: &Datagram<'_>, now: Millis) {
+    fn overhear(&mut self, packet: &Packet<'_>, datagram: &Datagram<'_>) {
         let Some(other) = OtherServer::of(packet, datagram.mac) else { return };
         if other.address != self.interface.address {
-            let action = self.watch.heard(other, now);
+            let action = self.watch.heard(other, self.clock.now());
             self.act(action);
         }
     }
@@ -247,7 +259,8 @@ impl<D: Decider> Session<D> {
             self.apply(Outcome::refused(&request, why, now), &request);
             return;
         }
-        if self.waiting.len() >= WAITING_MAX {
+        if self.is_behind() {
+            self.dropped += 1;
             let interface = &self.config.interface;
             tracing::debug!(interface, mac = %request.mac, "dropped: the store is behind");
             return;
@@ -262,9 +275,14 @@ impl<D: Decider> Session<D> {
         let decider = Arc::clone(&self.decider);
         let outcome = self.service.handle(&request, &source, |sighting| decider.handoff(sighting), now);
         if let Some(server) = outcome.chosen_server {
-            self.watch.hinted(server, datagram.mac);
+            self.watch.hinted(server, datagram.mac, self.clock.now());
         }
         self.apply(outcome, &request);
+    }
+
+    /// Whether the store is so far behind that nothing more is accepted.
+    fn is_behind(&self) -> bool {
+        self.waiting.len() >= WAITING_MAX || self.changes.len() >= CHANGES_MAX
     }
 
     fn apply(&mut self, outcome: Outcome, request: &Request<'_>) {
@@ -311,6 +329,10 @@ impl<D: Decider> Session<D> {
     fn receive_arp(&mut self, inbox: &Inbox) {
         let now = self.decider.now();
         for (mac, address) in inbox.iter().filter_map(|(frame, _)| frame::parse_arp_reply(frame)) {
+            if self.is_behind() {
+                self.dropped += 1;
+                continue;
+            }
             let outcome = self.service.in_use(address, mac, now);
             let Some(conflict) = outcome.conflict else { continue };
             tracing::warn!(interface = self.config.interface, %address, %mac, "address set aside: in use");
@@ -322,6 +344,10 @@ impl<D: Decider> Session<D> {
     }
 
     fn event(&mut self, kind: EventKind) {
+        if self.changes.len() >= CHANGES_MAX {
+            self.dropped += 1;
+            return;
+        }
         let event = NewEvent { at: self.decider.now(), actor: Actor::Daemon, machine: None, kind };
         self.changes.push(Change::Event(Box::new(event)));
     }
@@ -345,7 +371,8 @@ impl<D: Decider> Session<D> {
             }
             WatchAction::Gone(other) => {
                 let server = other.address.to_string();
-                tracing::info!(interface, server, "the other DHCP server is gone: answering again");
+                let answering = self.watch.answers();
+                tracing::info!(interface, server, answering, "another DHCP server is gone");
                 self.event(EventKind::OtherDhcpServerGone { interface, server });
             }
         }
@@ -368,13 +395,21 @@ impl<D: Decider> Session<D> {
     }
 
     fn watch_due(&self) -> Option<Instant> {
-        let left = self.watch.deadline()?.saturating_sub(self.decider.now());
-        Some(Instant::now() + Duration::from_millis(left))
+        self.watch.deadline().map(|deadline| self.clock.at(deadline))
     }
 
-    fn check_interface(&self) -> Result<(), String> {
+    /// Goes on with another MAC address or MTU in place: a machine that boots at that moment, whose port
+    /// may be the cause, must not wait for another session to listen first.
+    fn check_interface(&mut self) -> Result<(), String> {
         match Interface::find(&self.config.interface, self.config.subnet) {
-            Ok(interface) if interface == self.interface => Ok(()),
+            Ok(found) if found == self.interface => Ok(()),
+            Ok(found) if found.continues(&self.interface) => {
+                let (interface, mac, mtu) = (&self.config.interface, found.mac, found.mtu);
+                tracing::info!(interface, %mac, mtu, "the interface changed: going on with it");
+                self.service.set_mtu(mtu);
+                self.interface = found;
+                Ok(())
+            }
             Ok(interface) => Err(format!("{} changed to {}", self.config.interface, interface.address)),
             Err(unready) => Err(unready.to_string()),
         }
@@ -394,6 +429,9 @@ impl<D: Decider> Session<D> {
             (Some(error), _, _) => (HealthState::Failed, format!("leases cannot be saved: {error}")),
             (_, Some(why), Some(_)) => (HealthState::Degraded, format!("silent: {why}; {remedy}")),
             (_, Some(why), None) => (HealthState::Ok, why),
+            _ if self.dropped > 0 => {
+                (HealthState::Degraded, format!("leases are saved too slowly: {} dropped", self.dropped))
+            }
             (_, _, Some(other)) if self.config.dhcp == DhcpMode::Server => {
                 (HealthState::Degraded, format!("serves addresses beside {}: {remedy}", other.address))
             }
@@ -430,60 +468,5 @@ async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn load<D: Decider>(
-    config: &Network,
-    settings: &Settings,
-    decider: &D,
-) -> Result<LeaseTable, DhcpError> {
-    let stored = decider
-        .leases()
-        .await
-        .map_err(|source| DhcpError::Leases { interface: config.interface.clone(), source })?;
-    let mut table =
-        LeaseTable::new(&config.interface, settings.server, &settings.subnets, &settings.reservations);
-    let foreign =
-        stored.iter().filter(|lease| lease.network == config.interface && !table.load(lease)).count();
-    if foreign > 0 {
-        tracing::warn!(
-            interface = config.interface,
-            foreign,
-            "stored leases lie outside the ranges and are left alone"
-        );
-    }
-    Ok(table)
-}
-
-fn settings(config: &Network, interface: &Interface) -> Settings {
-    let own = SubnetSettings {
-        network: interface.network,
-        ranges: config.ranges.clone(),
-        routers: config.routers.clone(),
-    };
-    let relayed = config.relayed.iter().map(|subnet| SubnetSettings {
-        network: subnet.subnet,
-        ranges: subnet.ranges.clone(),
-        routers: subnet.routers.clone(),
-    });
-    Settings {
-        network: config.interface.clone(),
-        server: interface.address,
-        next_server: config.next_server.unwrap_or(interface.address),
-        mtu: interface.mtu,
-        lease_secs: u32::try_from(config.lease_time.as_secs()).unwrap_or(u32::MAX),
-        dns: config.dns.clone(),
-        domain: config.domain.clone(),
-        subnets: std::iter::once(own).chain(relayed).collect(),
-        reservations: config
-            .reservations
-            .iter()
-            .map(|one| ReservationSettings {
-                mac: one.mac,
-                address: one.address,
-                hostname: one.hostname.clone(),
-            })
-            .collect(),
     }
 }
