@@ -50,9 +50,11 @@ impl Idle {
 mod tests {
     use super::*;
 
+    type Step = fn(&mut Idle, Instant);
+
     /// `steps` happen to an agent that waits 600 s by its command line; it reboots at `expected` seconds.
     #[track_caller]
-    fn check(steps: &[(u64, fn(&mut Idle, Instant))], expected: Option<u64>) {
+    fn check(steps: &[(u64, Step)], expected: Option<u64>) {
         let start = Instant::now();
         let at = |secs| start + Duration::from_secs(secs);
         let mut idle = Idle::new(start, 600);
@@ -76,8 +78,8 @@ mod tests {
 
     #[test]
     fn only_an_order_begins_the_wait_again() {
-        let (posted, again): (fn(&mut Idle, Instant), fn(&mut Idle, Instant)) =
-            (|idle, now| idle.answered(now, 600), |idle, now| idle.answered(now, 700));
+        let posted: Step = |idle, now| idle.answered(now, 600);
+        let again: Step = |idle, now| idle.answered(now, 700);
         check(&[(100, posted), (400, posted)], Some(700));
         check(&[(100, posted), (400, again)], Some(800));
         check(&[(100, posted), (650, |idle, now| idle.restart(now))], Some(1250));
