@@ -124,7 +124,7 @@ pub enum EventKind {
         /// Whether server mode fell silent because of it.
         silenced: bool,
     },
-    /// The other DHCP server has not been heard for a while; server mode answers again.
+    /// Another DHCP server has not been heard for a while; with the last one gone, server mode answers again.
     OtherDhcpServerGone {
         /// Interface.
         interface: String,

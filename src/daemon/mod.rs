@@ -30,9 +30,9 @@ use supervise::supervise;
 const STOP_MAX: Duration = Duration::from_secs(8);
 /// How long saving what is queued may take at the end; a disk that hangs must not hold up the end.
 const STORE_MAX: Duration = Duration::from_secs(1);
-/// Ready is said once DHCP is answered, which takes a second of listening for another server; an
+/// Ready is said once DHCP is answered, which takes four seconds of listening for another server; an
 /// interface that is not there must not hold up the rest for longer than this.
-const SETTLE_MAX: Duration = Duration::from_secs(5);
+const SETTLE_MAX: Duration = Duration::from_secs(8);
 /// RFC 1350 section 4.
 const TFTP_PORT: u16 = 69;
 /// How often repeats are saved and silent attempts are ended.
