@@ -29,6 +29,9 @@ use crate::{
     uevent::Uevents,
 };
 
+/// The inventory is read once more this long after the first is in: links that were down may have been
+/// negotiating, which no uevent tells.
+const LINKS_PAUSE: Duration = Duration::from_secs(5);
 /// Devices that come together are read together.
 const HARDWARE_PAUSE: Duration = Duration::from_secs(1);
 /// Neighbours of several NICs are heard within moments of each other.
@@ -303,6 +306,7 @@ impl Worker {
         self.answer = Some(answer);
         if first {
             self.say_waiting();
+            self.read_at = self.read_at.or(Some(Instant::now() + LINKS_PAUSE));
             let (server, machine) = (server.clone(), Arc::clone(&self.machine));
             let (events, screen) = (self.events.clone(), self.screen.clone());
             thread::spawn(move || ask_for_orders(&server, &machine, &events, &screen));
