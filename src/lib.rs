@@ -6,6 +6,7 @@
 // Pure: packets, values and time go in, values come out.
 pub mod machine;
 pub mod artifact;
+pub mod operation;
 pub mod boot;
 pub mod script;
 pub mod recorder;

@@ -5,6 +5,7 @@
 //! With the feature `client` comes a client for the operators' API on the Unix socket.
 
 mod agent;
+mod approved_disk;
 mod artifact;
 mod attempt;
 #[cfg(feature = "client")]
@@ -15,10 +16,13 @@ mod inventory;
 mod lease;
 mod mac;
 mod machine;
+mod operation;
 mod problem;
 mod simulate;
+mod work;
 
 pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
+pub use approved_disk::{ApprovedDisk, DiskDifference};
 pub use artifact::{Artifact, ArtifactKind, ArtifactState};
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
 pub use event::{Actor, Event, EventKind};
@@ -30,8 +34,15 @@ pub use machine::{
     Enrolment, InventoryChange, InventoryRecord, Machine, MachineNew, MachinePatch, MachineQuery, Page,
     SecureBoot,
 };
+pub use operation::{
+    Arming, Failure, Operation, OperationEvent, OperationKind, OperationState, ProfileChoice, Progress,
+};
 pub use problem::{FieldProblem, Problem};
 pub use simulate::{SimulateQuery, SimulatedStep};
+pub use work::{
+    BootEntry, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing, PartitionChoice, WipeWork, Work,
+    WorkReport,
+};
 
 /// Milliseconds since 1970-01-01 00:00 UTC.
 pub type Millis = u64;

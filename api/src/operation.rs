@@ -1,0 +1,270 @@
+//! Operations: one durable piece of work on one machine, with its states, history and approved disks.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Actor, ApprovedDisk, Millis};
+
+/// What is to be done with a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    /// Read its inventory again; nothing is written.
+    Inspect,
+    /// Make it into what a profile says.
+    Rebuild,
+    /// Overwrite the approved disks; nothing is installed.
+    Wipe,
+    /// A system in RAM with a shell; nothing is written by it.
+    Rescue,
+}
+
+/// How far an operation is. Kinds and profiles without a step pass through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OperationState {
+    /// Recorded; nothing happens until it is armed.
+    Registered,
+    /// Armed: the machine's next boot from the network takes it up.
+    PxeReady,
+    /// The installer's or agent's kernel was served.
+    PxeBooted,
+    /// The approved disks are being written, or the system in RAM runs.
+    Installing,
+    /// Everything is written; the machine is to boot its disk.
+    Installed,
+    /// It boots its disk.
+    FirstBoot,
+    /// The host phoned home, and the profile's last steps run.
+    Joining,
+    /// Done.
+    Ready,
+    /// Ended with a reason.
+    Failed,
+    /// Taken back before anything was written.
+    Cancelled,
+}
+
+impl OperationKind {
+    /// The name in JSON, in scripts and on the screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inspect => "inspect",
+            Self::Rebuild => "rebuild",
+            Self::Wipe => "wipe",
+            Self::Rescue => "rescue",
+        }
+    }
+
+    /// Whether it writes to the machine's disks, so that disks have to be approved.
+    pub fn writes(self) -> bool {
+        matches!(self, Self::Rebuild | Self::Wipe)
+    }
+}
+
+impl OperationState {
+    /// Every state, in the order of a rebuild.
+    pub const ALL: [Self; 10] = [
+        Self::Registered,
+        Self::PxeReady,
+        Self::PxeBooted,
+        Self::Installing,
+        Self::Installed,
+        Self::FirstBoot,
+        Self::Joining,
+        Self::Ready,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// The name in JSON, in scripts and on the screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::PxeReady => "pxe_ready",
+            Self::PxeBooted => "pxe_booted",
+            Self::Installing => "installing",
+            Self::Installed => "installed",
+            Self::FirstBoot => "first_boot",
+            Self::Joining => "joining",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing can happen any more.
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Ready | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for OperationKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for OperationState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// An operation as the API shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Operation {
+    /// A UUID (version 7): later ones are larger.
+    pub id: String,
+    /// The machine's id.
+    pub machine: String,
+    /// What is to be done.
+    pub kind: OperationKind,
+    /// How far it is.
+    pub state: OperationState,
+    /// Since when.
+    pub state_since: Millis,
+    /// When it fails unless it got further; absent once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Millis>,
+    /// What the machine is made into; rebuilds have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileChoice>,
+    /// The only disks that may be written, as they were when they were approved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<ApprovedDisk>,
+    /// The permission in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arming: Option<Arming>,
+    /// How much is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Whether a disk may have been written; such an operation can fail, not be cancelled.
+    pub may_have_written: bool,
+    /// When it was made.
+    pub created_at: Millis,
+    /// Who made it.
+    pub created_by: Actor,
+    /// The operation that this one tries again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
+    /// Every change of state in order; only where one operation is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<OperationEvent>,
+}
+
+/// The permission that lets a machine's next boot begin an operation: for one boot, for a limited time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Arming {
+    /// Who gave it.
+    pub by: Actor,
+    /// When.
+    pub at: Millis,
+    /// When it ends by itself.
+    pub expires_at: Millis,
+}
+
+/// A profile and what it is filled with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProfileChoice {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The operation's own values, by variable; secret ones are shown as `***`.
+    #[serde(default)]
+    pub variables: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+/// How much of the work in this state is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Progress {
+    /// Bytes done.
+    pub done_bytes: u64,
+    /// Bytes in all, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_bytes: Option<u64>,
+    /// Bytes per second lately.
+    pub bytes_per_sec: u64,
+}
+
+impl Progress {
+    /// 0 to 100, where the whole is known.
+    pub fn percent(&self) -> Option<u8> {
+        let total = self.total_bytes.filter(|total| *total > 0)?;
+        Some((u128::from(self.done_bytes.min(total)) * 100 / u128::from(total)) as u8)
+    }
+
+    /// Seconds left at this rate, where both are known.
+    pub fn secs_left(&self) -> Option<u64> {
+        let left = self.total_bytes?.saturating_sub(self.done_bytes);
+        (self.bytes_per_sec > 0).then(|| left.div_ceil(self.bytes_per_sec))
+    }
+}
+
+/// Why an operation failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Failure {
+    /// The state that it failed in.
+    pub stage: OperationState,
+    /// A sentence without a full stop.
+    pub reason: String,
+}
+
+/// One change of state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OperationEvent {
+    /// When.
+    pub at: Millis,
+    /// Who caused it.
+    pub actor: Actor,
+    /// The state before.
+    pub from: OperationState,
+    /// The state after.
+    pub to: OperationState,
+    /// What happened, in a sentence without a full stop.
+    pub cause: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        for state in OperationState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+        for kind in
+            [OperationKind::Inspect, OperationKind::Rebuild, OperationKind::Wipe, OperationKind::Rescue]
+        {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
+
+    #[test]
+    fn progress_says_percent_and_time_left() {
+        let check = |done, total, rate, percent, left| {
+            let progress = Progress { done_bytes: done, total_bytes: total, bytes_per_sec: rate };
+            assert_eq!((progress.percent(), progress.secs_left()), (percent, left));
+        };
+        check(0, None, 5, None, None);
+        check(0, Some(100), 0, Some(0), None);
+        check(50, Some(100), 7, Some(50), Some(8));
+        check(120, Some(100), 7, Some(100), Some(0));
+        check(0, Some(0), 7, None, Some(0));
+        check(u64::MAX, Some(u64::MAX), 1, Some(100), Some(0));
+    }
+}
