@@ -3,6 +3,7 @@
 //! iPXE and GRUB expand `${…}` in what they are served: nothing that a machine says of itself gets into a
 //! script but its MAC address, and kernel parameters come from the configuration alone.
 
+use std::fmt;
 use std::net::SocketAddrV4;
 
 use ironwake_api::MacAddr;
@@ -31,6 +32,23 @@ pub struct Context<'a> {
     pub mac: MacAddr,
     /// The discovery image.
     pub discovery: &'a DiscoveryImage,
+    /// What an armed boot carries beside it.
+    pub armed: Option<&'a ArmedBoot>,
+}
+
+/// What the boot of an armed machine carries.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ArmedBoot {
+    /// URL path of the kernel, which may be fetched once.
+    pub kernel: String,
+    /// What the agent takes up its work with.
+    pub token: String,
+}
+
+impl fmt::Debug for ArmedBoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ArmedBoot(***)")
+    }
 }
 
 /// What a script that failed tries before the disk: a production server must come back by itself.
@@ -45,15 +63,27 @@ const LOCAL_DISK_GRUB: &str = "if search --no-floppy --file --set=esp /EFI/BOOT/
     fi\n\
     exit 1\n";
 
+/// URL path of the kernel of a plan that boots the discovery image.
+fn kernel<'a>(plan: &BootPlan, context: Context<'a>) -> &'a str {
+    match (plan, context.armed) {
+        (BootPlan::Armed(_), Some(armed)) => &armed.kernel,
+        _ => &context.discovery.kernel,
+    }
+}
+
 /// The discovery image's kernel parameters.
-fn discovery_parameters(context: Context<'_>) -> String {
-    let Context { http, mac, discovery } = context;
+fn discovery_parameters(plan: &BootPlan, context: Context<'_>) -> String {
+    let Context { http, mac, discovery, .. } = context;
     let mut line = format!(
         "initrd=initramfs console=ttyS0,115200 console=tty0 quiet loglevel=3 panic=30 \
          ironwake.url=http://{http} ironwake.idle_secs={} BOOTIF=01-{}",
         discovery.idle_secs,
         mac.dashed(),
     );
+    if let (BootPlan::Armed(_), Some(armed)) = (plan, context.armed) {
+        line.push_str(" ironwake.operation=");
+        line.push_str(&armed.token);
+    }
     if !discovery.parameters.is_empty() {
         line.push(' ');
         line.push_str(&discovery.parameters);
@@ -71,13 +101,14 @@ pub fn ipxe(plan: &BootPlan, context: Context<'_>) -> String {
         BootPlan::LocalBoot(_) => {
             format!("#!ipxe\necho Ironwake: {why}: booting the local disk\n{LOCAL_DISK}")
         }
-        BootPlan::Discovery(_) => {
+        BootPlan::Discovery(_) | BootPlan::Armed(_) => {
             let Context { http, discovery, .. } = context;
-            let DiscoveryImage { kernel, initramfs, .. } = discovery;
-            let parameters = discovery_parameters(context);
+            let initramfs = &discovery.initramfs;
+            let (name, kernel) = (plan.name(), kernel(plan, context));
+            let parameters = discovery_parameters(plan, context);
             format!(
                 "#!ipxe\n\
-                 echo Ironwake: {why}: discovery\n\
+                 echo Ironwake: {why}: {name}\n\
                  imgfree\n\
                  kernel --name vmlinuz http://{http}{kernel} {parameters} || goto failed\n\
                  initrd --name initramfs http://{http}{initramfs} || goto failed\n\
@@ -124,13 +155,14 @@ pub fn grub(plan: &BootPlan, context: Context<'_>) -> String {
              echo 'Ironwake: {why}: booting the local disk'\n\
              {LOCAL_DISK_GRUB}"
         ),
-        BootPlan::Discovery(_) => {
+        BootPlan::Discovery(_) | BootPlan::Armed(_) => {
             let Context { http, discovery, .. } = context;
-            let DiscoveryImage { kernel, initramfs, .. } = discovery;
-            let parameters = discovery_parameters(context);
+            let initramfs = &discovery.initramfs;
+            let (name, kernel) = (plan.name(), kernel(plan, context));
+            let parameters = discovery_parameters(plan, context);
             format!(
                 "set timeout=0\n\
-                 echo 'Ironwake: {why}: discovery'\n\
+                 echo 'Ironwake: {why}: {name}'\n\
                  if linux (http,{http}){kernel} {parameters}; then\n\
                  \x20 if initrd (http,{http}){initramfs}; then\n\
                  \x20   boot\n\
@@ -145,6 +177,8 @@ pub fn grub(plan: &BootPlan, context: Context<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ironwake_api::OperationKind;
+
     use super::*;
     use crate::boot::Why;
 
@@ -155,10 +189,12 @@ mod tests {
             parameters: "console=ttyS1".into(),
             idle_secs: 600,
         };
+        let armed = ArmedBoot { kernel: "/boot/v1/operations/o/k/vmlinuz".into(), token: "t0k3n".into() };
         let context = Context {
             http: "10.0.0.1:8080".parse().unwrap(),
             mac: "52:54:00:12:34:56".parse().unwrap(),
             discovery: &discovery,
+            armed: Some(&armed),
         };
         [ipxe(plan, context), grub(plan, context)]
     }
@@ -184,6 +220,20 @@ mod tests {
                 "ironwake.idle_secs=600",
             ] {
                 assert!(text.contains(needle), "{needle} is missing in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_an_armed_boot_carries_the_token() {
+        for text in texts(&BootPlan::Armed(Why::ArmedFor(OperationKind::Rebuild))) {
+            assert!(text.contains("/boot/v1/operations/o/k/vmlinuz"), "{text}");
+            assert!(text.contains(" ironwake.operation=t0k3n"), "{text}");
+            assert!(!text.contains("/artifacts/aa/vmlinuz"), "{text}");
+        }
+        for plan in [BootPlan::Discovery(Why::Unknown), BootPlan::LocalBoot(Why::NotArmed)] {
+            for text in texts(&plan) {
+                assert!(!text.contains("t0k3n") && !text.contains("/operations/"), "{text}");
             }
         }
     }

@@ -39,7 +39,7 @@ async fn a_stranger_is_refused_even_where_the_socket_lets_them_in() {
     open(folder.path(), 0o755).expect("a folder for all");
     let store = Store::open(&folder.path().join("ironwake.db")).expect("a store");
     let config = Config::parse("[[network]]\ninterface = \"lo\"\n", "test").expect("a configuration");
-    let site = Site::load(&config, store, || 1_800_000_000_000, Box::new(|_| {})).await.expect("a site");
+    let site = Site::load(&config, store, || 1_800_000_000_000, Box::new(|_| {}), ironwake::operation::SiteKey::new([7; 32])).await.expect("a site");
     let socket: PathBuf = folder.path().join("api.sock");
     let listener = http::bind(&socket).expect("a socket");
     let shutdown = CancellationToken::new();

@@ -135,6 +135,41 @@ impl Client {
         self.call(Method::POST, &machine_path(key, "/orders"), Some(order)).await.map(drop)
     }
 
+    /// Makes an operation for a machine.
+    pub async fn operate(&self, key: &str, new: &OperationNew) -> Result<Operation, ClientError> {
+        self.send(Method::POST, &machine_path(key, "/operations"), Some(new)).await
+    }
+
+    /// Operations, newest first, without their histories.
+    pub async fn operations(&self, query: &OperationQuery) -> Result<Vec<Operation>, ClientError> {
+        self.list(&format!("/operations{}", query_of(query))).await
+    }
+
+    /// One operation with its history.
+    pub async fn operation(&self, id: &str) -> Result<Operation, ClientError> {
+        self.get(&operation_path(id, "")).await
+    }
+
+    /// Lets the machine's next boot begin an operation.
+    pub async fn arm(&self, id: &str, request: &ArmRequest) -> Result<Operation, ClientError> {
+        self.send(Method::POST, &operation_path(id, "/arm"), Some(request)).await
+    }
+
+    /// Takes an arming back.
+    pub async fn disarm(&self, id: &str) -> Result<Operation, ClientError> {
+        self.send(Method::POST, &operation_path(id, "/disarm"), None::<&()>).await
+    }
+
+    /// Takes an operation back.
+    pub async fn cancel(&self, id: &str) -> Result<Operation, ClientError> {
+        self.send(Method::POST, &operation_path(id, "/cancel"), None::<&()>).await
+    }
+
+    /// Makes and arms an operation like one that failed or was cancelled.
+    pub async fn retry(&self, id: &str, request: &ArmRequest) -> Result<Operation, ClientError> {
+        self.send(Method::POST, &operation_path(id, "/retry"), Some(request)).await
+    }
+
     /// A machine's inventories, newest first.
     pub async fn inventories(&self, key: &str) -> Result<Vec<InventoryRecord>, ClientError> {
         self.list(&machine_path(key, "/inventories")).await
@@ -322,6 +357,10 @@ fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
 
 fn machine_path(key: &str, rest: &str) -> String {
     format!("/machines/{}{rest}", encode(key))
+}
+
+fn operation_path(id: &str, rest: &str) -> String {
+    format!("/operations/{}{rest}", encode(id))
 }
 
 /// `?a=1&b=2` from the fields of a flat struct, or nothing.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Enrolment, MacAddr, Millis, OrderKind, Stage};
+use crate::{Attempt, Enrolment, MacAddr, Millis, OperationKind, OperationState, OrderKind, Progress, Stage};
 
 /// One event. Ids grow by time and are never reused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +81,44 @@ pub enum EventKind {
     OrderGiven {
         /// What to do.
         order: OrderKind,
+    },
+    /// An operation was made.
+    OperationMade {
+        /// Its id.
+        operation: String,
+        /// What is to be done.
+        work: OperationKind,
+    },
+    /// An operation changed its state.
+    OperationChanged {
+        /// Its id.
+        operation: String,
+        /// What is done.
+        work: OperationKind,
+        /// From.
+        from: OperationState,
+        /// To.
+        to: OperationState,
+        /// What happened.
+        cause: String,
+    },
+    /// An operation got on within its state.
+    OperationProgress {
+        /// Its id.
+        operation: String,
+        /// How far.
+        progress: Progress,
+        /// What is being done.
+        what: String,
+    },
+    /// Somebody showed a token that is not good for what was asked.
+    TokenRefused {
+        /// The operation that was named.
+        operation: String,
+        /// From which address.
+        from: String,
+        /// What was asked, and why it was refused.
+        reason: String,
     },
     /// An inventory came in.
     Inventory {

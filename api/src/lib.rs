@@ -35,7 +35,8 @@ pub use machine::{
     SecureBoot,
 };
 pub use operation::{
-    Arming, Failure, Operation, OperationEvent, OperationKind, OperationState, ProfileChoice, Progress,
+    ArmRequest, Arming, Failure, Operation, OperationEvent, OperationKind, OperationNew, OperationQuery,
+    OperationState, ProfileChoice, Progress,
 };
 pub use problem::{FieldProblem, Problem};
 pub use simulate::{SimulateQuery, SimulatedStep};

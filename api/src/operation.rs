@@ -160,6 +160,60 @@ pub struct Operation {
     pub history: Vec<OperationEvent>,
 }
 
+/// `POST /api/v1/machines/{key}/operations`: what is to be done with a machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OperationNew {
+    /// What is to be done.
+    pub kind: OperationKind,
+    /// What the machine is made into; for rebuilds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Values for the profile's variables.
+    #[serde(default)]
+    pub variables: std::collections::BTreeMap<String, serde_json::Value>,
+    /// Which disks may be written, each named by a rule: `only`, `smallest`, `smallest>=SIZE`, `largest`, `serial=TEXT`,
+    /// `wwn=TEXT`, `name=TEXT`, `label=TEXT`, `size=SIZE`, `size=SIZE..SIZE`.
+    #[serde(default)]
+    pub disks: Vec<String>,
+    /// Whether it is armed at once; confirmed, that is.
+    #[serde(default)]
+    pub arm: bool,
+    /// How long an arming lasts, in seconds; an hour when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed_secs: Option<u64>,
+}
+
+/// `POST /api/v1/operations/{id}/arm`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ArmRequest {
+    /// How long the arming lasts, in seconds; an hour when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed_secs: Option<u64>,
+}
+
+/// Which operations to list, newest first: all given conditions hold together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[serde(deny_unknown_fields, default)]
+pub struct OperationQuery {
+    /// Only those of this machine, by any of its keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// Only those that have not ended, or only those that have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub running: Option<bool>,
+    /// Only those older than the operation of this id: the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// At most this many, 1 to 1000; 100 when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
 /// The permission that lets a machine's next boot begin an operation: for one boot, for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

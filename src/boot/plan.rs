@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ironwake_api::{Enrolment, Millis};
+use ironwake_api::{Enrolment, Millis, OperationKind, OperationState};
 
 /// What a machine's next step is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum BootPlan {
     LocalBoot(Why),
     /// Run the discovery image; nothing is written.
     Discovery(Why),
+    /// Run the discovery image with an operation's token: the agent takes up the work that the machine is armed for.
+    Armed(Why),
 }
 
 /// Why a plan was chosen.
@@ -35,11 +37,18 @@ pub enum Why {
     NotArmed,
     /// The discovery image is not built.
     NoDiscoveryImage,
+    /// An operator armed it for this.
+    ArmedFor(OperationKind),
+    /// The operation that it was armed for has begun, and is in this state: what was served once is not served again.
+    Under(OperationKind, OperationState),
 }
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
+            Self::ArmedFor(kind) => return write!(f, "the machine is armed for {kind}"),
+            Self::Under(kind, state) => return write!(f, "{kind} is {state}, and its boot was served"),
+
             Self::Unknown => "the machine is unknown",
             Self::DiscoveryOff => "the machine is unknown and discovery is off",
             Self::DiscoveredLately { .. } => "the machine is unknown, and its inventory is recent",
@@ -48,7 +57,8 @@ impl fmt::Display for Why {
             Self::Asked => "an operator asked for discovery",
             Self::NotArmed => "the machine is enrolled and not armed",
             Self::NoDiscoveryImage => "the discovery image is not built yet",
-        })
+        };
+        f.write_str(text)
     }
 }
 
@@ -58,13 +68,14 @@ impl BootPlan {
         match self {
             Self::LocalBoot(_) => "local boot",
             Self::Discovery(_) => "discovery",
+            Self::Armed(_) => "operation",
         }
     }
 
     /// Why it was chosen.
     pub fn why(&self) -> Why {
         match self {
-            Self::LocalBoot(why) | Self::Discovery(why) => *why,
+            Self::LocalBoot(why) | Self::Discovery(why) | Self::Armed(why) => *why,
         }
     }
 }
@@ -80,6 +91,8 @@ pub struct MachineView {
     pub discover_next: bool,
     /// Discoveries that began within [`SitePolicy::rediscover_after`] and brought no inventory.
     pub fruitless: u32,
+    /// The operation that runs, where one does.
+    pub operation: Option<(OperationKind, OperationState)>,
 }
 
 /// Discoveries without an inventory after which a machine boots its disk: one may fail by chance, but a
@@ -100,6 +113,13 @@ pub struct SitePolicy {
 /// Decides a boot request. No plan that this returns without an arming writes to a disk.
 pub fn decide(machine: Option<MachineView>, policy: SitePolicy, now: Millis) -> BootPlan {
     let wanted = match machine {
+        Some(MachineView { operation: Some((kind, OperationState::PxeReady)), .. }) => {
+            BootPlan::Armed(Why::ArmedFor(kind))
+        }
+        Some(MachineView { operation: Some((kind, state)), .. }) if has_begun(state) => {
+            BootPlan::LocalBoot(Why::Under(kind, state))
+        }
+
         Some(MachineView { fruitless: FRUITLESS_MAX.., .. }) => BootPlan::LocalBoot(Why::Fruitless),
         Some(MachineView { discover_next: true, .. }) => BootPlan::Discovery(Why::Asked),
         Some(MachineView { enrolment: Enrolment::Enrolled, .. }) => BootPlan::LocalBoot(Why::NotArmed),
@@ -114,9 +134,14 @@ pub fn decide(machine: Option<MachineView>, policy: SitePolicy, now: Millis) -> 
         Some(MachineView { inventory_at: None, .. }) | None => BootPlan::Discovery(Why::Unknown),
     };
     match wanted {
-        BootPlan::Discovery(_) if !policy.discovery_ready => BootPlan::LocalBoot(Why::NoDiscoveryImage),
+        BootPlan::Discovery(_) | BootPlan::Armed(_) if !policy.discovery_ready => BootPlan::LocalBoot(Why::NoDiscoveryImage),
         plan => plan,
     }
+}
+
+/// Whether the boot that an operation was armed for is behind it.
+fn has_begun(state: OperationState) -> bool {
+    state != OperationState::Registered && !state.has_ended()
 }
 
 #[cfg(test)]
@@ -128,7 +153,7 @@ mod tests {
     const POLICY: SitePolicy = SitePolicy { discovery: true, discovery_ready: true, rediscover_after: DAY };
 
     fn view(enrolment: Enrolment, inventory_at: Option<Millis>, discover_next: bool) -> Option<MachineView> {
-        Some(MachineView { enrolment, inventory_at, discover_next, fruitless: 0 })
+        Some(MachineView { enrolment, inventory_at, discover_next, fruitless: 0, operation: None })
     }
 
     #[track_caller]
@@ -162,7 +187,7 @@ mod tests {
     fn discovery_that_brings_nothing_is_not_tried_for_ever() {
         let unenrolled = |fruitless| {
             let enrolment = Enrolment::Unenrolled;
-            Some(MachineView { enrolment, inventory_at: None, discover_next: false, fruitless })
+            Some(MachineView { enrolment, inventory_at: None, discover_next: false, fruitless, operation: None })
         };
         check(unenrolled(FRUITLESS_MAX - 1), POLICY, BootPlan::Discovery(Why::Unknown));
         check(unenrolled(FRUITLESS_MAX), POLICY, BootPlan::LocalBoot(Why::Fruitless));
@@ -180,14 +205,46 @@ mod tests {
     /// Invariant 1: whatever is known of a machine, without an arming no plan writes to a disk.
     #[test]
     fn no_unarmed_machine_gets_a_plan_that_writes() {
+        let states = OperationState::ALL.into_iter().filter(|state| *state != OperationState::PxeReady);
+        let unarmed: Vec<_> = states.map(|state| Some((OperationKind::Rebuild, state))).chain([None]).collect();
         for enrolment in [Enrolment::Registered, Enrolment::Unenrolled, Enrolment::Enrolled] {
             for inventory_at in [None, Some(0), Some(NOW), Some(NOW + DAY)] {
                 for discover_next in [false, true] {
-                    match decide(view(enrolment, inventory_at, discover_next), POLICY, NOW) {
-                        BootPlan::LocalBoot(_) | BootPlan::Discovery(_) => {}
+                    for operation in unarmed.clone() {
+                        let view = view(enrolment, inventory_at, discover_next);
+                        let view = view.map(|view| MachineView { operation, ..view });
+                        match decide(view, POLICY, NOW) {
+                            BootPlan::LocalBoot(_) | BootPlan::Discovery(_) => {}
+                            BootPlan::Armed(why) => panic!("{why}"),
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// Invariant 2: what was served once is not served again; the machine boots its disk until it phones home.
+    #[test]
+    fn an_armed_boot_is_served_once() {
+        let kind = OperationKind::Rebuild;
+        let at = |state| MachineView {
+            enrolment: Enrolment::Enrolled,
+            inventory_at: Some(1),
+            discover_next: true,
+            fruitless: FRUITLESS_MAX,
+            operation: Some((kind, state)),
+        };
+        check(Some(at(OperationState::PxeReady)), POLICY, BootPlan::Armed(Why::ArmedFor(kind)));
+        for state in [
+            OperationState::PxeBooted,
+            OperationState::Installing,
+            OperationState::Installed,
+            OperationState::FirstBoot,
+            OperationState::Joining,
+        ] {
+            check(Some(at(state)), POLICY, BootPlan::LocalBoot(Why::Under(kind, state)));
+        }
+        let unbuilt = SitePolicy { discovery_ready: false, ..POLICY };
+        check(Some(at(OperationState::PxeReady)), unbuilt, BootPlan::LocalBoot(Why::NoDiscoveryImage));
     }
 }

@@ -1,7 +1,7 @@
 //! `ironwake events`: what happened, stored or as it happens.
 
 use ironwake_api::client::EventQuery;
-use ironwake_api::{Actor, Enrolment, Event, EventKind};
+use ironwake_api::{Actor, Enrolment, Event, EventKind, OperationState};
 
 use super::output::{Output, Style, clean};
 use super::{Context, Failure, human, timeline};
@@ -91,6 +91,22 @@ fn describe(kind: &EventKind) -> (String, Style) {
         E::MachineAbsorbed { other } => plain(format!("{} turned out to be another NIC of it", short(other))),
         E::IdentityConflict { other, key, value } => {
             (format!("claims the {key} {value} of {}; nothing was merged", short(other)), Style::Bad)
+        }
+        E::OperationMade { operation, work } => plain(format!("{work} {} made", short(operation))),
+        E::OperationChanged { operation, work, from, to, cause } => {
+            let style = match to {
+                OperationState::Ready => Style::Good,
+                OperationState::Failed => Style::Bad,
+                _ => Style::Plain,
+            };
+            (format!("{work} {}: {from} → {to}: {cause}", short(operation)), style)
+        }
+        E::OperationProgress { operation, progress, what } => {
+            let percent = progress.percent().map(|percent| format!(", {percent} %")).unwrap_or_default();
+            plain(format!("{}: {what}, {}{percent}", short(operation), human::size(progress.done_bytes)))
+        }
+        E::TokenRefused { operation, from, reason } => {
+            (format!("a token for {} from {from} was refused: {reason}", short(operation)), Style::Bad)
         }
         E::Inventory { first: true, .. } => (String::from("first inventory"), Style::Good),
         E::Inventory { changes, .. } if changes.is_empty() => {

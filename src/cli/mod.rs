@@ -12,6 +12,7 @@ mod human;
 mod inventory;
 mod lease;
 mod machine;
+mod operation;
 mod output;
 mod probe;
 mod serve;
@@ -59,6 +60,13 @@ enum Command {
     /// Show and change machines
     #[command(subcommand)]
     Machine(machine::Command),
+    /// Have a machine report its hardware anew; nothing is written
+    Inspect(operation::BeginArgs),
+    /// Overwrite disks of a machine, so that nothing boots from them
+    Wipe(operation::WipeArgs),
+    /// Show, arm and end what is done with machines
+    #[command(subcommand)]
+    Operation(operation::Command),
     /// Show what happened
     Events(events::Args),
     /// Show DHCP leases
@@ -117,6 +125,9 @@ pub fn main() -> Result<(), Failure> {
 async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::Machine(command) => machine::run(command, context).await,
+        Command::Inspect(args) => operation::inspect(args, context).await,
+        Command::Wipe(args) => operation::wipe(args, context).await,
+        Command::Operation(command) => operation::run(command, context).await,
         Command::Events(args) => events::run(&args, context).await,
         Command::Lease(lease::Command::List) => lease::list(context).await,
         Command::Artifact(artifact::Command::List) => artifact::list(context).await,

@@ -1,6 +1,7 @@
 //! The daemon: every part wired together, started in order, supervised, and ended within seconds.
 
 mod images;
+mod key;
 mod listeners;
 mod supervise;
 
@@ -73,7 +74,7 @@ impl Daemon {
         let http = HttpListener::find(config.http.listen)?;
         // Scripts name the port that is listened on, whoever opened it.
         config.http.listen = http.address();
-        let site = Arc::new(Site::load(&config, store.clone(), now, annotate).await?);
+        let site = Arc::new(Site::load(&config, store.clone(), now, annotate, key::load(&config.state)?).await?);
         let shelf = Shelf::default();
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
@@ -222,7 +223,10 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            _ = interval.tick() => site.tick(),
+            _ = interval.tick() => {
+                site.tick();
+                site.expire_operations().await;
+            }
         }
     }
     site.tick();

@@ -124,7 +124,7 @@ async fn order(
 
 /// Carries a change through even when the client goes away: half of one would leave the site's memory
 /// and its store apart.
-async fn to_its_end<T: Send + 'static>(
+pub(super) async fn to_its_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, SiteError>> + Send + 'static,
 ) -> Result<T, Refusal> {
     match tokio::spawn(change).await {

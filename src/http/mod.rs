@@ -22,6 +22,7 @@ mod inventories;
 mod listen;
 mod machines;
 mod openapi;
+mod operations;
 mod peer;
 mod problem;
 mod status;
@@ -67,6 +68,7 @@ where
 {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(machines::routes())
+        .merge(operations::routes())
         .merge(inventories::routes())
         .merge(events::routes())
         .merge(status::routes())

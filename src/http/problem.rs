@@ -58,6 +58,8 @@ impl From<SiteError> for Refusal {
     fn from(error: SiteError) -> Self {
         let (status, code) = match &error {
             SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
+            SiteError::NoSuchOperation(_) => (StatusCode::NOT_FOUND, "no_such_operation"),
+            SiteError::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
             SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),

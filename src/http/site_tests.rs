@@ -25,7 +25,7 @@ impl Api {
         let state = tempfile::tempdir().expect("a temporary folder");
         let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
         let config = Config::parse("[[network]]\ninterface = \"lo\"\n", "test").expect("a configuration");
-        let site = Site::load(&config, store, || 1_800_000_000_000, Box::new(|_| {})).await.expect("a site");
+        let site = Site::load(&config, store, || 1_800_000_000_000, Box::new(|_| {}), crate::operation::SiteKey::new([7; 32])).await.expect("a site");
         let site = SharedSite::new(site);
         Self { router: router(site.clone()), site, _state: state }
     }

@@ -1,15 +1,21 @@
 //! How long an operation may stay in each state.
 
 use ironwake_api::{Millis, OperationState};
+use serde::{Deserialize, Serialize};
 
 const MINUTE: Millis = 60 * 1000;
 const HOUR: Millis = 60 * MINUTE;
 
 /// How long an arming lasts unless the operator says otherwise.
 pub const ARMED_FOR: Millis = HOUR;
+/// Shorter, and no server restarts in time.
+pub const ARMED_FOR_MIN: Millis = MINUTE;
+/// Longer, and nobody remembers it when the machine restarts.
+pub const ARMED_FOR_MAX: Millis = 7 * 24 * HOUR;
 
 /// The longest stay in each state, in milliseconds. A profile may name its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Deadlines {
     /// Not armed: a plan that nobody follows should not block the machine for ever.
     pub registered: Millis,

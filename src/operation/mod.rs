@@ -7,12 +7,16 @@
 mod apply;
 mod deadline;
 mod disks;
+mod record;
+mod token;
 mod table;
 
 pub use apply::{Draft, Effect, Illegal, Step, Trigger, apply, register};
-pub use deadline::{ARMED_FOR, Deadlines};
+pub use deadline::{ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines};
 pub use disks::{DiskRule, DiskRuleError, Unresolved, resolve};
+pub use record::{HISTORY_MAX, Record, Taker};
 pub use table::{Happening, next};
+pub use token::{Purpose, SiteKey};
 
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,7 @@ impl Site {
             self.forget(absorbed, Some(&machine.id));
         }
         self.orders.done(&machine.id);
+        self.inspected(&machine.id).await?;
         self.fruitless.forget(&machine.macs);
         if machine.secure_boot_seen == Some(true) {
             self.learned.forget(&machine.macs);

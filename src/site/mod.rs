@@ -4,11 +4,13 @@
 //! through [`Site::gate`], one change at a time, and is in the store before memory and callers see it.
 
 mod addresses;
+mod armed;
 mod conflicts;
 mod enroll;
 mod fruitless;
 mod health;
 mod learned;
+mod operations;
 mod operators;
 mod orders;
 mod records;
@@ -25,6 +27,7 @@ use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot
 use crate::boot::{MachineView, SitePolicy};
 use crate::config::{Config, EnrolmentPolicy};
 use crate::machine::{Candidate, EnrolmentRule, Identity, Index, identifying_text};
+use crate::operation::SiteKey;
 use crate::recorder::Recorder;
 use crate::script::DiscoveryImage;
 use crate::store::{Store, StoreError};
@@ -38,6 +41,12 @@ pub enum SiteError {
     /// No record has this key.
     #[error("no machine {0:?}: neither an id, a name, a MAC address, a UUID nor a serial number of one")]
     NoSuchMachine(String),
+    /// No operation has this id.
+    #[error("no operation {0:?}")]
+    NoSuchOperation(String),
+    /// A token is not good for what was asked.
+    #[error("{0}")]
+    Unauthorized(String),
     /// Fields are wrong.
     #[error("{}", .0.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldProblem>),
@@ -117,6 +126,9 @@ pub struct Site {
     fruitless: fruitless::Fruitless,
     conflicts: conflicts::Conflicts,
     orders: orders::Orders,
+    operations: operations::Operations,
+    /// What tokens are derived from.
+    key: SiteKey,
     health: health::Board,
     discovery: RwLock<Option<DiscoveryImage>>,
     /// Our address on each network, by interface.
@@ -142,6 +154,7 @@ impl Site {
         store: Store,
         clock: fn() -> Millis,
         annotate: Annotate,
+        key: SiteKey,
     ) -> Result<Self, StoreError> {
         let settings = Settings {
             discovery: config.discovery.enabled,
@@ -158,6 +171,7 @@ impl Site {
         for machine in store.machines().await? {
             records.put(machine);
         }
+        let operations = operations::Operations::new(store.operations_running().await?);
         let mut recorder = Recorder::new(counters.attempt);
         for attempt in store.attempts_running().await? {
             recorder.resume(attempt);
@@ -174,6 +188,8 @@ impl Site {
             fruitless: fruitless::Fruitless::default(),
             conflicts: conflicts::Conflicts::default(),
             orders: orders::Orders::default(),
+            operations,
+            key,
             health: health::Board::default(),
             discovery: RwLock::new(None),
             servers: Mutex::default(),
@@ -242,6 +258,7 @@ impl Site {
     fn forget(&self, id: &str, heir: Option<&str>) {
         self.presence.lock().expect("no panic while held").remove(id);
         self.orders.forget(id);
+        self.operations.forget(id);
         self.recorder().reassign(id, heir);
     }
 
@@ -307,10 +324,11 @@ impl Records {
         self.aliases.insert(mac, id.to_owned());
     }
 
-    fn view(&self, id: Option<&str>, fruitless: u32) -> Option<MachineView> {
+    fn view(&self, id: Option<&str>, fruitless: u32, operations: &operations::Operations) -> Option<MachineView> {
         let machine = self.machines.get(id?)?;
         Some(MachineView {
             fruitless,
+            operation: operations.state_of(&machine.id),
             enrolment: machine.enrolment,
             inventory_at: machine.inventory_at,
             discover_next: machine.discover_next,

@@ -124,6 +124,7 @@ impl Site {
     pub async fn delete(&self, id: &str, actor: Actor) -> Result<(), SiteError> {
         let _gate = self.gate.lock().await;
         let machine = self.machine(id)?;
+        self.refuse_under_operation(&machine.id)?;
         let event = self.event(actor, Some(&machine.id), EventKind::MachineDeleted);
         self.store.save(vec![Change::MachineDeleted(machine.id.clone()), event]).await?;
         self.write().remove(&machine.id);

@@ -7,7 +7,7 @@ use ironwake_api::{ClientStage, MacAddr};
 use super::Site;
 use crate::boot::{BootPlan, decide};
 use crate::machine::{Identity, identifying_text, identifying_uuid};
-use crate::script::{self, Context};
+use crate::script::{self, ArmedBoot, Context};
 
 /// A boot script request: what the URL and the connection say.
 #[derive(Debug, Clone)]
@@ -54,12 +54,13 @@ impl Site {
     }
 
     fn script(&self, request: &ScriptRequest, render: fn(&BootPlan, Context<'_>) -> String) -> Script {
-        let plan = self.plan(&request.identity());
+        let (plan, machine) = self.plan(&request.identity());
         self.recorder().planned(request.mac, &plan);
         if !request.from.is_unspecified() {
             self.learn_address(request.mac, request.from);
         }
-        Script { text: self.render(&plan, request.http, request.mac, render), plan }
+        let armed = machine.as_deref().filter(|_| matches!(plan, BootPlan::Armed(_))).and_then(|id| self.armed_boot(id));
+        Script { text: self.render(&plan, request.http, request.mac, armed.as_ref(), render), plan }
     }
 
     pub(super) fn render(
@@ -67,22 +68,24 @@ impl Site {
         plan: &BootPlan,
         http: SocketAddrV4,
         mac: MacAddr,
+        armed: Option<&ArmedBoot>,
         render: fn(&BootPlan, Context<'_>) -> String,
     ) -> String {
         let discovery = self.discovery.read().expect("no panic while held");
         let image = discovery.as_ref().cloned().unwrap_or_default();
-        render(plan, Context { http, mac, discovery: &image })
+        render(plan, Context { http, mac, discovery: &image, armed })
     }
 
-    /// Decides what a machine gets.
-    pub(super) fn plan(&self, identity: &Identity) -> BootPlan {
+    /// Decides what a machine gets; its id too, where it has a record.
+    pub(super) fn plan(&self, identity: &Identity) -> (BootPlan, Option<String>) {
         let policy = self.policy();
         let now = self.now();
         let tries = identity.macs.iter().map(|mac| self.fruitless.count(*mac, now, policy.rediscover_after));
         let fruitless = tries.max().unwrap_or_default();
         let records = self.read();
         let id = records.resolve(identity);
-        decide(records.view(id.as_deref(), fruitless), policy, now)
+        let plan = decide(records.view(id.as_deref(), fruitless, &self.operations), policy, now);
+        (plan, id)
     }
 }
 

@@ -106,7 +106,7 @@ impl Site {
     }
 
     /// Saves what was only observed. A full queue drops it, which health shows.
-    fn save_behind(&self, changes: Vec<Change>) -> bool {
+    pub(super) fn save_behind(&self, changes: Vec<Change>) -> bool {
         let saved = changes.is_empty() || self.store.save_behind(changes);
         if !saved {
             self.health.observation_dropped(self.now());

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Site, SiteError};
 use crate::boot::{ARCHES, ArchRow, Handoff, Sighting, Transport, handoff};
 use crate::machine::{Identity, identifying_text, identifying_uuid};
-use crate::script;
+use crate::script::{self, ArmedBoot};
 
 impl Site {
     /// Follows a machine from its firmware to its script.
@@ -37,14 +37,16 @@ impl Site {
         if refused {
             return Ok(steps);
         }
-        let plan = self.plan(&identity);
+        let plan = self.plan(&identity).0;
+        // Nobody gets a token by asking what a machine would get.
+        let shown = ArmedBoot { kernel: "/boot/v1/operations/***/vmlinuz".into(), token: "***".into() };
         if policy.secure_boot {
             steps.push(SimulatedStep {
                 step: "shim".into(),
                 gets: "grubx64.efi from the same directory".into(),
                 why: "shim starts what stands beside it and is signed".into(),
             });
-            let text = self.render(&plan, http, sighting.mac, script::grub);
+            let text = self.render(&plan, http, sighting.mac, Some(&shown), script::grub);
             steps.push(SimulatedStep {
                 step: "GRUB, grub.cfg".into(),
                 gets: text,
@@ -53,7 +55,7 @@ impl Site {
         } else {
             let ipxe = Sighting { stage: ClientStage::Ipxe, http_capable: true, ..sighting.clone() };
             steps.push(step("iPXE, DHCP", handoff(&ipxe, policy, http)));
-            let text = self.render(&plan, http, sighting.mac, script::ipxe);
+            let text = self.render(&plan, http, sighting.mac, Some(&shown), script::ipxe);
             steps.push(SimulatedStep {
                 step: "iPXE, script".into(),
                 gets: text,

@@ -64,7 +64,7 @@ impl Fixture {
 
 async fn open(config: &Config, state: &TempDir) -> Site {
     let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
-    let site = Site::load(config, store, clock, Box::new(|_| {})).await.expect("a site");
+    let site = Site::load(config, store, clock, Box::new(|_| {}), crate::operation::SiteKey::new([7; 32])).await.expect("a site");
     site.set_discovery_image("/artifacts/a/vmlinuz".into(), "/artifacts/b/initramfs".into());
     site
 }

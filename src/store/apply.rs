@@ -38,6 +38,16 @@ impl Writer {
                  ON CONFLICT (attempt, seq) DO UPDATE SET doc = excluded.doc",
                 params![attempt, seq, row::encode(stage)?],
             ),
+            Change::Operation(record) => self.execute(
+                "INSERT INTO operations (id, machine, running, doc) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT (id) DO UPDATE SET running = excluded.running, doc = excluded.doc",
+                params![
+                    record.operation.id,
+                    record.operation.machine,
+                    !record.operation.state.has_ended(),
+                    row::encode(record)?
+                ],
+            ),
             Change::Lease(lease) => self.put_lease(lease),
             Change::LeaseRemoved { address } => {
                 self.execute("DELETE FROM leases WHERE address = ?1", [address.to_bits()])

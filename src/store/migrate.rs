@@ -8,7 +8,11 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Step n takes a database from version n to n + 1. A step that has shipped is never edited.
-const STEPS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// The version of the schema that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = STEPS.len() as u32;

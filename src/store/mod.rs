@@ -27,6 +27,7 @@ mod writer;
 mod tests;
 
 pub use error::StoreError;
+use crate::operation;
 pub use migrate::SCHEMA_VERSION;
 
 use queue::{Job, Queue};
@@ -79,6 +80,8 @@ pub enum Change {
         /// What happened.
         stage: Box<Stage>,
     },
+    /// Insert or replace an operation with its history.
+    Operation(Box<operation::Record>),
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Forget a lease.
@@ -249,6 +252,28 @@ impl Store {
     /// Attempts whose outcome is still running, with their stages; for the start.
     pub async fn attempts_running(&self) -> Result<Vec<Attempt>, StoreError> {
         self.inner.readers.read(read::attempts_running).await
+    }
+
+    /// Operations that have not ended; for the start.
+    pub async fn operations_running(&self) -> Result<Vec<operation::Record>, StoreError> {
+        self.inner.readers.read(read::operations_running).await
+    }
+
+    /// One operation, ended or not.
+    pub async fn operation(&self, id: &str) -> Result<Option<operation::Record>, StoreError> {
+        let id = id.to_owned();
+        self.inner.readers.read(move |db| read::operation(db, &id)).await
+    }
+
+    /// Operations, newest first: those of one machine, or of all, that are older than `before`.
+    pub async fn operations(
+        &self,
+        machine: Option<String>,
+        before: Option<String>,
+        limit: u32,
+    ) -> Result<Vec<operation::Record>, StoreError> {
+        let read = move |db: &_| read::operations(db, machine.as_deref(), before.as_deref(), limit);
+        self.inner.readers.read(read).await
     }
 
     /// Every lease; for the start and the API.

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
 use super::{READ_ROWS_MAX, StoreError, row};
+use crate::operation::Record;
 
 /// The connections that read. Each read takes one, on a thread that may block.
 pub(super) struct Readers {
@@ -136,6 +137,36 @@ fn with_stages(db: &Connection, mut attempts: Vec<Attempt>) -> rusqlite::Result<
         attempt.stages = all(db, sql, [attempt.id], |row| row::decode(row, 0))?;
     }
     Ok(attempts)
+}
+
+pub(super) fn operations_running(db: &Connection) -> rusqlite::Result<Vec<Record>> {
+    all(db, "SELECT doc FROM operations WHERE running ORDER BY id", [], |row| row::decode(row, 0))
+}
+
+pub(super) fn operation(db: &Connection, id: &str) -> rusqlite::Result<Option<Record>> {
+    let mut query = db.prepare_cached("SELECT doc FROM operations WHERE id = ?1")?;
+    query.query_row([id], |row| row::decode(row, 0)).optional()
+}
+
+pub(super) fn operations(
+    db: &Connection,
+    machine: Option<&str>,
+    before: Option<&str>,
+    limit: u32,
+) -> rusqlite::Result<Vec<Record>> {
+    let limit = limit.min(READ_ROWS_MAX);
+    // Every id begins with a digit of a UUID, all of which stand before `g`.
+    let before = before.unwrap_or("g");
+    match machine {
+        None => {
+            let sql = "SELECT doc FROM operations WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+            all(db, sql, params![before, limit], |row| row::decode(row, 0))
+        }
+        Some(machine) => {
+            let sql = "SELECT doc FROM operations WHERE machine = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+            all(db, sql, params![machine, before, limit], |row| row::decode(row, 0))
+        }
+    }
 }
 
 pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {

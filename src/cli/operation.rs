@@ -1,0 +1,323 @@
+//! `ironwake wipe`, `inspect`, `operation`: have work done on machines, and watch it.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use ironwake_api::{
+    ApprovedDisk, ArmRequest, EventKind, Operation, OperationKind, OperationNew, OperationQuery, OperationState,
+    Progress,
+};
+
+use super::events::short;
+use super::human;
+use super::output::{Style, clean};
+use super::table::Table;
+use super::{Context, Failure};
+
+/// Commands below `operation`. ID is the operation's id.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List operations, newest first
+    List {
+        /// Only of this machine: id, name, MAC, UUID or serial
+        #[arg(long, value_name = "MACHINE")]
+        machine: Option<String>,
+        /// Only those that have not ended
+        #[arg(long)]
+        running: bool,
+    },
+    /// Show one operation with its history
+    Show {
+        /// Id of the operation
+        id: String,
+    },
+    /// Let the machine's next boot begin it
+    Arm {
+        /// Id of the operation
+        id: String,
+        /// How long this is possible, in minutes
+        #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=10_080))]
+        minutes: Option<u64>,
+    },
+    /// Take the arming back
+    Disarm {
+        /// Id of the operation
+        id: String,
+    },
+    /// Take an operation back, as long as nothing can have been written
+    Cancel {
+        /// Id of the operation
+        id: String,
+    },
+    /// Do again what failed or was cancelled
+    Retry {
+        /// Id of the operation
+        id: String,
+    },
+    /// Watch an operation until it has ended
+    Follow {
+        /// Id of the operation
+        id: String,
+    },
+}
+
+/// What every command that begins an operation takes.
+#[derive(Debug, clap::Args)]
+pub struct BeginArgs {
+    /// Machine: id, its beginning, name, MAC, UUID or serial
+    machine: String,
+    /// Only record it; `ironwake operation arm` lets it begin
+    #[arg(long)]
+    no_arm: bool,
+    /// How long the machine may take to boot, in minutes
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=10_080))]
+    minutes: Option<u64>,
+    /// Watch it until it has ended
+    #[arg(long, conflicts_with = "no_arm")]
+    wait: bool,
+}
+
+/// Arguments of `wipe`.
+#[derive(Debug, clap::Args)]
+pub struct WipeArgs {
+    #[command(flatten)]
+    begin: BeginArgs,
+    /// Which disk: only, smallest, smallest>=SIZE, largest, serial=TEXT, wwn=TEXT, name=TEXT, label=TEXT, size=SIZE; may be repeated
+    #[arg(long, required = true, value_name = "RULE")]
+    disk: Vec<String>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
+    match command {
+        Command::List { machine, running } => list(machine, running, context).await,
+        Command::Show { id } => {
+            let operation = context.client.operation(&id).await?;
+            if context.json { Ok(context.output.json(&operation)?) } else { Ok(write(&operation, context)?) }
+        }
+        Command::Arm { id, minutes } => {
+            let operation = context.client.arm(&id, &ArmRequest { armed_secs: minutes.map(|m| m * 60) }).await?;
+            done(&operation, context)
+        }
+        Command::Disarm { id } => done(&context.client.disarm(&id).await?, context),
+        Command::Cancel { id } => done(&context.client.cancel(&id).await?, context),
+        Command::Retry { id } => done(&context.client.retry(&id, &ArmRequest::default()).await?, context),
+        Command::Follow { id } => follow(&id, context).await,
+    }
+}
+
+/// `ironwake inspect`
+pub async fn inspect(args: BeginArgs, context: &mut Context) -> Result<(), Failure> {
+    begin(args, OperationKind::Inspect, Vec::new(), true, context).await
+}
+
+/// `ironwake wipe`
+pub async fn wipe(args: WipeArgs, context: &mut Context) -> Result<(), Failure> {
+    begin(args.begin, OperationKind::Wipe, args.disk, args.yes, context).await
+}
+
+/// Makes the operation, shows what it will destroy, and arms it once that is confirmed.
+async fn begin(
+    args: BeginArgs,
+    kind: OperationKind,
+    disks: Vec<String>,
+    yes: bool,
+    context: &mut Context,
+) -> Result<(), Failure> {
+    let new = OperationNew {
+        kind,
+        profile: None,
+        variables: std::collections::BTreeMap::new(),
+        disks,
+        arm: false,
+        armed_secs: None,
+    };
+    let mut operation = context.client.operate(&args.machine, &new).await?;
+    if !args.no_arm {
+        if !yes && !confirmed(&operation, &args.machine, context)? {
+            context.client.cancel(&operation.id).await?;
+            return Err(anyhow::anyhow!("not confirmed: nothing was armed, nothing is written").into());
+        }
+        let request = ArmRequest { armed_secs: args.minutes.map(|minutes| minutes * 60) };
+        operation = context.client.arm(&operation.id, &request).await?;
+    }
+    if args.wait {
+        return follow(&operation.id, context).await;
+    }
+    done(&operation, context)
+}
+
+/// Shows the disks that will be overwritten, and has the machine's key typed again.
+fn confirmed(operation: &Operation, key: &str, context: &mut Context) -> Result<bool, Failure> {
+    if operation.disks.is_empty() {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    let mut screen = std::io::stderr();
+    writeln!(screen, "{} overwrites:", operation.kind)?;
+    for disk in &operation.disks {
+        writeln!(screen, "  {}", clean(&shown(disk)))?;
+        for line in &disk.contents {
+            writeln!(screen, "    {}", clean(line))?;
+        }
+        if disk.contents.is_empty() {
+            writeln!(screen, "    (nothing that is known)")?;
+        }
+    }
+    write!(screen, "Type {} to confirm: ", clean(key))?;
+    screen.flush()?;
+    context.output.flush()?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(line.trim() == key)
+}
+
+fn shown(disk: &ApprovedDisk) -> String {
+    let texts = [disk.model.as_deref(), disk.serial.as_deref().or(disk.wwn.as_deref())];
+    let texts: Vec<&str> = texts.into_iter().flatten().collect();
+    format!("{} {}, {}", disk.name, texts.join(" "), human::size(disk.size_bytes))
+}
+
+async fn list(machine: Option<String>, running: bool, context: &mut Context) -> Result<(), Failure> {
+    let query = OperationQuery { machine, running: running.then_some(true), ..OperationQuery::default() };
+    let operations = context.client.operations(&query).await?;
+    if context.json {
+        return Ok(context.output.json(&operations)?);
+    }
+    let now = human::now();
+    let mut table = Table::new(&["ID", "MACHINE", "WORK", "STATE", "SINCE", "DISKS", "WHY"]);
+    for operation in &operations {
+        let plain = |text: String| (text, Style::Plain);
+        let disks: Vec<&str> = operation.disks.iter().map(|disk| disk.name.as_str()).collect();
+        table.row([
+            plain(operation.id.clone()),
+            plain(short(&operation.machine).to_owned()),
+            plain(operation.kind.to_string()),
+            (operation.state.to_string(), style(operation.state)),
+            plain(human::ago(operation.state_since, now)),
+            plain(disks.join(",")),
+            plain(operation.failure.as_ref().map(|failure| failure.reason.clone()).unwrap_or_default()),
+        ]);
+    }
+    Ok(table.write(&mut context.output, "no operations")?)
+}
+
+fn write(operation: &Operation, context: &mut Context) -> std::io::Result<()> {
+    let now = human::now();
+    let output = &mut context.output;
+    let state = output.styled(operation.state.name(), style(operation.state));
+    output.line(format!("{} {} on machine {}: {state}", operation.kind, operation.id, operation.machine))?;
+    for disk in &operation.disks {
+        output.line(format!("  disk     {}", clean(&shown(disk))))?;
+    }
+    if let Some(arming) = &operation.arming {
+        output.line(format!("  armed    until {}", human::time(arming.expires_at)))?;
+    }
+    if let Some(deadline) = operation.deadline {
+        let secs = deadline.saturating_sub(now) / 1000;
+        output.line(format!("  deadline {} (in {} min {:02} s)", human::time(deadline), secs / 60, secs % 60))?;
+    }
+    if let Some(progress) = &operation.progress {
+        output.line(format!("  progress {}", bar(progress)))?;
+    }
+    if let Some(failure) = &operation.failure {
+        let line = format!("  failed   while {}: {}", failure.stage, clean(&failure.reason));
+        let line = output.styled(&line, Style::Bad);
+        output.line(line)?;
+    }
+    for event in &operation.history {
+        output.line(format!("  {}  {:>10} → {:10}  {}", human::time(event.at), event.from, event.to, clean(&event.cause)))?;
+    }
+    Ok(())
+}
+
+fn done(operation: &Operation, context: &mut Context) -> Result<(), Failure> {
+    if context.json {
+        return Ok(context.output.json(operation)?);
+    }
+    let line = format!("{} {} is {}", operation.kind, operation.id, operation.state);
+    context.output.line(line)?;
+    if operation.state == OperationState::PxeReady {
+        context.output.line("the machine takes it up when it next boots from the network: switch it on, or reboot it")?;
+    }
+    Ok(())
+}
+
+/// Shows every change until the operation has ended. One that failed makes the command fail.
+async fn follow(id: &str, context: &mut Context) -> Result<(), Failure> {
+    let mut operation = context.client.operation(id).await?;
+    let mut stream = context.client.follow(None, Some(&operation.machine));
+    // What happened between the two is in the record, which is read once the stream stands.
+    operation = context.client.operation(&operation.id).await?;
+    if !context.json {
+        write(&operation, context)?;
+    }
+    while !operation.state.has_ended() {
+        context.output.flush()?;
+        let event = stream.next().await?;
+        match &event.kind {
+            EventKind::OperationChanged { operation: changed, to, cause, .. } if changed == id => {
+                if !context.json {
+                    let line = format!("  {}  {:13}{}", human::time(event.at), to, clean(cause));
+                    let line = context.output.styled(&line, style(*to));
+                    context.output.line(line)?;
+                }
+                operation = context.client.operation(id).await?;
+            }
+            EventKind::OperationProgress { operation: changed, progress, what } if changed == id && !context.json => {
+                context.output.line(format!("  {}  {:13}{}", human::time(event.at), clean(what), bar(progress)))?;
+            }
+            _ => {}
+        }
+    }
+    if context.json {
+        context.output.json(&operation)?;
+    }
+    match operation.failure {
+        None => Ok(()),
+        Some(failure) => Err(anyhow::anyhow!("{} failed while {}: {}", operation.kind, failure.stage, failure.reason).into()),
+    }
+}
+
+/// `[#####.....] 50 %, 1.2 GB of 2.4 GB, 120 MB/s, 10 s left`
+fn bar(progress: &Progress) -> String {
+    const WIDTH: usize = 20;
+    let done = human::size(progress.done_bytes);
+    let rate = format!("{}/s", human::size(progress.bytes_per_sec));
+    let (Some(percent), Some(total)) = (progress.percent(), progress.total_bytes) else {
+        return format!("{done}, {rate}");
+    };
+    let filled = WIDTH * usize::from(percent) / 100;
+    let left = progress.secs_left().map(|secs| format!(", {secs} s left")).unwrap_or_default();
+    format!(
+        "[{}{}] {percent} %, {done} of {}, {rate}{left}",
+        "#".repeat(filled),
+        ".".repeat(WIDTH - filled),
+        human::size(total)
+    )
+}
+
+fn style(state: OperationState) -> Style {
+    match state {
+        OperationState::Ready => Style::Good,
+        OperationState::Failed => Style::Bad,
+        OperationState::Cancelled | OperationState::Registered => Style::Faint,
+        _ => Style::Warning,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_says_how_much_and_how_long() {
+        let progress = Progress { done_bytes: 500, total_bytes: Some(1000), bytes_per_sec: 100 };
+        assert_eq!(bar(&progress), "[##########..........] 50 %, 500 B of 1000 B, 100 B/s, 5 s left");
+        let unknown = Progress { done_bytes: 500, total_bytes: None, bytes_per_sec: 100 };
+        assert_eq!(bar(&unknown), "500 B, 100 B/s");
+    }
+}

@@ -1,0 +1,56 @@
+//! An operation as it is stored: what the API shows, and what only the daemon needs.
+
+use std::net::Ipv4Addr;
+
+use ironwake_api::{Actor, Millis, Operation, OperationState};
+use serde::{Deserialize, Serialize};
+
+use super::apply::{Effect, Illegal, Trigger, apply};
+use super::deadline::Deadlines;
+
+/// Changes of state of one operation. A whole rebuild has seven; the rest is arming and disarming.
+pub const HISTORY_MAX: usize = 200;
+
+/// An operation with its history and what only the daemon knows of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What the API shows.
+    pub operation: Operation,
+    /// How long each state may last.
+    pub deadlines: Deadlines,
+    /// How often it was armed: each arming has tokens of its own.
+    #[serde(default)]
+    pub armings: u32,
+    /// Who took the work of this arming.
+    #[serde(default)]
+    pub taker: Option<Taker>,
+}
+
+/// Who took an operation's work; a second one gets nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taker {
+    /// Its address: reports from another one are refused.
+    pub from: Ipv4Addr,
+    /// When.
+    pub at: Millis,
+}
+
+impl Record {
+    /// What `trigger` makes of it, and what to do once that is saved.
+    pub fn after(&self, trigger: &Trigger, actor: &Actor, now: Millis) -> Result<(Self, Vec<Effect>), Illegal> {
+        let step = apply(&self.operation, trigger, actor, now, &self.deadlines)?;
+        let mut record = Self { operation: step.operation, ..self.clone() };
+        record.operation.history = self.operation.history.clone();
+        record.operation.history.extend(step.events);
+        if record.operation.state == OperationState::PxeReady {
+            record.armings += 1;
+            record.taker = None;
+        }
+        Ok((record, step.effects))
+    }
+
+    /// The changes of state that `after` has and this one has not.
+    pub fn news<'a>(&self, after: &'a Self) -> &'a [ironwake_api::OperationEvent] {
+        &after.operation.history[self.operation.history.len()..]
+    }
+}

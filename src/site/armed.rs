@@ -1,0 +1,180 @@
+//! The armed boot: its kernel is served once, its work is taken once, and what it reports moves the operation.
+
+use std::net::Ipv4Addr;
+
+use ironwake_api::{
+    Actor, Claim, ClaimRequest, EventKind, MacAddr, OperationKind, OperationState, Progress, WipeWork, Work, WorkReport,
+};
+
+use super::{Site, SiteError};
+use crate::operation::{Purpose, Record, Taker, Trigger};
+use crate::script::ArmedBoot;
+
+/// A report's reason in bytes; the rest is cut.
+const REASON_BYTES_MAX: usize = 4096;
+
+impl Site {
+    /// What the script of an armed machine carries; the same each time until its kernel was served.
+    pub(super) fn armed_boot(&self, machine: &str) -> Option<ArmedBoot> {
+        let record = self.operations.of_machine(machine)?;
+        let id = &record.operation.id;
+        let token = |purpose| self.key.token(purpose, id, record.armings);
+        Some(ArmedBoot {
+            kernel: format!("/boot/v1/operations/{id}/{}/vmlinuz", token(Purpose::Kernel)),
+            token: format!("{id}:{}", token(Purpose::Work)),
+        })
+    }
+
+    /// The kernel of an armed boot is about to be served. Only the first time: it is in the store when this returns.
+    pub async fn serve_armed(&self, id: &str, token: &str, from: Ipv4Addr) -> Result<(), SiteError> {
+        let _gate = self.gate.lock().await;
+        let record = self.stored(id).await?;
+        if !self.key.is_token(token, Purpose::Kernel, id, record.armings) {
+            return Err(self.token_refused(&record, from, "its kernel was asked for with a wrong token"));
+        }
+        let trigger = Trigger::Served { what: format!("its kernel, to {from}") };
+        self.advance(record, &trigger, &Actor::Machine, |_| {}).await.map(drop)
+    }
+
+    /// Hands the work to the agent that shows the token: once for each arming.
+    pub async fn claim(&self, id: &str, token: &str, request: &ClaimRequest, from: Ipv4Addr) -> Result<Claim, SiteError> {
+        let _gate = self.gate.lock().await;
+        let record = self.stored(id).await?;
+        if !self.key.is_token(token, Purpose::Work, id, record.armings) {
+            return Err(self.token_refused(&record, from, "its work was asked for with a wrong token"));
+        }
+        let operation = &record.operation;
+        if operation.state != OperationState::PxeBooted {
+            let message = format!("{} is {}: there is no work to take", operation.kind, operation.state);
+            return Err(SiteError::Conflict(message));
+        }
+        // Another machine with this token means that somebody looks on: nobody gets the work.
+        let other_machine = request.machine != operation.machine;
+        let second = record.taker.filter(|taker| taker.from != from);
+        if other_machine || second.is_some() {
+            let reason = match second {
+                Some(taker) => format!("its work was taken by {} and asked for by {from} again", taker.from),
+                None => format!("its work was asked for by machine {} at {from}", request.machine),
+            };
+            let error = self.token_refused(&record, from, &reason);
+            self.advance(record, &Trigger::Fail { reason }, &Actor::Daemon, |_| {}).await?;
+            return Err(error);
+        }
+        let claim = Claim { operation: operation.id.clone(), kind: operation.kind, work: work(&record)? };
+        if record.taker.is_none() {
+            let mut record = record;
+            record.taker = Some(Taker { from, at: self.now() });
+            self.save_record(record).await?;
+        }
+        Ok(claim)
+    }
+
+    /// Notes how the work goes.
+    pub async fn work_report(&self, id: &str, token: &str, report: WorkReport, from: Ipv4Addr) -> Result<(), SiteError> {
+        let (operation, effects) = {
+            let _gate = self.gate.lock().await;
+            let record = self.stored(id).await?;
+            if !self.key.is_token(token, Purpose::Work, id, record.armings) {
+                return Err(self.token_refused(&record, from, "a report came with a wrong token"));
+            }
+            if record.taker.is_none_or(|taker| taker.from != from) {
+                return Err(self.token_refused(&record, from, "a report came from an address that did not take the work"));
+            }
+            let kind = record.operation.kind;
+            let trigger = match report {
+                WorkReport::Progress { progress, what } => return self.progress(record, progress, what).await,
+                // An answer may have been lost on its way: the same report changes nothing.
+                WorkReport::Began if record.operation.state == OperationState::Installing => return Ok(()),
+                WorkReport::Done if is_done(&record) => return Ok(()),
+                WorkReport::Began => Trigger::Began,
+                WorkReport::Done if kind == OperationKind::Rebuild => Trigger::Wrote,
+                WorkReport::Done => Trigger::Finished { what: "the machine has done its work".into() },
+                WorkReport::Failed { reason } => Trigger::Fail { reason: plain(&reason) },
+            };
+            self.advance(record, &trigger, &Actor::Machine, |_| {}).await?
+        };
+        self.perform(&operation, &effects).await;
+        Ok(())
+    }
+
+    /// The machine was sent to its disk: where everything is written, that is its first boot.
+    pub async fn sent_to_disk(&self, mac: MacAddr) -> Result<(), SiteError> {
+        let Some(machine) = self.read().id_of(mac).map(str::to_owned) else { return Ok(()) };
+        if !matches!(self.operations.state_of(&machine), Some((_, OperationState::Installed))) {
+            return Ok(());
+        }
+        let _gate = self.gate.lock().await;
+        match self.operations.of_machine(&machine) {
+            Some(record) if record.operation.state == OperationState::Installed => {
+                self.advance(record, &Trigger::BootedDisk, &Actor::Machine, |_| {}).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An inventory came in: an inspection that waits for it is done. The gate must be held.
+    pub(super) async fn inspected(&self, machine: &str) -> Result<(), SiteError> {
+        match self.operations.of_machine(machine) {
+            Some(record)
+                if record.operation.kind == OperationKind::Inspect
+                    && record.operation.state == OperationState::PxeBooted =>
+            {
+                let trigger = Trigger::Finished { what: "the inventory is in".into() };
+                self.advance(record, &trigger, &Actor::Machine, |_| {}).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn progress(&self, mut record: Record, progress: Progress, what: String) -> Result<(), SiteError> {
+        if record.operation.state != OperationState::Installing {
+            let message = format!("{} is {}", record.operation.kind, record.operation.state);
+            return Err(SiteError::Conflict(message));
+        }
+        record.operation.progress = Some(progress);
+        let kind = EventKind::OperationProgress { operation: record.operation.id.clone(), progress, what: plain(&what) };
+        let event = self.event(Actor::Machine, Some(&record.operation.machine), kind);
+        // Lost with a crash: the next report is a second away.
+        self.save_behind(vec![event]);
+        self.operations.put(record);
+        Ok(())
+    }
+
+    async fn save_record(&self, record: Record) -> Result<(), SiteError> {
+        self.store.save(vec![crate::store::Change::Operation(Box::new(record.clone()))]).await?;
+        self.operations.put(record);
+        Ok(())
+    }
+
+    /// A token that is not good for what was asked: an event, and 401.
+    fn token_refused(&self, record: &Record, from: Ipv4Addr, reason: &str) -> SiteError {
+        let kind = EventKind::TokenRefused {
+            operation: record.operation.id.clone(),
+            from: from.to_string(),
+            reason: reason.to_owned(),
+        };
+        self.save_behind(vec![self.event(Actor::Machine, Some(&record.operation.machine), kind)]);
+        SiteError::Unauthorized(format!("the token is not good for operation {}: {reason}", record.operation.id))
+    }
+}
+
+fn is_done(record: &Record) -> bool {
+    matches!(record.operation.state, OperationState::Installed | OperationState::Ready)
+}
+
+/// What the agent is to do.
+fn work(record: &Record) -> Result<Work, SiteError> {
+    match record.operation.kind {
+        OperationKind::Inspect => Ok(Work::Inspect),
+        OperationKind::Wipe => Ok(Work::Wipe(WipeWork { disks: record.operation.disks.clone(), every_sector: false })),
+        OperationKind::Rescue => Ok(Work::Rescue),
+        OperationKind::Rebuild => Err(SiteError::Conflict("the profile has no image".into())),
+    }
+}
+
+/// A machine's text without what would spoil a screen.
+fn plain(text: &str) -> String {
+    let mut text: String = text.chars().filter(|c| !c.is_control()).collect();
+    text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
+    text
+}

@@ -1,0 +1,338 @@
+//! Operations: made, armed, carried on, ended. Every change is decided by the table of [`crate::operation`], saved, and
+//! only then seen by anyone.
+
+use std::collections::HashMap;
+use std::sync::RwLock;
+
+use ironwake_api::{
+    Actor, ApprovedDisk, Enrolment, EventKind, FieldProblem, Inventory, Millis, Operation, OperationKind,
+    OperationNew, OperationQuery, OperationState, Order, OrderKind,
+};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{Site, SiteError};
+use crate::operation::{
+    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, HISTORY_MAX, Record, Trigger,
+    register, resolve,
+};
+use crate::store::Change;
+
+/// Disks that one operation may write.
+const DISKS_MAX: usize = 64;
+/// Operations of one page.
+const LIMIT_MAX: u32 = 1000;
+const LIMIT_DEFAULT: u32 = 100;
+
+/// The operations that have not ended, by machine: there is one for each at most.
+#[derive(Default)]
+pub(super) struct Operations(RwLock<HashMap<String, Box<Record>>>);
+
+impl Operations {
+    pub fn new(running: Vec<Record>) -> Self {
+        let by_machine = running.into_iter().map(|record| (record.operation.machine.clone(), Box::new(record)));
+        Self(RwLock::new(by_machine.collect()))
+    }
+
+    /// Kind and state of the one that runs on a machine.
+    pub fn state_of(&self, machine: &str) -> Option<(OperationKind, OperationState)> {
+        let running = self.0.read().expect("no panic while held");
+        running.get(machine).map(|record| (record.operation.kind, record.operation.state))
+    }
+
+    /// The one that runs on a machine.
+    pub fn of_machine(&self, machine: &str) -> Option<Record> {
+        self.0.read().expect("no panic while held").get(machine).map(|record| Record::clone(record))
+    }
+
+    fn by_id(&self, id: &str) -> Option<Record> {
+        let running = self.0.read().expect("no panic while held");
+        running.values().find(|record| record.operation.id == id).map(|record| Record::clone(record))
+    }
+
+    fn all(&self) -> Vec<Record> {
+        self.0.read().expect("no panic while held").values().map(|record| Record::clone(record)).collect()
+    }
+
+    pub fn put(&self, record: Record) {
+        let mut running = self.0.write().expect("no panic while held");
+        match record.operation.state.has_ended() {
+            true => running.remove(&record.operation.machine),
+            false => running.insert(record.operation.machine.clone(), Box::new(record)),
+        };
+    }
+
+    fn late(&self, now: Millis) -> Vec<String> {
+        let running = self.0.read().expect("no panic while held");
+        let late = running.values().filter(|record| record.operation.deadline.is_some_and(|at| at <= now));
+        late.map(|record| record.operation.id.clone()).collect()
+    }
+
+    /// The machine's record is gone.
+    pub fn forget(&self, machine: &str) {
+        self.0.write().expect("no panic while held").remove(machine);
+    }
+}
+
+impl Site {
+    /// Makes an operation for a machine, and arms it where that is asked for.
+    pub async fn operate(&self, key: &str, new: OperationNew, actor: Actor) -> Result<Operation, SiteError> {
+        let armed_for = armed_for(new.armed_secs)?;
+        let gate = self.gate.lock().await;
+        let machine = self.machine(key)?;
+        let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
+        let draft = self.draft(&machine.id, machine.enrolment, &new, inventory.as_ref())?;
+        let operation = self.begin(draft, &actor).await?;
+        drop(gate);
+        match new.arm {
+            true => self.happen(&operation.id, Trigger::Arm { until: self.now() + armed_for }, &actor).await,
+            false => Ok(operation),
+        }
+    }
+
+    /// Tries an operation that failed or was cancelled again: same machine, same work, the disks as they are.
+    pub async fn retry(&self, id: &str, armed_secs: Option<u64>, actor: Actor) -> Result<Operation, SiteError> {
+        let armed_for = armed_for(armed_secs)?;
+        let gate = self.gate.lock().await;
+        let before = self.stored(id).await?.operation;
+        if !matches!(before.state, OperationState::Failed | OperationState::Cancelled) {
+            let message = format!("operation {id} is {}: only one that failed or was cancelled is tried again", before.state);
+            return Err(SiteError::Conflict(message));
+        }
+        let inventory = self.store.inventory(&before.machine).await?.map(|record| record.inventory);
+        let disks = before.disks.iter().map(|disk| same_disk(disk, inventory.as_ref())).collect::<Result<_, _>>()?;
+        let draft = Draft {
+            machine: before.machine,
+            kind: before.kind,
+            profile: before.profile,
+            disks,
+            retry_of: Some(before.id),
+        };
+        let operation = self.begin(draft, &actor).await?;
+        drop(gate);
+        self.happen(&operation.id, Trigger::Arm { until: self.now() + armed_for }, &actor).await
+    }
+
+    /// Lets the machine's next boot begin the operation.
+    pub async fn arm(&self, id: &str, armed_secs: Option<u64>, actor: Actor) -> Result<Operation, SiteError> {
+        let until = self.now() + armed_for(armed_secs)?;
+        self.happen(id, Trigger::Arm { until }, &actor).await
+    }
+
+    /// One operation, ended or not, with its history.
+    pub async fn operation(&self, id: &str) -> Result<Operation, SiteError> {
+        Ok(self.stored(id).await?.operation)
+    }
+
+    /// Operations, newest first, without their histories.
+    pub async fn operations(&self, query: &OperationQuery) -> Result<Vec<Operation>, SiteError> {
+        let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(SiteError::invalid("limit", format!("{limit} is not between 1 and {LIMIT_MAX}")));
+        }
+        let machine = query.machine.as_deref().map(|key| self.machine(key)).transpose()?.map(|machine| machine.id);
+        let mut records = match query.running {
+            Some(true) => {
+                let mut running = self.operations.all();
+                running.retain(|record| machine.as_ref().is_none_or(|id| record.operation.machine == *id));
+                running.retain(|record| query.before.as_ref().is_none_or(|id| record.operation.id < *id));
+                running.sort_by(|a, b| b.operation.id.cmp(&a.operation.id));
+                running
+            }
+            _ => self.store.operations(machine, query.before.clone(), limit).await?,
+        };
+        if query.running == Some(false) {
+            records.retain(|record| record.operation.state.has_ended());
+        }
+        records.truncate(limit as usize);
+        let shown = |record: Record| Operation { history: Vec::new(), ..record.operation };
+        Ok(records.into_iter().map(shown).collect())
+    }
+
+    /// What `trigger` leads to, saved before anyone sees it; then what it asks for is done.
+    pub async fn happen(&self, id: &str, trigger: Trigger, actor: &Actor) -> Result<Operation, SiteError> {
+        let (operation, effects) = {
+            let _gate = self.gate.lock().await;
+            let record = self.stored(id).await?;
+            self.advance(record, &trigger, actor, |_| {}).await?
+        };
+        self.perform(&operation, &effects).await;
+        Ok(operation)
+    }
+
+    /// Applies a trigger to a record and saves it with what `also` changes. The gate must be held.
+    pub(super) async fn advance(
+        &self,
+        record: Record,
+        trigger: &Trigger,
+        actor: &Actor,
+        also: impl FnOnce(&mut Record),
+    ) -> Result<(Operation, Vec<Effect>), SiteError> {
+        if matches!(trigger, Trigger::Arm { .. }) && record.operation.history.len() + 2 > HISTORY_MAX {
+            let message = format!("operation {} was armed and disarmed too often: make another one", record.operation.id);
+            return Err(SiteError::Conflict(message));
+        }
+        let (mut after, effects) =
+            record.after(trigger, actor, self.now()).map_err(|illegal| SiteError::Conflict(illegal.to_string()))?;
+        also(&mut after);
+        let work = after.operation.kind;
+        let mut changes = vec![Change::Operation(Box::new(after.clone()))];
+        for event in record.news(&after) {
+            let kind = EventKind::OperationChanged {
+                operation: after.operation.id.clone(),
+                work,
+                from: event.from,
+                to: event.to,
+                cause: event.cause.clone(),
+            };
+            changes.push(self.event(actor.clone(), Some(&after.operation.machine), kind));
+        }
+        self.store.save(changes).await?;
+        let operation = after.operation.clone();
+        self.operations.put(after);
+        Ok((operation, effects))
+    }
+
+    /// Does what a change asks for. All of it may be done twice, or be missed by a crash and be seen to later.
+    pub(super) async fn perform(&self, operation: &Operation, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::RestartWaitingAgent => {
+                    let reason = Some(format!("it is armed for {}", operation.kind));
+                    let order = Order { order: OrderKind::Reboot, reason };
+                    match self.order(&operation.machine, order, Actor::Daemon).await {
+                        // It does not wait: its next boot will do.
+                        Ok(()) | Err(SiteError::Conflict(_)) => {}
+                        Err(error) => warn!(operation.machine, %error, "the waiting agent was not told to restart"),
+                    }
+                }
+                // Tokens are derived, and the state says that they are worth nothing; keys and steps come with profiles
+                // that have them.
+                Effect::RevokeTokens | Effect::RemoveKey => {}
+                Effect::RunSteps => {
+                    let done = Box::pin(self.happen(&operation.id, Trigger::Joined, &Actor::Daemon)).await;
+                    if let Err(error) = done {
+                        warn!(operation.id, %error, "the last steps were not begun");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends operations whose state has lasted too long; to be called about once a second.
+    pub async fn expire_operations(&self) {
+        for id in self.operations.late(self.now()) {
+            if let Err(error) = self.happen(&id, Trigger::Expire, &Actor::Daemon).await {
+                warn!(operation = id, %error, "an operation that is late was not ended");
+            }
+        }
+    }
+
+    /// The operation of this id from memory, or from the store once it has ended.
+    pub(super) async fn stored(&self, id: &str) -> Result<Record, SiteError> {
+        if let Some(record) = self.operations.by_id(id) {
+            return Ok(record);
+        }
+        self.store.operation(id).await?.ok_or_else(|| SiteError::NoSuchOperation(id.to_owned()))
+    }
+
+    /// Refuses a change of a machine that an operation is about.
+    pub(super) fn refuse_under_operation(&self, machine: &str) -> Result<(), SiteError> {
+        match self.operations.of_machine(machine) {
+            None => Ok(()),
+            Some(Record { operation, .. }) => Err(SiteError::Conflict(format!(
+                "{} {} runs on machine {machine} and is {}: cancel it or wait until it has ended",
+                operation.kind, operation.id, operation.state
+            ))),
+        }
+    }
+
+    async fn begin(&self, draft: Draft, actor: &Actor) -> Result<Operation, SiteError> {
+        self.refuse_under_operation(&draft.machine)?;
+        let deadlines = Deadlines::default();
+        let operation = register(Uuid::now_v7().to_string(), draft, actor.clone(), self.now(), &deadlines);
+        let record = Record { operation: operation.clone(), deadlines, armings: 0, taker: None };
+        let kind = EventKind::OperationMade { operation: operation.id.clone(), work: operation.kind };
+        let event = self.event(actor.clone(), Some(&operation.machine), kind);
+        self.store.save(vec![Change::Operation(Box::new(record.clone())), event]).await?;
+        self.operations.put(record);
+        Ok(operation)
+    }
+
+    fn draft(
+        &self,
+        machine: &str,
+        enrolment: Enrolment,
+        new: &OperationNew,
+        inventory: Option<&Inventory>,
+    ) -> Result<Draft, SiteError> {
+        if enrolment != Enrolment::Enrolled {
+            return Err(SiteError::Conflict(format!(
+                "machine {machine} is not enrolled: `ironwake machine enroll {machine}` makes it known"
+            )));
+        }
+        let mut wrong = Vec::new();
+        let mut refuse = |field: &str, message: String| wrong.push(FieldProblem { field: field.into(), message });
+        if new.kind != OperationKind::Rebuild {
+            if new.profile.is_some() {
+                refuse("profile", format!("{} takes none", new.kind));
+            }
+            if !new.variables.is_empty() {
+                refuse("variables", format!("{} takes none", new.kind));
+            }
+        }
+        if new.kind.writes() && new.disks.is_empty() {
+            refuse("disks", format!("{} writes: name each disk by a rule such as serial=TEXT or smallest", new.kind));
+        }
+        if !new.kind.writes() && !new.disks.is_empty() {
+            refuse("disks", format!("{} writes to none", new.kind));
+        }
+        if new.disks.len() > DISKS_MAX {
+            refuse("disks", format!("{} are more than {DISKS_MAX}", new.disks.len()));
+        }
+        let mut disks: Vec<ApprovedDisk> = Vec::new();
+        for (n, text) in new.disks.iter().enumerate().take(DISKS_MAX) {
+            let field = format!("disks[{n}]");
+            let Some(inventory) = inventory else {
+                refuse(&field, "the machine has no inventory yet, so nobody knows its disks".into());
+                continue;
+            };
+            match text.parse::<DiskRule>() {
+                Err(error) => refuse(&field, error.to_string()),
+                Ok(rule) => match resolve(&rule, inventory) {
+                    Err(error) => refuse(&field, error.to_string()),
+                    Ok(disk) if disks.contains(&disk) => refuse(&field, format!("{} is named twice", disk.name)),
+                    Ok(disk) => disks.push(disk),
+                },
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(SiteError::Invalid(wrong));
+        }
+        Ok(Draft { machine: machine.into(), kind: new.kind, profile: None, disks, retry_of: None })
+    }
+}
+
+/// How long an arming lasts, in milliseconds.
+fn armed_for(secs: Option<u64>) -> Result<Millis, SiteError> {
+    let Some(secs) = secs else { return Ok(ARMED_FOR) };
+    let millis = secs.saturating_mul(1000);
+    if (ARMED_FOR_MIN..=ARMED_FOR_MAX).contains(&millis) {
+        return Ok(millis);
+    }
+    let (from, to) = (ARMED_FOR_MIN / 1000, ARMED_FOR_MAX / 1000);
+    Err(SiteError::invalid("armed_secs", format!("{secs} is not between {from} and {to}")))
+}
+
+/// A disk that was approved before, as the last inventory knows it: what was begun on it has changed its table.
+fn same_disk(disk: &ApprovedDisk, inventory: Option<&Inventory>) -> Result<ApprovedDisk, SiteError> {
+    let disks = inventory.map(|inventory| inventory.disks.as_slice()).unwrap_or_default();
+    let mut claiming = disks.iter().filter(|found| disk.is_claimed_by(found));
+    match (claiming.next(), claiming.next()) {
+        (Some(found), None) => Ok(found.into()),
+        _ => Err(SiteError::Conflict(format!(
+            "disk {} of the operation is not in the machine's last inventory: make a new operation",
+            disk.name
+        ))),
+    }
+}
