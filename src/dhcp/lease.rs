@@ -147,11 +147,6 @@ impl LeaseTable {
         }
     }
 
-    pub(super) fn fuzz() -> Self {
-        let subnets = super::Settings::fuzz_subnets();
-        Self::new("fuzz", Ipv4Addr::new(10, 0, 0, 1), &subnets, &[])
-    }
-
     /// The subnet that `address` lies in.
     pub fn subnet_of(&self, address: Ipv4Addr) -> Option<SubnetIndex> {
         let at = self.subnets.iter().position(|subnet| subnet.settings.network.contains(&address))?;

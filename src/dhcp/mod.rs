@@ -78,26 +78,3 @@ impl Service {
         }
     }
 }
-
-/// Feeds arbitrary bytes through decoding, both services and encoding; for fuzzing. Panics only
-/// where an answer of ours cannot be read back.
-pub fn fuzz(bytes: &[u8]) {
-    let Ok(packet) = Packet::decode(bytes) else { return };
-    let Ok(request) = Request::try_from(&packet) else { return };
-    let source = Source::fuzz(bytes.len().is_multiple_of(2), &request);
-    let settings = Settings::fuzz();
-    let mut services = [
-        Service::Proxy(Proxy::new(settings.clone())),
-        Service::Server(Box::new(Server::new(settings, LeaseTable::fuzz()))),
-    ];
-    for service in &mut services {
-        let handoff = |_: &Sighting| Handoff::Url {
-            url: "http://10.0.0.1:8080/ipxe/52-54-00-12-34-56".into(),
-            why: "fuzzing".into(),
-        };
-        let outcome = service.handle(&request, &source, handoff, 1_000_000);
-        if let Some(reply) = outcome.reply {
-            Packet::decode(&reply.payload).expect("our own answer is legal");
-        }
-    }
-}
