@@ -1,6 +1,6 @@
 //! Operations: made, listed, armed, disarmed, cancelled, tried again.
 
-use axum::extract::{FromRef, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ironwake_api::{Actor, ArmRequest, Operation, OperationNew, OperationQuery};
@@ -13,11 +13,7 @@ use super::problem::{BadRequest, Conflict, Invalid, NotFound, Refusal};
 use crate::operation::Trigger;
 use crate::site::SharedSite;
 
-pub(super) fn routes<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-    SharedSite: FromRef<S>,
-{
+pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(make))

@@ -21,19 +21,23 @@ impl Site {
         let token = |purpose| self.key.token(purpose, id, record.armings);
         Some(ArmedBoot {
             kernel: format!("/boot/v1/operations/{id}/{}/vmlinuz", token(Purpose::Kernel)),
-            token: format!("{id}:{}", token(Purpose::Work)),
+            token: format!("{id}.{}", token(Purpose::Work)),
         })
     }
 
-    /// The kernel of an armed boot is about to be served. Only the first time: it is in the store when this returns.
-    pub async fn serve_armed(&self, id: &str, token: &str, from: Ipv4Addr) -> Result<(), SiteError> {
+    /// The kernel of an armed boot is about to be served: its URL path, the first time only. That it was served is in the
+    /// store when this returns.
+    pub async fn serve_armed(&self, id: &str, token: &str, from: Ipv4Addr) -> Result<String, SiteError> {
+        let kernel = self.discovery.read().expect("no panic while held").as_ref().map(|image| image.kernel.clone());
+        let kernel = kernel.ok_or_else(|| SiteError::Conflict("the discovery image is not built yet".into()))?;
         let _gate = self.gate.lock().await;
         let record = self.stored(id).await?;
         if !self.key.is_token(token, Purpose::Kernel, id, record.armings) {
             return Err(self.token_refused(&record, from, "its kernel was asked for with a wrong token"));
         }
         let trigger = Trigger::Served { what: format!("its kernel, to {from}") };
-        self.advance(record, &trigger, &Actor::Machine, |_| {}).await.map(drop)
+        self.advance(record, &trigger, &Actor::Machine, |_| {}).await?;
+        Ok(kernel)
     }
 
     /// Hands the work to the agent that shows the token: once for each arming.

@@ -9,13 +9,14 @@ use axum::routing::{get, post};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::header;
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use ironwake_api::{AgentReport, EnrollRequest, FieldProblem, HealthState};
+use ironwake_api::{AgentReport, ClaimRequest, EnrollRequest, FieldProblem, HealthState, Problem};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{json, nothing, problem};
+use super::answer::{self, json, nothing};
 use super::body::Body;
+use super::problem::{problem, site_problem};
 use super::service::Peer;
 use crate::serve::Backend;
 use crate::site::SiteError;
@@ -50,17 +51,18 @@ pub fn router(backend: Backend, shutdown: CancellationToken) -> Router {
         .route("/boot/v1/enroll", post(enroll))
         .route("/boot/v1/machines/{id}/orders", get(orders))
         .route("/boot/v1/machines/{id}/report", post(report))
+        .route("/boot/v1/operations/claim", post(claim))
+        .route("/boot/v1/operations/{id}/report", post(work_report))
         .route("/boot/v1/health", get(health))
-        .fallback(async || axum_response(not_found()))
+        .fallback(async || {
+            let detail = "there is nothing at this path".to_owned();
+            axum_response(*refusal(StatusCode::NOT_FOUND, "not_found", detail))
+        })
         .method_not_allowed_fallback(async || {
             let detail = "the method is not allowed here".to_owned();
-            axum_response(problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail, Vec::new()))
+            axum_response(*refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail))
         })
         .with_state(Shared { backend, shutdown, enrolling: Arc::new(Semaphore::new(ENROLLING_MAX)) })
-}
-
-fn not_found() -> Response<Body> {
-    problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path".into(), Vec::new())
 }
 
 fn axum_response(response: Response<Body>) -> axum::response::Response {
@@ -123,6 +125,56 @@ async fn report(
         Ok(nothing())
     };
     either(answer.await)
+}
+
+/// The work of an armed boot, for the agent that shows its token.
+async fn claim(
+    State(shared): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    request: Request<axum::body::Body>,
+) -> axum::response::Response {
+    let answer = async {
+        let (id, token) = bearer(request.headers())?;
+        let request: ClaimRequest = read(request, REPORT_BYTES_MAX).await?;
+        let site = shared.backend.site.clone();
+        let claiming = tokio::spawn(async move { site.claim(&id, &token, &request, peer.from).await });
+        let claim = claiming.await.map_err(interrupted)?.map_err(refused)?;
+        Ok(json(StatusCode::OK, &claim))
+    };
+    either(answer.await)
+}
+
+async fn work_report(
+    State(shared): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    Path(id): Path<String>,
+    request: Request<axum::body::Body>,
+) -> axum::response::Response {
+    let answer = async {
+        let (named, token) = bearer(request.headers())?;
+        if named != id {
+            let detail = format!("the token is for another operation than {id}");
+            return Err(refusal(StatusCode::UNAUTHORIZED, "unauthorized", detail));
+        }
+        let report: WorkReport = read(request, REPORT_BYTES_MAX).await?;
+        let site = shared.backend.site.clone();
+        let reporting = tokio::spawn(async move { site.work_report(&id, &token, report, peer.from).await });
+        reporting.await.map_err(interrupted)?.map_err(refused)?;
+        Ok(nothing())
+    };
+    either(answer.await)
+}
+
+/// Operation and token of `Authorization: Bearer OPERATION.TOKEN`.
+fn bearer(headers: &HeaderMap) -> Result<(String, String), Refusal> {
+    let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match text.strip_prefix("Bearer ").and_then(|token| token.split_once('.')) {
+        Some((operation, token)) => Ok((operation.to_owned(), token.to_owned())),
+        None => {
+            let detail = "this needs `Authorization: Bearer` with the token of an armed boot".to_owned();
+            Err(refusal(StatusCode::UNAUTHORIZED, "unauthorized", detail))
+        }
+    }
 }
 
 async fn health(State(shared): State<Shared>) -> axum::response::Response {
@@ -191,27 +243,18 @@ fn field_of(path: &str, message: &str) -> String {
 fn invalid(errors: Vec<FieldProblem>) -> Refusal {
     let fields: Vec<String> =
         errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-    Box::new(problem(StatusCode::BAD_REQUEST, "invalid", fields.join("; "), errors))
+    let problem = problem(StatusCode::BAD_REQUEST, "invalid", fields.join("; "));
+    Box::new(answer::problem(&Problem { errors, ..problem }))
 }
 
 fn refused(error: SiteError) -> Refusal {
-    let (status, code) = match &error {
-        SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
-        SiteError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
-        SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
-        SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
-        SiteError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
-    };
-    match error {
-        SiteError::Invalid(errors) => invalid(errors),
-        error => refusal(status, code, error.to_string()),
-    }
+    Box::new(answer::problem(&site_problem(error)))
 }
 
 fn interrupted(error: tokio::task::JoinError) -> Refusal {
-    refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("the enrolment did not end: {error}"))
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("the request did not end: {error}"))
 }
 
 fn refusal(status: StatusCode, code: &str, detail: String) -> Refusal {
-    Box::new(problem(status, code, detail, Vec::new()))
+    Box::new(answer::problem(&problem(status, code, detail)))
 }

@@ -2,7 +2,6 @@
 //! few calls go on to the router.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -13,9 +12,10 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use ironwake_api::{ClientStage, MacAddr};
 use tower::ServiceExt;
 
-use super::answer::{file, refusal, script};
+use super::answer::{self, file, refusal, script};
 use super::body::{Body, Delivery, head_bytes};
 use super::link::Written;
+use super::problem::site_problem;
 use super::query::{decode, describe, mac_of_name};
 use crate::serve::Backend;
 use crate::site::ScriptRequest;
@@ -78,11 +78,19 @@ impl Service {
             Ok(path) => path,
             Err(error) => return refusal(StatusCode::NOT_FOUND, &error.to_string()),
         };
-        let agent = path.starts_with("boot/v1/");
-        let Answered { mut response, mac, plan } = match agent {
-            true => self.route(request, &path, peer).await.into(),
-            false => self.boot(&method, &path, &uri, request.headers(), client, peer),
+        let armed = armed_kernel(&path);
+        let agent = armed.is_none() && path.starts_with("boot/v1/");
+        let Answered { mut response, mac, plan } = match (agent, armed) {
+            (true, _) => self.route(request, &path, peer).await.into(),
+            (false, Some((id, token))) => self.armed(&method, id, token, request.headers(), peer).await,
+            (false, None) => self.boot(&method, &path, &uri, request.headers(), client, peer),
         };
+        // Saved before it is answered: where its disk is written, this is its first boot.
+        if let Some(mac) = mac
+            && let Err(error) = self.backend.site.sent_to_disk(mac).await
+        {
+            tracing::warn!(%mac, %error, "that the machine was sent to its disk was not noted");
+        }
         let status = response.status();
         let body_bytes = response.body().len();
         if method == Method::HEAD {
@@ -91,9 +99,13 @@ impl Service {
         // What the agent says is recorded by the site as what it means; only what failed is added here.
         if !agent || status.is_client_error() || status.is_server_error() {
             let head_bytes = head_bytes(response.headers());
-            let path: String = uri.to_string().chars().take(RECORDED_PATH_CHARS).collect();
+            let path = match armed {
+                // Whoever reads the record must not learn the token.
+                Some((id, _)) => format!("/boot/v1/operations/{id}/***/vmlinuz"),
+                None => uri.to_string().chars().take(RECORDED_PATH_CHARS).collect(),
+            };
             response.body_mut().record(Delivery {
-                site: Arc::clone(&self.backend.site),
+                site: self.backend.site.clone(),
                 from: peer.from,
                 mac,
                 client,
@@ -148,6 +160,28 @@ impl Service {
         refusal(StatusCode::NOT_FOUND, &format!("no file /{path}")).into()
     }
 
+    /// The kernel of an armed boot, once. HEAD tells no more than that there is something.
+    async fn armed(&self, method: &Method, id: &str, token: &str, headers: &HeaderMap, peer: &Peer) -> Answered {
+        match *method {
+            Method::GET => {}
+            Method::HEAD => return Response::new(Body::default()).into(),
+            _ => return refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here").into(),
+        }
+        let (site, id, token, from) = (self.backend.site.clone(), id.to_owned(), token.to_owned(), peer.from);
+        // In a task of its own: a client that leaves halfway must not leave memory behind the store.
+        let serving = tokio::spawn(async move { site.serve_armed(&id, &token, from).await });
+        let kernel = match serving.await {
+            Ok(Ok(kernel)) => kernel,
+            Ok(Err(error)) => return answer::problem(&site_problem(error)).into(),
+            Err(error) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()).into(),
+        };
+        let sha256 = kernel.strip_prefix("/artifacts/").and_then(|path| path.split('/').next()).unwrap_or_default();
+        match self.backend.files.by_digest(sha256) {
+            Some(blob) => file(&blob, headers, false, false).into(),
+            None => refusal(StatusCode::NOT_FOUND, "the discovery image is not published").into(),
+        }
+    }
+
     fn ipxe(&self, name: &str, query: &str, client: ClientStage, peer: &Peer) -> Answered {
         let described = mac_of_name(name).and_then(|mac| Ok((mac, describe(query)?)));
         let (mac, description) = match described {
@@ -197,6 +231,11 @@ impl Service {
             Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
     }
+}
+
+/// Operation and token of the path of an armed boot's kernel.
+fn armed_kernel(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("boot/v1/operations/")?.strip_suffix("/vmlinuz")?.split_once('/')
 }
 
 /// Programs by how their `User-Agent` begins.
