@@ -8,6 +8,7 @@
 mod option;
 mod packet;
 mod request;
+mod subnet;
 mod lease;
 mod reply;
 mod destination;
@@ -18,7 +19,7 @@ mod server;
 mod watch;
 
 pub use destination::{Destination, LinkTarget, PORT_CLIENT, PORT_PXE, PORT_SERVER, Source};
-pub use lease::{ClientKey, Exhausted, LeaseTable, Offer, SubnetIndex, Unbound};
+pub use lease::{ClientKey, Exhausted, LeaseTable, Offer, Unbound};
 pub use option::code;
 pub use outcome::{Conflict, Outcome, Reply};
 pub use packet::{BOOT_REPLY, BOOT_REQUEST, FLAG_BROADCAST, Options, Packet, PacketError};
@@ -27,6 +28,7 @@ pub use reply::message_bytes_max;
 pub use request::{Ignored, MessageKind, Request, VendorClass};
 pub use server::Server;
 pub use settings::{ReservationSettings, Settings, SubnetSettings};
+pub use subnet::SubnetIndex;
 pub use watch::{OTHERS_MAX, OtherServer, PATROL_MILLIS, REPROBE_MILLIS, Watch, WatchAction, WatchMode};
 
 use ironwake_api::Millis;

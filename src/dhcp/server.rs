@@ -5,9 +5,10 @@ use std::net::Ipv4Addr;
 
 use ironwake_api::{ClientStage, MacAddr, Millis};
 
-use super::lease::{SubnetIndex, Unbound};
+use super::lease::Unbound;
 use super::packet::{FLAG_BROADCAST, Packet};
 use super::reply::{self, Answer, Mode};
+use super::subnet::SubnetIndex;
 use super::{Conflict, Destination, LeaseTable, MessageKind, Outcome, PORT_PXE, Request, Settings, Source};
 use super::{code, proxy};
 use crate::boot::{Handoff, Sighting};
