@@ -114,8 +114,8 @@ fn verified(dir: &Path, entry: &BootFile) -> Result<(bytes::Bytes, Digest), (Art
     Ok((bytes, found))
 }
 
-/// Every file that the architecture table may hand to a machine.
-fn expected_loaders() -> Vec<&'static str> {
+/// Every file that the architecture table may hand to a machine, and what shim starts: each once, by name.
+pub fn expected_loaders() -> Vec<&'static str> {
     let rows = ARCHES.iter().flat_map(|row| [row.loader, row.fallback, row.shim]).flatten();
     let mut names: Vec<_> = rows.chain([SECOND_STAGE]).collect();
     names.sort_unstable();

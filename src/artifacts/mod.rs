@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-pub use boot_files::{boot_dir, boot_dirs, load_boot_files};
+pub use boot_files::{boot_dir, boot_dirs, expected_loaders, load_boot_files};
 pub use manifest::{BootFile, BootManifest};
 pub use map::{file_behind, map_file};
 pub use pci_names::PciNames;
