@@ -172,6 +172,9 @@ fn initramfs(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<u8>, BuildError> {
     let chosen = tree.choose(drivers(), &|done, of| progress(Progress::Modules { done, of }))?;
+    if !chosen.absent.is_empty() {
+        tracing::debug!(drivers = ?chosen.absent, "this kernel has not every driver that is known");
+    }
     let index = chosen.index(tree)?;
     let mut files =
         vec![("init".to_owned(), 0o755, agent), ("lib/modules/index".to_owned(), 0o644, index.as_bytes())];

@@ -15,7 +15,6 @@ mod settings;
 pub(super) mod socket;
 
 pub use interface::{Interface, Unready};
-pub use ports::{holder as port_holder, is_free as port_is_free};
 pub use probe::{ProbeAnswer, ProbeError, ProbeOption, ProbeOptions, probe};
 
 use std::io;
