@@ -85,11 +85,6 @@ pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
 }
 
-/// What `systemctl status` shows.
-pub fn status(status: &str) {
-    notify(&[NotifyState::Status(&one_line(status))]);
-}
-
 /// The daemon ends, in good order.
 pub fn stopping() {
     notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);

@@ -79,7 +79,7 @@ impl Daemon {
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };
         daemon.serve_operators(ApiListener::open(&config.socket)?, &site);
-        daemon.serve_http(http, Backend::new(shelf.clone(), site.clone()), &site);
+        daemon.serve_http(http, Backend { files: shelf.clone(), site: site.clone() }, &site);
         let networks = config.networks.clone();
         let answering: Vec<&str> = networks
             .iter()
@@ -183,7 +183,7 @@ impl Daemon {
             self.spawn(supervise(name, remedy, site.clone(), shutdown.clone(), part));
         }
         if network.tftp {
-            let backend = Backend::new(shelf.clone(), site.clone());
+            let backend = Backend { files: shelf.clone(), site: site.clone() };
             let (token, bound_to) = (shutdown.clone(), interface.clone());
             let part = move || serve_tftp(bound_to.clone(), backend.clone(), http_port, token.clone());
             let remedy = "run `ironwake doctor`: another program may hold UDP port 69";

@@ -20,13 +20,18 @@ struct Api {
     _state: tempfile::TempDir,
 }
 
+/// A site on a store in a temporary folder.
+pub(super) async fn site() -> (SharedSite, tempfile::TempDir) {
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
+    let config = Config::parse("[[network]]\ninterface = \"lo\"\n", "test").expect("a configuration");
+    let site = Site::load(&config, store, || 1_800_000_000_000, Box::new(|_| {})).await.expect("a site");
+    (SharedSite::new(site), state)
+}
+
 impl Api {
     async fn new() -> Self {
-        let state = tempfile::tempdir().expect("a temporary folder");
-        let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
-        let config = Config::parse("[[network]]\ninterface = \"lo\"\n", "test").expect("a configuration");
-        let site = Site::load(&config, store, || 1_800_000_000_000, Box::new(|_| {})).await.expect("a site");
-        let site = SharedSite::new(site);
+        let (site, state) = site().await;
         Self { router: router(site.clone()), site, _state: state }
     }
 

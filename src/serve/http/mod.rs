@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod boot_v1;
 mod link;
+mod problem;
 mod query;
 mod range;
 mod service;
@@ -23,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-pub use boot_v1::{ENROLL_BYTES_MAX, REPORT_BYTES_MAX, WAIT_SECS_MAX, router};
+pub use boot_v1::{ENROLL_BYTES_MAX, REPORT_BYTES_MAX, WAIT_SECS_MAX};
+pub(crate) use problem::{problem, site_problem, store_problem};
 
+use self::boot_v1::router;
 use self::link::Link;
 use self::service::{Peer, Service};
 use crate::serve::Backend;
