@@ -1,7 +1,8 @@
-//! TFTP on the network: one listening socket, and one port and one small task for each transfer.
+//! TFTP on the network: a thread that listens, and one port and one small task for each transfer.
 
 mod files;
 mod limits;
+mod listener;
 pub mod probe;
 mod session;
 mod socket;
@@ -24,17 +25,16 @@ pub use socket::bind;
 
 use self::files::{Refusal, client_of_request, find};
 use self::limits::{Turn, Waiting};
+use self::listener::{Heard, Listener};
 use self::session::{Session, observe};
-use self::socket::{Arrival, TransferSocket, receive};
+use self::socket::{Arrival, TransferSocket};
 use crate::serve::Backend;
-use crate::tftp::{ErrorCode, Mode, Packet, PacketError, REQUEST_BYTES_MAX, Request, Transfer};
+use crate::tftp::{ErrorCode, Mode, Packet, PacketError, Request, Transfer};
 
 /// How often the log says that requests are left unanswered.
 const FULL_SAID_EVERY: Duration = Duration::from_secs(60);
 /// How long running transfers may go on once the server is to stop; the daemon ends within ten seconds.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
-/// How long the listener rests when its socket fails, so that a lasting fault does not eat a core.
-const FAULT_PAUSE: Duration = Duration::from_millis(100);
 
 type SharedActive = Arc<Mutex<Active>>;
 
@@ -86,21 +86,19 @@ pub async fn run_limited(
         number: 0,
         full_said: None,
     };
-    let mut buffer = [0; REQUEST_BYTES_MAX + 1];
+    let mut listener = Listener::start(socket)?;
     loop {
-        let arrival = tokio::select! {
+        let heard = tokio::select! {
             () = shutdown.cancelled() => break,
-            arrival = receive(&socket, &mut buffer) => arrival,
+            heard = listener.next() => heard,
         };
-        match arrival {
-            Ok(arrival) => server.take(&arrival, &buffer[..arrival.length]).await,
-            Err(error) => {
-                warn!(%error, "tftp: cannot receive");
-                tokio::time::sleep(FAULT_PAUSE).await;
-            }
-        }
+        let Some(Heard { arrival, packet }) = heard else {
+            return Err(io::Error::other("the thread that listens has ended"));
+        };
+        server.take(&arrival, &packet).await;
     }
     server.drain().await;
+    listener.stop().await;
     Ok(())
 }
 
