@@ -285,9 +285,9 @@ async fn a_client_that_closes_its_port_ends_its_transfer() {
     assert_eq!((aborted.as_deref(), retries), (Some("the client closed its port"), 1));
 }
 
-/// A request beyond the limits is not answered; asked again, it is once another transfer has ended.
-async fn check_limits(limits: Limits) {
-    let server = Server::start_with(Folder::default().with("a", "x"), Some(MAC), limits).await;
+/// A request beyond the limits is recorded and not answered; asked again, it is once another transfer has ended.
+async fn check_limits(limits: Limits, reason: &str) {
+    let mut server = Server::start_with(Folder::default().with("a", "x"), Some(MAC), limits).await;
     let request = b"\0\x01a\0octet\0";
     let (first, transfer, _) = server.exchange(request).await;
     let _second = server.exchange(request).await;
@@ -299,6 +299,8 @@ async fn check_limits(limits: Limits) {
     let mut nothing = [0; 16];
     let error = third.try_recv_from(&mut nothing).expect_err("no answer");
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    let StageKind::Tftp { aborted, .. } = server.observed.next().await.kind else { panic!() };
+    assert_eq!(aborted.as_deref(), Some(reason));
     first.send_to(&Packet::Ack(1).encode(), transfer).await.expect("send");
     let asking = async {
         let mut interval = tokio::time::interval(Duration::from_millis(100));
@@ -315,8 +317,11 @@ async fn check_limits(limits: Limits) {
 
 #[tokio::test]
 async fn requests_beyond_a_limit_wait() {
-    check_limits(Limits { transfers_max: 2, ..Limits::default() }).await;
-    check_limits(Limits { client_transfers_max: 2, ..Limits::default() }).await;
+    let all = Limits { transfers_max: 2, ..Limits::default() };
+    check_limits(all, "it has to wait: 2 transfers run, as many as the server takes at once").await;
+    let own = Limits { client_transfers_max: 2, ..Limits::default() };
+    let reason = "it has to wait: 2 transfers of this address run, as many as one may have at once";
+    check_limits(own, reason).await;
 }
 
 #[tokio::test]

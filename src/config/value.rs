@@ -12,6 +12,7 @@ use toml::de::DeValue;
 use super::finding::{Findings, nearest};
 use super::section::{At, Value, describe};
 use super::{DhcpMode, EnrolmentPolicy};
+use crate::machine::{TAG_BYTES_MAX, check_tag};
 
 /// A mistake in a text: what is wrong, and what would be right.
 pub(super) type Wrong = (String, String);
@@ -311,6 +312,17 @@ pub(super) fn line(text: &str) -> Result<String, Wrong> {
         return Err((format!("{} cannot be used", quoted(text)), help));
     }
     Ok(text.to_owned())
+}
+
+/// A tag that a machine may carry.
+pub(super) fn tag(text: &str) -> Result<String, Wrong> {
+    match check_tag(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(_) => {
+            let help = format!("1 to {TAG_BYTES_MAX} letters, digits and - _ . : / =, such as \"rack1\"");
+            Err((format!("{} is not a tag", quoted(text)), help))
+        }
+    }
 }
 
 #[cfg(test)]

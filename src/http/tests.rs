@@ -28,7 +28,7 @@ struct Api {
 
 impl Api {
     async fn new() -> Self {
-        let (site, state) = site().await;
+        let (site, state) = site("").await;
         Self { store: site.store().clone(), router: router(site), _state: state }
     }
 

@@ -21,7 +21,7 @@ impl Site {
         let token = |purpose| self.key.token(purpose, id, record.armings);
         Some(ArmedBoot {
             kernel: format!("/boot/v1/operations/{id}/{}/vmlinuz", token(Purpose::Kernel)),
-            token: format!("{id}.{}", token(Purpose::Work)),
+            token: format!("{id}_{}", token(Purpose::Work)),
         })
     }
 

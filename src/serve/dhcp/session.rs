@@ -256,9 +256,10 @@ impl Session {
             self.site.learn_address(mac, address);
         }
         if outcome.observation.is_some() && outcome.reply.is_none() {
-            let message = request.kind.name();
+            // `message` would be taken for the text of the event.
+            let kind = request.kind.name();
             let (interface, why) = (&self.config.interface, &outcome.why);
-            tracing::info!(interface, mac = %request.mac, message, "not answered: {why}");
+            tracing::info!(interface, mac = %request.mac, kind, "not answered: {why}");
         }
         if let Some(observation) = outcome.observation {
             self.site.observe(observation);

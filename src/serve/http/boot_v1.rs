@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::header;
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use ironwake_api::{AgentReport, ClaimRequest, EnrollRequest, FieldProblem, HealthState, Problem};
+use ironwake_api::{AgentReport, ClaimRequest, EnrollRequest, FieldProblem, HealthState, Problem, WorkReport};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -165,10 +165,10 @@ async fn work_report(
     either(answer.await)
 }
 
-/// Operation and token of `Authorization: Bearer OPERATION.TOKEN`.
+/// Operation and token of `Authorization: Bearer OPERATION_TOKEN`.
 fn bearer(headers: &HeaderMap) -> Result<(String, String), Refusal> {
     let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    match text.strip_prefix("Bearer ").and_then(|token| token.split_once('.')) {
+    match text.strip_prefix("Bearer ").and_then(|token| token.split_once('_')) {
         Some((operation, token)) => Ok((operation.to_owned(), token.to_owned())),
         None => {
             let detail = "this needs `Authorization: Bearer` with the token of an armed boot".to_owned();
@@ -247,8 +247,13 @@ fn invalid(errors: Vec<FieldProblem>) -> Refusal {
     Box::new(answer::problem(&Problem { errors, ..problem }))
 }
 
+/// As operators are refused, but for one thing: agents are promised 400 for whatever is wrong in a body,
+/// whether reading it shows that or the site.
 fn refused(error: SiteError) -> Refusal {
-    Box::new(answer::problem(&site_problem(error)))
+    match error {
+        SiteError::Invalid(errors) => invalid(errors),
+        error => Box::new(answer::problem(&site_problem(error))),
+    }
 }
 
 fn interrupted(error: tokio::task::JoinError) -> Refusal {
