@@ -1,3 +1,4 @@
+mod operations;
 mod rules;
 
 use std::sync::atomic::{AtomicU64, Ordering};

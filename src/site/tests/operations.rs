@@ -1,0 +1,256 @@
+//! Operations on a site: what is armed, served, claimed, reported; and what survives.
+
+use ironwake_api::{ClaimRequest, OperationKind as Kind, OperationState as State, Work, WorkReport};
+
+use super::*;
+use crate::operation::Trigger;
+
+const FROM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 66);
+
+fn operator() -> Actor {
+    Actor::Operator("root".into())
+}
+
+fn disk(name: &str, serial: &str) -> Disk {
+    Disk { name: name.into(), serial: Some(serial.into()), size_bytes: 1_000_000, ..Disk::default() }
+}
+
+fn wipe(rule: &str) -> OperationNew {
+    OperationNew {
+        kind: Kind::Wipe,
+        profile: None,
+        variables: Default::default(),
+        disks: vec![rule.into()],
+        arm: true,
+        armed_secs: None,
+    }
+}
+
+/// A site with an enrolled machine that has two disks; its id.
+async fn with_machine() -> (Fixture, String) {
+    let lab = Fixture::new().await;
+    let mut report = report("S1", &[1]);
+    report.inventory.disks = vec![disk("sda", "A"), disk("sdb", "B")];
+    let id = lab.site.enroll(report, FROM).await.expect("an inventory").answer.machine;
+    lab.site.enroll_by_operator(&id, operator()).await.expect("enrolled");
+    (lab, id)
+}
+
+/// Kernel token, claim token, as the machine's script has them.
+fn tokens(lab: &Fixture) -> (String, String) {
+    let text = lab.site.ipxe_script(&request(1)).text;
+    let part = |from: &str, to: char| text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).expect(from).0;
+    let kernel = part("/boot/v1/operations/", ' ').split('/').nth(1).expect("a token").to_owned();
+    let work = part("ironwake.operation=", ' ').split_once('_').expect("operation and token").1.to_owned();
+    (kernel, work)
+}
+
+fn claim(machine: &str) -> ClaimRequest {
+    ClaimRequest { machine: machine.into(), boot_mac: mac(1) }
+}
+
+impl Fixture {
+    async fn state(&self, id: &str) -> State {
+        self.site.operation(id).await.expect("an operation").state
+    }
+
+    /// Makes an armed wipe and has its kernel served; the operation and the claim token.
+    async fn booted(&self, machine: &str) -> (String, String) {
+        let id = self.site.operate(machine, wipe("serial=A"), operator()).await.expect("an operation").id;
+        let (kernel, work) = tokens(self);
+        self.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+        (id, work)
+    }
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T, SiteError>, part: &str) {
+    let error = result.expect_err("a refusal").to_string();
+    assert!(error.contains(part), "{error}");
+}
+
+#[tokio::test]
+async fn an_armed_wipe_is_served_claimed_done_once_each() {
+    let (lab, machine) = with_machine().await;
+    let operation = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation");
+    assert_eq!(operation.state, State::PxeReady);
+    assert_eq!(operation.disks.iter().map(|disk| disk.name.as_str()).collect::<Vec<_>>(), ["sda"]);
+    assert_eq!(lab.plan(1), BootPlan::Armed(Why::ArmedFor(Kind::Wipe)));
+    let (kernel, work) = tokens(&lab);
+    assert_eq!(tokens(&lab), (kernel.clone(), work.clone()), "the same script until it was served");
+
+    refused(lab.site.claim(&operation.id, &work, &claim(&machine), FROM).await, "no work to take");
+    refused(lab.site.serve_armed(&operation.id, &work, FROM).await, "wrong token");
+    let path = lab.site.serve_armed(&operation.id, &kernel, FROM).await.expect("served");
+    assert_eq!(path, "/artifacts/a/vmlinuz");
+    refused(lab.site.serve_armed(&operation.id, &kernel, FROM).await, "served is not possible while wipe is pxe_booted");
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::Under(Kind::Wipe, State::PxeBooted)));
+
+    refused(lab.site.work_report(&operation.id, &work, WorkReport::Began, FROM).await, "did not take the work");
+    let taken = lab.site.claim(&operation.id, &work, &claim(&machine), FROM).await.expect("the work");
+    let Work::Wipe(what) = taken.work else { panic!("{taken:?}") };
+    assert_eq!(what.disks, operation.disks);
+    lab.site.claim(&operation.id, &work, &claim(&machine), FROM).await.expect("the answer was lost: the same again");
+
+    for report in [WorkReport::Began, WorkReport::Began, WorkReport::Done, WorkReport::Done] {
+        lab.site.work_report(&operation.id, &work, report, FROM).await.expect("noted");
+    }
+    let done = lab.site.operation(&operation.id).await.expect("an operation");
+    assert_eq!(done.state, State::Ready);
+    let states: Vec<State> = done.history.iter().map(|event| event.to).collect();
+    assert_eq!(states, [State::PxeReady, State::PxeBooted, State::Installing, State::Ready]);
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::NotArmed));
+}
+
+/// Invariant 5: whoever comes second gets nothing, and the operation fails where everyone sees it.
+#[tokio::test]
+async fn a_second_taker_gets_nothing_and_the_operation_fails() {
+    let (lab, machine) = with_machine().await;
+    let (id, work) = lab.booted(&machine).await;
+    lab.site.claim(&id, &work, &claim(&machine), FROM).await.expect("the work");
+    refused(lab.site.claim(&id, &work, &claim(&machine), ELSEWHERE).await, "was taken by 10.0.0.1");
+    let failed = lab.site.operation(&id).await.expect("an operation");
+    assert_eq!(failed.state, State::Failed);
+    refused(lab.site.work_report(&id, &work, WorkReport::Began, FROM).await, "began is not possible");
+    let refusals = lab.kinds().await.into_iter().filter(|kind| matches!(kind, EventKind::TokenRefused { .. }));
+    assert_eq!(refusals.count(), 1);
+}
+
+#[tokio::test]
+async fn another_machine_with_the_token_gets_nothing() {
+    let (lab, machine) = with_machine().await;
+    let (id, work) = lab.booted(&machine).await;
+    refused(lab.site.claim(&id, &work, &claim("another"), FROM).await, "by machine another");
+    assert_eq!(lab.state(&id).await, State::Failed);
+}
+
+#[tokio::test]
+async fn tokens_of_an_earlier_arming_are_worth_nothing() {
+    let (lab, machine) = with_machine().await;
+    let id = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation").id;
+    let (kernel, _) = tokens(&lab);
+    lab.site.happen(&id, Trigger::Disarm, &operator()).await.expect("disarmed");
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::NotArmed));
+    refused(lab.site.serve_armed(&id, &kernel, FROM).await, "is not possible while wipe is registered");
+    lab.site.arm(&id, None, operator()).await.expect("armed");
+    refused(lab.site.serve_armed(&id, &kernel, FROM).await, "wrong token");
+    assert_eq!(lab.state(&id).await, State::PxeReady);
+}
+
+#[tokio::test]
+async fn one_operation_at_a_time_and_no_deletion_under_it() {
+    let (lab, machine) = with_machine().await;
+    let id = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation").id;
+    refused(lab.site.operate(&machine, wipe("serial=B"), operator()).await, &id);
+    refused(lab.site.delete(&machine, operator()).await, "cancel it or wait");
+    lab.site.happen(&id, Trigger::Cancel, &operator()).await.expect("cancelled");
+    refused(lab.site.happen(&id, Trigger::Cancel, &operator()).await, "while wipe is cancelled");
+    lab.site.operate(&machine, wipe("serial=B"), operator()).await.expect("another");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_operation_is_said_by_field() {
+    let (lab, machine) = with_machine().await;
+    let check = async |change: fn(&mut OperationNew), part: &str| {
+        let mut new = wipe("serial=A");
+        change(&mut new);
+        refused(lab.site.operate(&machine, new, operator()).await, part);
+    };
+    check(|new| new.disks.clear(), "disks: wipe writes: name each disk").await;
+    check(|new| new.disks = vec!["sda".into()], "disks[0]: \"sda\" is no disk rule").await;
+    check(|new| new.disks = vec!["only".into()], "several disks fit only").await;
+    check(|new| new.disks = vec!["name=sda".into(), "serial=A".into()], "disks[1]: sda is named twice").await;
+    check(|new| new.kind = Kind::Inspect, "disks: inspect writes to none").await;
+    check(|new| new.profile = Some("x".into()), "profile: wipe takes none").await;
+    check(|new| new.armed_secs = Some(5), "armed_secs: 5 is not between 60 and 604800").await;
+    assert_eq!(lab.site.operations(&OperationQuery::default()).await.expect("a list"), []);
+    let stranger = lab.enroll("S2", &[2]).await.answer.machine;
+    refused(lab.site.operate(&stranger, wipe("serial=A"), operator()).await, "is not enrolled");
+}
+
+#[tokio::test]
+async fn every_state_ends_by_itself() {
+    let (lab, machine) = with_machine().await;
+    let (id, work) = lab.booted(&machine).await;
+    lab.site.claim(&id, &work, &claim(&machine), FROM).await.expect("the work");
+    lab.site.work_report(&id, &work, WorkReport::Began, FROM).await.expect("begun");
+    advance(Duration::from_secs(3599));
+    lab.site.expire_operations().await;
+    assert_eq!(lab.state(&id).await, State::Installing);
+    advance(Duration::from_secs(1));
+    lab.site.expire_operations().await;
+    let failed = lab.site.operation(&id).await.expect("an operation");
+    let failure = failed.failure.expect("a reason");
+    assert_eq!((failure.stage, failure.reason.as_str()), (State::Installing, "writing was not done in time"));
+    let again = lab.site.retry(&id, None, operator()).await.expect("tried again");
+    assert_eq!((again.state, again.retry_of.as_deref()), (State::PxeReady, Some(id.as_str())));
+    assert_eq!(again.disks, failed.disks);
+}
+
+/// Invariant 4: after every single event the daemon may be killed, and goes on where it was.
+#[tokio::test]
+async fn a_restart_after_every_event_loses_nothing() {
+    let (mut lab, machine) = with_machine().await;
+    let id = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation").id;
+    let (kernel, work) = tokens(&lab);
+    lab = lab.restart().await;
+    assert_eq!(tokens(&lab), (kernel.clone(), work.clone()), "what the machine holds is still good");
+    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    lab = lab.restart().await;
+    refused(lab.site.serve_armed(&id, &kernel, FROM).await, "not possible");
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::Under(Kind::Wipe, State::PxeBooted)));
+    lab.site.claim(&id, &work, &claim(&machine), FROM).await.expect("the work");
+    lab = lab.restart().await;
+    refused(lab.site.claim(&id, &work, &claim(&machine), ELSEWHERE).await, "was taken by 10.0.0.1");
+    lab = lab.restart().await;
+    assert_eq!(lab.state(&id).await, State::Failed);
+    let id = lab.site.retry(&id, None, operator()).await.expect("tried again").id;
+    let (kernel, work) = tokens(&lab);
+    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    lab.site.claim(&id, &work, &claim(&machine), FROM).await.expect("the work");
+    lab.site.work_report(&id, &work, WorkReport::Began, FROM).await.expect("begun");
+    lab = lab.restart().await;
+    assert!(lab.site.operation(&id).await.expect("an operation").may_have_written);
+    lab.site.work_report(&id, &work, WorkReport::Done, FROM).await.expect("done");
+    lab = lab.restart().await;
+    assert_eq!(lab.state(&id).await, State::Ready);
+    assert_eq!(lab.site.operations(&OperationQuery::default()).await.expect("a list").len(), 2);
+}
+
+#[tokio::test]
+async fn an_inspection_ends_with_the_inventory_of_its_boot() {
+    let (lab, machine) = with_machine().await;
+    let new = OperationNew { kind: Kind::Inspect, disks: Vec::new(), ..wipe("") };
+    let id = lab.site.operate(&machine, new, operator()).await.expect("an operation").id;
+    lab.enroll("S1", &[1]).await;
+    assert_eq!(lab.state(&id).await, State::PxeReady, "that came from a boot before the arming");
+    let (kernel, _) = tokens(&lab);
+    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    lab.enroll("S1", &[1]).await;
+    assert_eq!(lab.state(&id).await, State::Ready);
+}
+
+/// Nothing that a machine could show is in the store, in events or in what the API answers.
+#[tokio::test]
+async fn tokens_are_nowhere_but_in_the_script() {
+    let (lab, machine) = with_machine().await;
+    let (id, work) = lab.booted(&machine).await;
+    let simulated = lab.site.simulate(&SimulateQuery {
+        mac: mac(1).to_string(),
+        arch: "uefi-x64".into(),
+        ..SimulateQuery::default()
+    });
+    let shown = format!(
+        "{:?} {:?} {:?}",
+        lab.kinds().await,
+        lab.site.operation(&id).await.expect("an operation"),
+        simulated.expect("steps")
+    );
+    assert!(!shown.contains(&work));
+    lab.site.store().close().await.expect("the store closes");
+    for entry in std::fs::read_dir(lab.state.path()).expect("a folder") {
+        let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
+        assert!(!bytes.windows(work.len()).any(|window| window == work.as_bytes()));
+    }
+}

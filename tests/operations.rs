@@ -1,0 +1,171 @@
+//! Operations on machines in the lab: nothing is written without an arming, and nothing but what was approved.
+//!
+//! One test of each row runs always; names that begin with `full_` run in the profile `all`.
+
+#[path = "lab/mod.rs"]
+mod lab;
+
+use std::fs;
+use std::path::PathBuf;
+
+use ironwake::artifact::Digest;
+use ironwake_api::{EventKind, Operation, OperationState, StageKind};
+use lab::{Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, MARKER, Machine, PoweredOn};
+
+const MIB: u64 = 1 << 20;
+
+fn lab() -> Result<Lab, LabError> {
+    Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server))
+}
+
+/// A machine whose first disk boots and whose second holds data that is nobody's business.
+fn machine(firmware: Firmware) -> Machine {
+    Machine::new(1, firmware)
+        .with_disk(Disk::bootable(Bus::Virtio, "SYSTEM", 64 * MIB))
+        .with_disk(Disk::bootable(Bus::Virtio, "DATA", 64 * MIB))
+}
+
+fn image(lab: &Lab, machine: &Machine, number: usize) -> PathBuf {
+    lab.folder().join(format!("{}.disk{number}", machine.name))
+}
+
+fn digest(lab: &Lab, machine: &Machine, number: usize) -> Digest {
+    Digest::of(&fs::read(image(lab, machine, number)).expect("a disk image"))
+}
+
+fn operation(lab: &Lab, words: &[&str]) -> Result<Operation, LabError> {
+    let value = lab.cli().json(words)?;
+    Ok(serde_json::from_value(value).expect("an operation"))
+}
+
+/// Powers the machine on, waits for its inventory, makes it known; its id.
+fn enroll<'a>(lab: &'a Lab, machine: &Machine) -> Result<(PoweredOn<'a>, String), LabError> {
+    let on = lab.power_on(machine)?;
+    let (record, _) = on.wait_inventory()?;
+    lab.cli().run(&["machine", "enroll", &record.id])?;
+    Ok((on, record.id))
+}
+
+fn reaches(state: OperationState) -> impl Fn(&EventKind) -> bool {
+    move |kind| match kind {
+        EventKind::OperationChanged { to, cause, .. } => {
+            assert!(*to != OperationState::Failed || state == OperationState::Failed, "{cause}");
+            *to == state
+        }
+        _ => false,
+    }
+}
+
+fn boots_its_disk(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::AttemptStage { stage, .. } => {
+            matches!(&stage.kind, StageKind::Http { plan: Some(plan), .. } if plan.starts_with("local boot"))
+        }
+        _ => false,
+    }
+}
+
+/// Invariant 1: a known machine that is not armed boots its disk, and no byte of its disks changes.
+fn unarmed(firmware: Firmware) -> Result<(), LabError> {
+    const BOOTS: usize = 3;
+    let lab = lab()?;
+    let machine = machine(firmware);
+    let (on, _) = enroll(&lab, &machine)?;
+    on.power_off();
+    let before = [digest(&lab, &machine, 0), digest(&lab, &machine, 1)];
+    for _ in 0..BOOTS {
+        let on = lab.power_on(&machine)?;
+        on.expect("local boot", boots_its_disk)?;
+        on.wait_screen(MARKER.trim())?;
+    }
+    assert_eq!([digest(&lab, &machine, 0), digest(&lab, &machine, 1)], before);
+    Ok(())
+}
+
+#[test]
+fn lab_unarmed_bios_disks_stay() -> Result<(), LabError> {
+    unarmed(Firmware::Bios)
+}
+
+#[test]
+fn full_unarmed_uefi_disks_stay() -> Result<(), LabError> {
+    unarmed(Firmware::Uefi)
+}
+
+/// Armed for one disk of two: that one is wiped, the other keeps every byte, and it happens once.
+fn wipe(firmware: Firmware) -> Result<(), LabError> {
+    let lab = lab()?;
+    let machine = machine(firmware);
+    let (on, id) = enroll(&lab, &machine)?;
+    let data = digest(&lab, &machine, 1);
+    let made = operation(&lab, &["wipe", &id, "--disk", "serial=SYSTEM", "--yes"])?;
+    assert_eq!(made.state, OperationState::PxeReady);
+    assert_eq!(made.disks.iter().map(|disk| disk.serial.as_deref()).collect::<Vec<_>>(), [Some("SYSTEM")]);
+    // The agent that waits is told to restart: the boot that began before the arming writes nothing.
+    on.expect("the end of the operation", reaches(OperationState::Ready))?;
+    on.expect("local boot after it", boots_its_disk)?;
+    on.power_off();
+    let wiped = fs::read(image(&lab, &machine, 0)).expect("a disk image");
+    assert!(wiped[..MIB as usize].iter().all(|byte| *byte == 0), "the boot sector is still there");
+    assert_eq!(digest(&lab, &machine, 1), data, "the other disk was touched");
+    let done = operation(&lab, &["operation", "show", &made.id])?;
+    let states: Vec<OperationState> = done.history.iter().map(|event| event.to).collect();
+    use OperationState::*;
+    assert_eq!(states, [PxeReady, PxeBooted, Installing, Ready]);
+    Ok(())
+}
+
+#[test]
+fn lab_wipe_uefi_one_disk_of_two() -> Result<(), LabError> {
+    wipe(Firmware::Uefi)
+}
+
+#[test]
+fn full_wipe_bios_one_disk_of_two() -> Result<(), LabError> {
+    wipe(Firmware::Bios)
+}
+
+#[test]
+fn full_wipe_secureboot_one_disk_of_two() -> Result<(), LabError> {
+    wipe(Firmware::SecureBoot)
+}
+
+/// The disk behind the approved serial number is another one by the time that the machine boots: nothing is written.
+#[test]
+fn full_a_swapped_disk_is_refused() -> Result<(), LabError> {
+    let lab = lab()?;
+    let machine = machine(Firmware::Uefi);
+    let (on, id) = enroll(&lab, &machine)?;
+    on.power_off();
+    let made = operation(&lab, &["wipe", &id, "--disk", "serial=SYSTEM", "--yes"])?;
+    let mut swapped = fs::read(image(&lab, &machine, 0)).expect("a disk image");
+    // A partition table where there was none: somebody used this disk in between.
+    swapped[446..462].copy_from_slice(&[0x80, 0, 2, 0, 0x83, 0, 63, 0, 0, 8, 0, 0, 0, 8, 0, 0]);
+    fs::write(image(&lab, &machine, 0), &swapped).expect("written");
+    let before = [digest(&lab, &machine, 0), digest(&lab, &machine, 1)];
+    let on = lab.power_on(&machine)?;
+    on.expect("the refusal", reaches(OperationState::Failed))?;
+    on.power_off();
+    assert_eq!([digest(&lab, &machine, 0), digest(&lab, &machine, 1)], before);
+    let failed = operation(&lab, &["operation", "show", &made.id])?;
+    assert!(!failed.may_have_written);
+    let reason = failed.failure.expect("a reason").reason;
+    assert!(reason.contains("table_fingerprint"), "{reason}");
+    Ok(())
+}
+
+/// A new inventory on request, and the daemon killed between the arming and the boot.
+#[test]
+fn full_inspect_survives_a_crash() -> Result<(), LabError> {
+    let lab = lab()?;
+    let machine = machine(Firmware::Bios);
+    let (on, id) = enroll(&lab, &machine)?;
+    on.power_off();
+    let made = operation(&lab, &["inspect", &id])?;
+    lab.crash_daemon()?;
+    let on = lab.power_on(&machine)?;
+    on.expect("the end of the operation", reaches(OperationState::Ready))?;
+    let done = operation(&lab, &["operation", "show", &made.id])?;
+    assert_eq!(done.state, OperationState::Ready);
+    Ok(())
+}
