@@ -19,6 +19,7 @@ pub mod systemd;
 pub mod store;
 pub mod artifacts;
 pub mod builders;
+pub mod profiles;
 pub mod site;
 pub mod serve;
 pub mod http;

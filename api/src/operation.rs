@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, ApprovedDisk, Millis};
+use crate::{Actor, ApprovedDisk, Host, Millis};
 
 /// What is to be done with a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -146,6 +146,9 @@ pub struct Operation {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// What runs there, as it phoned home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
     /// Whether a disk may have been written; such an operation can fail, not be cancelled.
     pub may_have_written: bool,
     /// When it was made.

@@ -160,6 +160,7 @@ pub fn register(id: String, draft: Draft, actor: Actor, now: Millis, deadlines: 
         arming: None,
         progress: None,
         failure: None,
+        host: None,
         may_have_written: false,
         created_at: now,
         created_by: actor,

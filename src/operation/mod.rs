@@ -14,7 +14,7 @@ mod table;
 pub use apply::{Draft, Effect, Illegal, Step, Trigger, apply, register};
 pub use deadline::{ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines};
 pub use disks::{DiskRule, DiskRuleError, Unresolved, resolve};
-pub use record::{HISTORY_MAX, Record, Taker};
+pub use record::{HISTORY_MAX, Rebuild, Record, Taker};
 pub use table::{Happening, next};
 pub use token::{Purpose, SiteKey};
 

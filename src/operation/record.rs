@@ -1,8 +1,9 @@
 //! An operation as it is stored: what the API shows, and what only the daemon needs.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
-use ironwake_api::{Actor, Millis, Operation, OperationState};
+use ironwake_api::{Actor, ImageSource, Millis, Operation, OperationState, ProfileChoice};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Effect, Illegal, Trigger, apply};
@@ -24,6 +25,30 @@ pub struct Record {
     /// Who took the work of this arming.
     #[serde(default)]
     pub taker: Option<Taker>,
+    /// What the machine is made into; rebuilds have one.
+    #[serde(default)]
+    pub rebuild: Option<Rebuild>,
+}
+
+/// What a rebuild was confirmed with: whatever becomes of the profile and the artifact, this is what is installed.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// As the API shows it.
+    pub choice: ProfileChoice,
+    /// The profile's texts.
+    pub source: Source,
+    /// The operator's values, secret ones included.
+    pub written: Written,
+    /// The image.
+    pub image: ImageSource,
+    /// The profile's deadlines.
+    pub deadlines: Deadlines,
+}
+
+impl fmt::Debug for Rebuild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rebuild").field("choice", &self.choice).finish_non_exhaustive()
+    }
 }
 
 /// Who took an operation's work; a second one gets nothing.

@@ -17,6 +17,8 @@ pub enum Purpose {
     Kernel,
     /// Taking the work, and reporting how it goes: it stands on the agent's command line.
     Work,
+    /// Reporting the first boot: it stands in a file of the installed system.
+    PhoneHome,
 }
 
 impl Purpose {
@@ -24,6 +26,7 @@ impl Purpose {
         match self {
             Self::Kernel => "kernel",
             Self::Work => "work",
+            Self::PhoneHome => "phone home",
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The armed boot: its kernel is served once, its work is taken once, and what it reports moves the operation.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ironwake_api::{
-    Actor, Claim, ClaimRequest, EventKind, MacAddr, OperationKind, OperationState, Progress, WipeWork, Work, WorkReport,
+    Actor, Claim, ClaimRequest, EventKind, MacAddr, OperationKind, OperationState, Progress, WorkReport,
 };
 
 use super::{Site, SiteError};
@@ -41,7 +41,14 @@ impl Site {
     }
 
     /// Hands the work to the agent that shows the token: once for each arming.
-    pub async fn claim(&self, id: &str, token: &str, request: &ClaimRequest, from: Ipv4Addr) -> Result<Claim, SiteError> {
+    pub async fn claim(
+        &self,
+        id: &str,
+        token: &str,
+        request: &ClaimRequest,
+        from: Ipv4Addr,
+        http: SocketAddrV4,
+    ) -> Result<Claim, SiteError> {
         let _gate = self.gate.lock().await;
         let record = self.stored(id).await?;
         if !self.key.is_token(token, Purpose::Work, id, record.armings) {
@@ -64,7 +71,7 @@ impl Site {
             self.advance(record, &Trigger::Fail { reason }, &Actor::Daemon, |_| {}).await?;
             return Err(error);
         }
-        let claim = Claim { operation: operation.id.clone(), kind: operation.kind, work: work(&record)? };
+        let claim = Claim { operation: operation.id.clone(), kind: operation.kind, work: self.work(&record, http).await? };
         if record.taker.is_none() {
             let mut record = record;
             record.taker = Some(Taker { from, at: self.now() });
@@ -151,7 +158,7 @@ impl Site {
     }
 
     /// A token that is not good for what was asked: an event, and 401.
-    fn token_refused(&self, record: &Record, from: Ipv4Addr, reason: &str) -> SiteError {
+    pub(super) fn token_refused(&self, record: &Record, from: Ipv4Addr, reason: &str) -> SiteError {
         let kind = EventKind::TokenRefused {
             operation: record.operation.id.clone(),
             from: from.to_string(),
@@ -164,16 +171,6 @@ impl Site {
 
 fn is_done(record: &Record) -> bool {
     matches!(record.operation.state, OperationState::Installed | OperationState::Ready)
-}
-
-/// What the agent is to do.
-fn work(record: &Record) -> Result<Work, SiteError> {
-    match record.operation.kind {
-        OperationKind::Inspect => Ok(Work::Inspect),
-        OperationKind::Wipe => Ok(Work::Wipe(WipeWork { disks: record.operation.disks.clone(), every_sector: false })),
-        OperationKind::Rescue => Ok(Work::Rescue),
-        OperationKind::Rebuild => Err(SiteError::Conflict("the profile has no image".into())),
-    }
 }
 
 /// A machine's text without what would spoil a screen.

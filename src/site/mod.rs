@@ -13,6 +13,8 @@ mod learned;
 mod operations;
 mod operators;
 mod orders;
+mod phone_home;
+mod rebuild;
 mod records;
 mod scripts;
 mod sighting;
@@ -28,11 +30,13 @@ use crate::boot::{MachineView, SitePolicy};
 use crate::config::{Config, EnrolmentPolicy};
 use crate::machine::{Candidate, EnrolmentRule, Identity, Index, identifying_text};
 use crate::operation::SiteKey;
+use crate::profiles::Catalog;
 use crate::recorder::Recorder;
 use crate::script::DiscoveryImage;
 use crate::store::{Store, StoreError};
 
 pub use enroll::Enrolled;
+pub use rebuild::{Images, NoImages};
 pub use scripts::{Script, ScriptRequest};
 
 /// Why a request was refused.
@@ -129,6 +133,9 @@ pub struct Site {
     operations: operations::Operations,
     /// What tokens are derived from.
     key: SiteKey,
+    /// What machines can be made into.
+    profiles: Arc<Catalog>,
+    images: Box<dyn Images>,
     health: health::Board,
     discovery: RwLock<Option<DiscoveryImage>>,
     /// Our address on each network, by interface.
@@ -190,12 +197,24 @@ impl Site {
             orders: orders::Orders::default(),
             operations,
             key,
+            profiles: Arc::new(Catalog::open(None)),
+            images: Box::new(NoImages),
             health: health::Board::default(),
             discovery: RwLock::new(None),
             servers: Mutex::default(),
             annotate,
             gate: tokio::sync::Mutex::new(()),
         })
+    }
+
+    /// The same site with these profiles and images.
+    pub fn with_profiles(self, profiles: Arc<Catalog>, images: Box<dyn Images>) -> Self {
+        Self { profiles, images, ..self }
+    }
+
+    /// What machines can be made into.
+    pub fn profiles(&self) -> &Catalog {
+        &self.profiles
     }
 
     /// Milliseconds since the epoch.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::RwLock;
 
 use ironwake_api::{
-    Actor, ApprovedDisk, Enrolment, EventKind, FieldProblem, Inventory, Millis, Operation, OperationKind,
+    Actor, ApprovedDisk, Enrolment, EventKind, FieldProblem, Inventory, Machine, Millis, Operation, OperationKind,
     OperationNew, OperationQuery, OperationState, Order, OrderKind,
 };
 use tracing::warn;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Site, SiteError};
 use crate::operation::{
-    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, HISTORY_MAX, Record, Trigger,
+    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, HISTORY_MAX, Rebuild, Record, Trigger,
     register, resolve,
 };
 use crate::store::Change;
@@ -81,8 +81,8 @@ impl Site {
         let gate = self.gate.lock().await;
         let machine = self.machine(key)?;
         let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
-        let draft = self.draft(&machine.id, machine.enrolment, &new, inventory.as_ref())?;
-        let operation = self.begin(draft, &actor).await?;
+        let (draft, rebuild) = self.draft(&machine, &new, inventory.as_ref())?;
+        let operation = self.begin(draft, rebuild, &actor).await?;
         drop(gate);
         match new.arm {
             true => self.happen(&operation.id, Trigger::Arm { until: self.now() + armed_for }, &actor).await,
@@ -94,7 +94,7 @@ impl Site {
     pub async fn retry(&self, id: &str, armed_secs: Option<u64>, actor: Actor) -> Result<Operation, SiteError> {
         let armed_for = armed_for(armed_secs)?;
         let gate = self.gate.lock().await;
-        let before = self.stored(id).await?.operation;
+        let Record { operation: before, rebuild, .. } = self.stored(id).await?;
         if !matches!(before.state, OperationState::Failed | OperationState::Cancelled) {
             let message = format!("operation {id} is {}: only one that failed or was cancelled is tried again", before.state);
             return Err(SiteError::Conflict(message));
@@ -108,7 +108,7 @@ impl Site {
             disks,
             retry_of: Some(before.id),
         };
-        let operation = self.begin(draft, &actor).await?;
+        let operation = self.begin(draft, rebuild, &actor).await?;
         drop(gate);
         self.happen(&operation.id, Trigger::Arm { until: self.now() + armed_for }, &actor).await
     }
@@ -247,11 +247,11 @@ impl Site {
         }
     }
 
-    async fn begin(&self, draft: Draft, actor: &Actor) -> Result<Operation, SiteError> {
+    async fn begin(&self, draft: Draft, rebuild: Option<Rebuild>, actor: &Actor) -> Result<Operation, SiteError> {
         self.refuse_under_operation(&draft.machine)?;
-        let deadlines = Deadlines::default();
+        let deadlines = rebuild.as_ref().map_or_else(Deadlines::default, |rebuild| rebuild.deadlines);
         let operation = register(Uuid::now_v7().to_string(), draft, actor.clone(), self.now(), &deadlines);
-        let record = Record { operation: operation.clone(), deadlines, armings: 0, taker: None };
+        let record = Record { operation: operation.clone(), deadlines, armings: 0, taker: None, rebuild };
         let kind = EventKind::OperationMade { operation: operation.id.clone(), work: operation.kind };
         let event = self.event(actor.clone(), Some(&operation.machine), kind);
         self.store.save(vec![Change::Operation(Box::new(record.clone())), event]).await?;
@@ -261,18 +261,24 @@ impl Site {
 
     fn draft(
         &self,
-        machine: &str,
-        enrolment: Enrolment,
+        machine: &Machine,
         new: &OperationNew,
         inventory: Option<&Inventory>,
-    ) -> Result<Draft, SiteError> {
-        if enrolment != Enrolment::Enrolled {
+    ) -> Result<(Draft, Option<Rebuild>), SiteError> {
+        let id = &machine.id;
+        if machine.enrolment != Enrolment::Enrolled {
             return Err(SiteError::Conflict(format!(
-                "machine {machine} is not enrolled: `ironwake machine enroll {machine}` makes it known"
+                "machine {id} is not enrolled: `ironwake machine enroll {id}` makes it known"
             )));
         }
         let mut wrong = Vec::new();
         let mut refuse = |field: &str, message: String| wrong.push(FieldProblem { field: field.into(), message });
+        if new.kind == OperationKind::Rescue {
+            refuse("kind", "the discovery image has no shell yet".into());
+        }
+        if new.kind == OperationKind::Rebuild && new.disks.len() > 1 {
+            refuse("disks", "a rebuild writes one".into());
+        }
         if new.kind != OperationKind::Rebuild {
             if new.profile.is_some() {
                 refuse("profile", format!("{} takes none", new.kind));
@@ -306,10 +312,16 @@ impl Site {
                 },
             }
         }
+        let rebuild = match new.kind {
+            OperationKind::Rebuild => self.rebuild(machine, new, disks.first(), inventory, &mut wrong),
+            _ => None,
+        };
         if !wrong.is_empty() {
             return Err(SiteError::Invalid(wrong));
         }
-        Ok(Draft { machine: machine.into(), kind: new.kind, profile: None, disks, retry_of: None })
+        let profile = rebuild.as_ref().map(|rebuild| rebuild.choice.clone());
+        let draft = Draft { machine: id.clone(), kind: new.kind, profile, disks, retry_of: None };
+        Ok((draft, rebuild))
     }
 }
 

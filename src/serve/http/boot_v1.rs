@@ -6,10 +6,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::header;
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use ironwake_api::{AgentReport, ClaimRequest, EnrollRequest, FieldProblem, HealthState, Problem, WorkReport};
+use ironwake_api::{AgentReport, ClaimRequest, EnrollRequest, FieldProblem, HealthState, PhoneHome, Problem, WorkReport};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,7 @@ pub fn router(backend: Backend, shutdown: CancellationToken) -> Router {
         .route("/boot/v1/machines/{id}/report", post(report))
         .route("/boot/v1/operations/claim", post(claim))
         .route("/boot/v1/operations/{id}/report", post(work_report))
+        .route("/boot/v1/operations/{id}/phone-home/{token}", post(phone_home))
         .route("/boot/v1/health", get(health))
         .fallback(async || {
             let detail = "there is nothing at this path".to_owned();
@@ -137,7 +139,7 @@ async fn claim(
         let (id, token) = bearer(request.headers())?;
         let request: ClaimRequest = read(request, REPORT_BYTES_MAX).await?;
         let site = shared.backend.site.clone();
-        let claiming = tokio::spawn(async move { site.claim(&id, &token, &request, peer.from).await });
+        let claiming = tokio::spawn(async move { site.claim(&id, &token, &request, peer.from, peer.local).await });
         let claim = claiming.await.map_err(interrupted)?.map_err(refused)?;
         Ok(json(StatusCode::OK, &claim))
     };
@@ -160,6 +162,32 @@ async fn work_report(
         let site = shared.backend.site.clone();
         let reporting = tokio::spawn(async move { site.work_report(&id, &token, report, peer.from).await });
         reporting.await.map_err(interrupted)?.map_err(refused)?;
+        Ok(nothing())
+    };
+    either(answer.await)
+}
+
+/// The first boot of an installed host, as JSON or as cloud-init's form.
+async fn phone_home(
+    State(shared): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    Path((id, token)): Path<(String, String)>,
+    request: Request<axum::body::Body>,
+) -> axum::response::Response {
+    let answer = async {
+        let call: PhoneHome = match is_json(request.headers()) {
+            true => read(request, REPORT_BYTES_MAX).await?,
+            false => {
+                let body = whole(request, REPORT_BYTES_MAX).await?;
+                serde_urlencoded::from_bytes(&body).map_err(|error| {
+                    let message = format!("it is neither JSON nor a form: {error}");
+                    invalid(vec![FieldProblem { field: "body".into(), message }])
+                })?
+            }
+        };
+        let site = shared.backend.site.clone();
+        let calling = tokio::spawn(async move { site.phone_home(&id, &token, call, peer.from).await });
+        calling.await.map_err(interrupted)?.map_err(refused)?;
         Ok(nothing())
     };
     either(answer.await)
@@ -204,24 +232,29 @@ async fn read<T: DeserializeOwned>(
         let detail = "the body must be application/json".to_owned();
         return Err(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
     }
-    let body = Limited::new(request.into_body(), bytes_max);
-    let Ok(collected) = tokio::time::timeout(BODY_WAIT_MAX, body.collect()).await else {
-        let detail = format!("the body did not come within {BODY_WAIT_MAX:?}");
-        return Err(refusal(StatusCode::REQUEST_TIMEOUT, "timeout", detail));
-    };
-    let bytes = match collected {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let detail = format!("the body has more than {bytes_max} bytes");
-            return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
-        }
-        Err(error) => return Err(refusal(StatusCode::BAD_REQUEST, "cut", error.to_string())),
-    };
+    let bytes = whole(request, bytes_max).await?;
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let message = error.inner().to_string();
         invalid(vec![FieldProblem { field: field_of(&error.path().to_string(), &message), message }])
     })
+}
+
+/// The whole body, if it is not too large and comes in time.
+async fn whole(request: Request<axum::body::Body>, bytes_max: usize) -> Result<Bytes, Refusal> {
+    let body = Limited::new(request.into_body(), bytes_max);
+    let Ok(collected) = tokio::time::timeout(BODY_WAIT_MAX, body.collect()).await else {
+        let detail = format!("the body did not come within {BODY_WAIT_MAX:?}");
+        return Err(refusal(StatusCode::REQUEST_TIMEOUT, "timeout", detail));
+    };
+    match collected {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let detail = format!("the body has more than {bytes_max} bytes");
+            Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail))
+        }
+        Err(error) => Err(refusal(StatusCode::BAD_REQUEST, "cut", error.to_string())),
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

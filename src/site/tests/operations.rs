@@ -6,6 +6,7 @@ use super::*;
 use crate::operation::Trigger;
 
 const FROM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const HTTP: std::net::SocketAddrV4 = std::net::SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 254), 8080);
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 66);
 
 fn operator() -> Actor {
@@ -80,7 +81,7 @@ async fn an_armed_wipe_is_served_claimed_done_once_each() {
     let (kernel, work) = tokens(&lab);
     assert_eq!(tokens(&lab), (kernel.clone(), work.clone()), "the same script until it was served");
 
-    refused(lab.site.claim(&operation.id, &work, &claim(&machine), FROM).await, "no work to take");
+    refused(lab.site.claim(&operation.id, &work, &claim(&machine), FROM, HTTP).await, "no work to take");
     refused(lab.site.serve_armed(&operation.id, &work, FROM).await, "wrong token");
     let path = lab.site.serve_armed(&operation.id, &kernel, FROM).await.expect("served");
     assert_eq!(path, "/artifacts/a/vmlinuz");
@@ -88,10 +89,10 @@ async fn an_armed_wipe_is_served_claimed_done_once_each() {
     assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::Under(Kind::Wipe, State::PxeBooted)));
 
     refused(lab.site.work_report(&operation.id, &work, WorkReport::Began, FROM).await, "did not take the work");
-    let taken = lab.site.claim(&operation.id, &work, &claim(&machine), FROM).await.expect("the work");
+    let taken = lab.site.claim(&operation.id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
     let Work::Wipe(what) = taken.work else { panic!("{taken:?}") };
     assert_eq!(what.disks, operation.disks);
-    lab.site.claim(&operation.id, &work, &claim(&machine), FROM).await.expect("the answer was lost: the same again");
+    lab.site.claim(&operation.id, &work, &claim(&machine), FROM, HTTP).await.expect("the answer was lost: the same again");
 
     for report in [WorkReport::Began, WorkReport::Began, WorkReport::Done, WorkReport::Done] {
         lab.site.work_report(&operation.id, &work, report, FROM).await.expect("noted");
@@ -108,8 +109,8 @@ async fn an_armed_wipe_is_served_claimed_done_once_each() {
 async fn a_second_taker_gets_nothing_and_the_operation_fails() {
     let (lab, machine) = with_machine().await;
     let (id, work) = lab.booted(&machine).await;
-    lab.site.claim(&id, &work, &claim(&machine), FROM).await.expect("the work");
-    refused(lab.site.claim(&id, &work, &claim(&machine), ELSEWHERE).await, "was taken by 10.0.0.1");
+    lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
+    refused(lab.site.claim(&id, &work, &claim(&machine), ELSEWHERE, HTTP).await, "was taken by 10.0.0.1");
     let failed = lab.site.operation(&id).await.expect("an operation");
     assert_eq!(failed.state, State::Failed);
     refused(lab.site.work_report(&id, &work, WorkReport::Began, FROM).await, "began is not possible");
@@ -121,7 +122,7 @@ async fn a_second_taker_gets_nothing_and_the_operation_fails() {
 async fn another_machine_with_the_token_gets_nothing() {
     let (lab, machine) = with_machine().await;
     let (id, work) = lab.booted(&machine).await;
-    refused(lab.site.claim(&id, &work, &claim("another"), FROM).await, "by machine another");
+    refused(lab.site.claim(&id, &work, &claim("another"), FROM, HTTP).await, "by machine another");
     assert_eq!(lab.state(&id).await, State::Failed);
 }
 
@@ -173,7 +174,7 @@ async fn what_is_wrong_with_an_operation_is_said_by_field() {
 async fn every_state_ends_by_itself() {
     let (lab, machine) = with_machine().await;
     let (id, work) = lab.booted(&machine).await;
-    lab.site.claim(&id, &work, &claim(&machine), FROM).await.expect("the work");
+    lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
     lab.site.work_report(&id, &work, WorkReport::Began, FROM).await.expect("begun");
     advance(Duration::from_secs(3599));
     lab.site.expire_operations().await;
@@ -200,15 +201,15 @@ async fn a_restart_after_every_event_loses_nothing() {
     lab = lab.restart().await;
     refused(lab.site.serve_armed(&id, &kernel, FROM).await, "not possible");
     assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::Under(Kind::Wipe, State::PxeBooted)));
-    lab.site.claim(&id, &work, &claim(&machine), FROM).await.expect("the work");
+    lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
     lab = lab.restart().await;
-    refused(lab.site.claim(&id, &work, &claim(&machine), ELSEWHERE).await, "was taken by 10.0.0.1");
+    refused(lab.site.claim(&id, &work, &claim(&machine), ELSEWHERE, HTTP).await, "was taken by 10.0.0.1");
     lab = lab.restart().await;
     assert_eq!(lab.state(&id).await, State::Failed);
     let id = lab.site.retry(&id, None, operator()).await.expect("tried again").id;
     let (kernel, work) = tokens(&lab);
     lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
-    lab.site.claim(&id, &work, &claim(&machine), FROM).await.expect("the work");
+    lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
     lab.site.work_report(&id, &work, WorkReport::Began, FROM).await.expect("begun");
     lab = lab.restart().await;
     assert!(lab.site.operation(&id).await.expect("an operation").may_have_written);

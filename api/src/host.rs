@@ -1,0 +1,67 @@
+//! Hosts: what runs on a machine once a system is installed, as it reports itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{MacAddr, Millis};
+
+/// `POST /boot/v1/operations/{id}/phone-home/{token}`: the host that an operation has installed runs. As JSON, or as
+/// the form that cloud-init's `phone_home` sends, which has the first six fields; it writes `N/A` for what it lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct PhoneHome {
+    /// The operation's id, as the profile wrote it.
+    pub instance_id: Option<String>,
+    /// Its name.
+    pub hostname: Option<String>,
+    /// Its name with domain.
+    pub fqdn: Option<String>,
+    /// Its SSH server's public RSA key.
+    pub pub_key_rsa: Option<String>,
+    /// Its SSH server's public ECDSA key.
+    pub pub_key_ecdsa: Option<String>,
+    /// Its SSH server's public Ed25519 key.
+    pub pub_key_ed25519: Option<String>,
+    /// SMBIOS UUID of the machine that it runs on.
+    pub uuid: Option<String>,
+    /// Serial number of the machine that it runs on.
+    pub serial: Option<String>,
+    /// MAC addresses of the machine that it runs on.
+    pub macs: Vec<MacAddr>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// `/proc/sys/kernel/random/boot_id`
+    pub boot_id: Option<String>,
+    /// Its kernel's release.
+    pub kernel: Option<String>,
+    /// `PRETTY_NAME` of os-release.
+    pub os: Option<String>,
+}
+
+/// A host as it reported itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Host {
+    /// When it phoned home.
+    pub at: Millis,
+    /// From which address.
+    pub from: String,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Its addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// Its SSH server's public keys, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_keys: Vec<String>,
+    /// The boot that reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+    /// Its kernel's release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Its system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
+}
