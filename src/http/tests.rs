@@ -313,6 +313,30 @@ async fn the_socket_serves_its_peer_and_closes_when_told() {
 }
 
 #[tokio::test]
+async fn who_has_connected_before_the_end_is_answered() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("api.sock");
+    let router = Router::new().route("/", get(async || "here"));
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(listen::accept(bind(&path).expect("a socket"), router, shutdown.clone()));
+    let mut first = UnixStream::connect(&path).await.expect("connected");
+    let mut text = String::new();
+    // An answer to the second says that the first is taken too.
+    let mut second = UnixStream::connect(&path).await.expect("connected");
+    second.write_all(b"GET / HTTP/1.0\r\n\r\n").await.expect("sent");
+    second.read_to_string(&mut text).await.expect("an answer");
+    shutdown.cancel();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    text.clear();
+    first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+    first.read_to_string(&mut text).await.expect("an answer");
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("here"), "{text}");
+    serving.await.expect("ended");
+}
+
+#[tokio::test]
 async fn the_peer_of_a_connection_is_told_to_the_handler() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("api.sock");

@@ -164,7 +164,12 @@ is_restarted_by_the_watchdog() {
     no_dropin watchdog
 }
 
-another_serves() { [ "$(property ActiveState)" = active ] && [ "$(property MainPID)" != "$1" ]; }
+another_serves() { # PID
+    local main
+    # Asked first: between two processes there is none, and its state may be that of either.
+    main=$(property MainPID)
+    [ "$main" != 0 ] && [ "$main" != "$1" ] && [ "$(property ActiveState)" = active ]
+}
 
 takes_a_socket_for_machines() {
     local units=/run/systemd/system
