@@ -4,6 +4,7 @@
 //! order, and that the pure ones stay free of I/O, clocks and randomness.
 
 // Pure: packets, values and time go in, values come out.
+pub mod document;
 pub mod machine;
 pub mod artifact;
 pub mod operation;

@@ -10,14 +10,14 @@ use super::finding::{Findings, nearest};
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct At<T> {
+pub(crate) struct At<T> {
     pub value: T,
     pub span: Range<usize>,
 }
 
 /// What the file says for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Field<T> {
+pub(crate) enum Field<T> {
     /// Nothing.
     Absent,
     /// Something that is wrong and already reported.
@@ -28,34 +28,34 @@ pub(super) enum Field<T> {
 
 impl<T> Field<T> {
     /// The value, where there is one.
-    pub(super) fn given(&self) -> Option<&At<T>> {
+    pub(crate) fn given(&self) -> Option<&At<T>> {
         match self {
             Self::Given(at) => Some(at),
             Self::Absent | Self::Bad => None,
         }
     }
 
-    pub(super) fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
-    pub(super) fn value(self) -> Option<T> {
+    pub(crate) fn value(self) -> Option<T> {
         match self {
             Self::Given(at) => Some(at.value),
             Self::Absent | Self::Bad => None,
         }
     }
 
-    pub(super) fn value_or(self, default: T) -> T {
+    pub(crate) fn value_or(self, default: T) -> T {
         self.value().unwrap_or(default)
     }
 }
 
 /// A value of the file with its place.
-pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+pub(crate) type Value<'i> = Spanned<DeValue<'i>>;
 
 /// One table of the file while it is read.
-pub(super) struct Section<'a, 'i> {
+pub(crate) struct Section<'a, 'i> {
     /// As errors name it: `[http]`, `[[network]]`, or `the file` for the top.
     name: &'static str,
     table: &'a DeTable<'i>,
@@ -63,7 +63,7 @@ pub(super) struct Section<'a, 'i> {
 }
 
 impl<'a, 'i> Section<'a, 'i> {
-    pub(super) fn new(name: &'static str, table: &'a DeTable<'i>) -> Self {
+    pub(crate) fn new(name: &'static str, table: &'a DeTable<'i>) -> Self {
         Self { name, table, known: Vec::new() }
     }
 
@@ -73,7 +73,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Reads one key; `read` reports what is wrong and returns nothing then.
-    pub(super) fn field<T>(
+    pub(crate) fn field<T>(
         &mut self,
         key: &'static str,
         findings: &mut Findings,
@@ -87,7 +87,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// A table below this one.
-    pub(super) fn section(
+    pub(crate) fn section(
         &mut self,
         key: &'static str,
         name: &'static str,
@@ -105,7 +105,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// An array of tables below this one, each with its place. `None` where it is something else.
-    pub(super) fn sections(
+    pub(crate) fn sections(
         &mut self,
         key: &'static str,
         name: &'static str,
@@ -135,7 +135,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Reports every key that nobody asked for.
-    pub(super) fn finish(self, findings: &mut Findings) {
+    pub(crate) fn finish(self, findings: &mut Findings) {
         for key in self.table.keys() {
             if self.known.iter().any(|known| known == key.get_ref()) {
                 continue;
@@ -154,7 +154,7 @@ impl<'a, 'i> Section<'a, 'i> {
 }
 
 /// What a value is, for messages.
-pub(super) fn describe(value: &DeValue<'_>) -> String {
+pub(crate) fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the string {:?}", shorten(text)),
         DeValue::Integer(number) => format!("the number {}", shorten(number.as_str())),
@@ -167,7 +167,7 @@ pub(super) fn describe(value: &DeValue<'_>) -> String {
 }
 
 /// Keeps one long value from filling the screen.
-pub(super) fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 60;
     match text.char_indices().nth(SHOWN_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
