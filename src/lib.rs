@@ -8,6 +8,7 @@ pub mod document;
 pub mod machine;
 pub mod artifact;
 pub mod operation;
+pub mod profile;
 pub mod boot;
 pub mod script;
 pub mod recorder;

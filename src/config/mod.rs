@@ -209,7 +209,9 @@ impl Config {
         let name = path.display().to_string();
         match String::from_utf8(bytes) {
             Ok(text) => Self::parse(&text, &name).map_err(ConfigErrors::Wrong),
-            Err(error) => Err(ConfigErrors::Wrong(Mistakes::not_utf8(error.as_bytes(), error.utf8_error(), &name))),
+            Err(error) => {
+                Err(ConfigErrors::Wrong(Mistakes::not_utf8(error.as_bytes(), error.utf8_error(), &name)))
+            }
         }
     }
 

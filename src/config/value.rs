@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use ironwake_api::{MacAddr, SecureBoot};
 
 use super::{DhcpMode, EnrolmentPolicy};
-use crate::document::value::{is_unicast, quoted, word};
 pub(super) use crate::document::value::{Wrong, address, hostname, line, network};
+use crate::document::value::{is_unicast, quoted, word};
 
 /// Longest interface name: IFNAMSIZ without its NUL.
 const INTERFACE_BYTES_MAX: usize = 15;

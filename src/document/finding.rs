@@ -100,6 +100,16 @@ impl Findings {
         self.list.extend(other.list.into_iter().filter(|f| !blamed.contains(&line_of(text, f.span.start))));
     }
 
+    /// Adds what `other` found in a value of the document, which stands at `span`.
+    pub(crate) fn add_at(&mut self, span: &Range<usize>, key: &str, other: Self) {
+        let whole = |finding: Finding| Finding {
+            span: span.clone(),
+            message: format!("in {key}: {}", finding.message),
+            help: finding.help,
+        };
+        self.list.extend(other.list.into_iter().map(whole));
+    }
+
     pub(crate) fn into_mistakes(mut self, file: &str, text: &str) -> Mistakes {
         self.list.sort_by_key(|finding| finding.span.start);
         let more = self.list.len().saturating_sub(SHOWN_MAX);

@@ -10,10 +10,10 @@ pub(crate) mod value;
 
 use toml::de::DeTable;
 
+pub(crate) use finding::{Findings, nearest};
 pub use finding::{Mistake, Mistakes};
-pub(crate) use finding::Findings;
 pub(crate) use reader::Reader;
-pub(crate) use section::{At, Field, Section};
+pub(crate) use section::{At, Field, Section, Value, describe, shorten};
 
 /// Reads the text of a document called `name`: `read` takes what each value says, `check` whether the values go
 /// together. Every mistake of both is reported, in the order of the text.

@@ -29,7 +29,12 @@ impl<'a, 'i, 'f> Reader<'a, 'i, 'f> {
         }
     }
 
-    pub(crate) fn text<T>(&mut self, key: &'static str, example: &str, parse: fn(&str) -> Result<T, Wrong>) -> Field<T> {
+    pub(crate) fn text<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        parse: fn(&str) -> Result<T, Wrong>,
+    ) -> Field<T> {
         self.field(key, |found, findings| text(found, findings, example, parse))
     }
 
@@ -46,8 +51,25 @@ impl<'a, 'i, 'f> Reader<'a, 'i, 'f> {
         self.field(key, boolean)
     }
 
-    pub(crate) fn duration(&mut self, key: &'static str, bounds: RangeInclusive<Duration>) -> Field<Duration> {
+    pub(crate) fn duration(
+        &mut self,
+        key: &'static str,
+        bounds: RangeInclusive<Duration>,
+    ) -> Field<Duration> {
         self.field(key, |found, findings| text(found, findings, "12h", |text| value::duration(text, bounds)))
+    }
+
+    /// A table below this one, read by `read` with the place of its name.
+    pub(crate) fn table<T>(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        read: fn(Section<'a, 'i>, Range<usize>, &mut Findings) -> T,
+    ) -> Option<T> {
+        let section = self.section.as_mut()?;
+        let span = section.place_of(key);
+        let found = section.section(key, name, self.findings)?;
+        Some(read(found, span, self.findings))
     }
 
     /// A list of tables, each read by `read`; `None` where it is something else.

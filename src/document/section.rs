@@ -1,6 +1,7 @@
 //! A table of the file, read key by key. Serde stops at the first mistake and points at whole tables;
 //! reading by hand finds every mistake, each at its place.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -57,19 +58,24 @@ pub(crate) type Value<'i> = Spanned<DeValue<'i>>;
 /// One table of the file while it is read.
 pub(crate) struct Section<'a, 'i> {
     /// As errors name it: `[http]`, `[[network]]`, or `the file` for the top.
-    name: &'static str,
+    name: Cow<'static, str>,
     table: &'a DeTable<'i>,
     known: Vec<&'static str>,
 }
 
 impl<'a, 'i> Section<'a, 'i> {
-    pub(crate) fn new(name: &'static str, table: &'a DeTable<'i>) -> Self {
-        Self { name, table, known: Vec::new() }
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, table: &'a DeTable<'i>) -> Self {
+        Self { name: name.into(), table, known: Vec::new() }
     }
 
     fn find(&mut self, key: &'static str) -> Option<&'a Value<'i>> {
         self.known.push(key);
         self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+    }
+
+    /// Where a key stands; the document's beginning if it does not.
+    pub(crate) fn place_of(&self, key: &str) -> Range<usize> {
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map_or(0..0, |(name, _)| name.span())
     }
 
     /// Reads one key; `read` reports what is wrong and returns nothing then.
@@ -132,6 +138,35 @@ impl<'a, 'i> Section<'a, 'i> {
             }
         }
         all_tables.then_some(sections)
+    }
+
+    /// The tables below this one that the writer named, each with its name: `[variables.NAME]`.
+    pub(crate) fn named_sections(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings,
+    ) -> Vec<(At<String>, Section<'a, 'i>)> {
+        let Some(found) = self.find(key) else { return Vec::new() };
+        let DeValue::Table(tables) = found.get_ref() else {
+            let message = format!("`{key}` is {}, and should be a table", describe(found.get_ref()));
+            findings.add(found.span(), message, format!("write a section [{key}.NAME] for each"));
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (name, value) in tables.iter() {
+            let shown = shorten(name.get_ref());
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    let at = At { value: name.get_ref().clone().into_owned(), span: name.span() };
+                    sections.push((at, Section::new(format!("[{key}.{shown}]"), table)));
+                }
+                other => {
+                    let message = format!("`{key}.{shown}` is {}, and should be a table", describe(other));
+                    findings.add(value.span(), message, format!("write a section [{key}.{shown}]"));
+                }
+            }
+        }
+        sections
     }
 
     /// Reports every key that nobody asked for.

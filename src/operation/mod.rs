@@ -12,6 +12,7 @@ mod table;
 pub use apply::{Draft, Effect, Illegal, Step, Trigger, apply, register};
 pub use deadline::{ARMED_FOR, Deadlines};
 pub use disks::{DiskRule, DiskRuleError, Unresolved, resolve};
+pub(crate) use disks::bytes as size_bytes;
 pub use table::{Happening, next};
 
 #[cfg(test)]
