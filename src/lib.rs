@@ -4,9 +4,11 @@
 //! order, and that the pure ones stay free of I/O, clocks and randomness.
 
 // Pure: packets, values and time go in, values come out.
+pub mod document;
 pub mod machine;
 pub mod artifact;
 pub mod operation;
+pub mod profile;
 pub mod boot;
 pub mod script;
 pub mod recorder;
@@ -19,7 +21,7 @@ pub mod systemd;
 pub mod store;
 pub mod artifacts;
 pub mod builders;
-pub mod profiles;
+pub mod catalog;
 pub mod site;
 pub mod serve;
 pub mod http;

@@ -19,7 +19,18 @@ const RUST: &[&str] = &["src", "api", "agent", "tui", "tests", "examples", "fuzz
 const SKIPPED: &[&str] = &["target", ".git", "Cargo.lock", "corpus"];
 
 /// Modules free of I/O, clocks and randomness.
-const PURE: &[&str] = &["machine", "artifact", "boot", "script", "recorder", "dhcp", "tftp"];
+const PURE: &[&str] = &[
+    "document",
+    "machine",
+    "artifact",
+    "operation",
+    "profile",
+    "boot",
+    "script",
+    "recorder",
+    "dhcp",
+    "tftp",
+];
 
 /// Paths that a pure module may not use: a crate's name, or consecutive segments.
 const IMPURE: &[&str] = &[

@@ -5,10 +5,9 @@ use std::ops::{Range, RangeInclusive};
 
 use ipnet::Ipv4Net;
 
-use super::finding::Findings;
 use super::raw::{Raw, RawDiscovery, RawEnrolment, RawNetwork, RawRelayed, RawReservation, RawRule};
-use super::section::{At, Field};
 use super::*;
+use crate::document::{At, Field, Findings};
 
 /// Addresses that the ranges of one network may have together: a /16, which the lease table is made for.
 const RANGE_ADDRESSES_MAX: u64 = 65_536;

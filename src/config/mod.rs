@@ -4,9 +4,8 @@
 //! and reports every mistake at its place.
 
 mod check;
-mod finding;
+mod error;
 mod raw;
-mod section;
 mod value;
 
 use std::fs::File;
@@ -18,9 +17,10 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use ironwake_api::{MacAddr, SecureBoot};
-use toml::de::DeTable;
 
-pub use finding::{ConfigErrors, Mistake, Mistakes};
+use crate::document;
+pub use crate::document::{Mistake, Mistakes};
+pub use error::ConfigErrors;
 
 /// Largest file that is read: 65,536 reservations fit, and a wrong path (a disk) is refused at once.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -211,38 +211,14 @@ impl Config {
         let name = path.display().to_string();
         match String::from_utf8(bytes) {
             Ok(text) => Self::parse(&text, &name).map_err(ConfigErrors::Wrong),
-            Err(error) => Err(ConfigErrors::Wrong(not_utf8(error.as_bytes(), error.utf8_error(), &name))),
+            Err(error) => {
+                Err(ConfigErrors::Wrong(Mistakes::not_utf8(error.as_bytes(), error.utf8_error(), &name)))
+            }
         }
     }
 
     /// Validates the text of a file called `name`. Every mistake is reported, in the order of the text.
     pub fn parse(text: &str, name: &str) -> Result<Self, Mistakes> {
-        let mut findings = finding::Findings::default();
-        let (table, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            findings.add(error.span().unwrap_or(0..0), error.message(), None);
-        }
-        if !findings.is_empty() {
-            // What could be parsed is checked too, value by value; whether values go together cannot be
-            // told while some are missing.
-            let mut further = finding::Findings::default();
-            raw::read(table.get_ref(), &mut further);
-            findings.add_elsewhere(further, text);
-            return Err(findings.into_mistakes(name, text));
-        }
-        let raw = raw::read(table.get_ref(), &mut findings);
-        let config = check::check(raw, &mut findings);
-        match findings.is_empty() {
-            true => Ok(config),
-            false => Err(findings.into_mistakes(name, text)),
-        }
+        document::read(text, name, raw::read, check::check)
     }
-}
-
-fn not_utf8(bytes: &[u8], error: std::str::Utf8Error, name: &str) -> Mistakes {
-    let text = String::from_utf8_lossy(bytes);
-    let at = error.valid_up_to();
-    let mut findings = finding::Findings::default();
-    findings.add(at..at + 1, "found bytes that are not UTF-8", "save the file as UTF-8".to_owned());
-    findings.into_mistakes(name, &text)
 }

@@ -10,10 +10,9 @@ use ipnet::Ipv4Net;
 use ironwake_api::{MacAddr, SecureBoot};
 use toml::de::DeTable;
 
-use super::finding::Findings;
-use super::section::{At, Field, Section, Value};
-use super::value::{self, Wrong, boolean, text, texts};
+use super::value;
 use super::{DhcpMode, EnrolmentPolicy};
+use crate::document::{At, Field, Findings, Reader, Section};
 
 /// Shorter leases would have clients renew without pause; longer ones are never given back.
 const LEASE_TIME: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(365 * 86_400);
@@ -95,68 +94,6 @@ pub(super) struct RawRule {
     pub subnet: Field<Ipv4Net>,
     pub tags: Field<Vec<At<String>>>,
     pub add_tags: Field<Vec<At<String>>>,
-}
-
-/// Reads one table, handing out what its keys say.
-struct Reader<'a, 'i, 'f> {
-    section: Option<Section<'a, 'i>>,
-    findings: &'f mut Findings,
-}
-
-impl<'a, 'i, 'f> Reader<'a, 'i, 'f> {
-    fn new(section: impl Into<Option<Section<'a, 'i>>>, findings: &'f mut Findings) -> Self {
-        Self { section: section.into(), findings }
-    }
-
-    fn field<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&Value<'i>, &mut Findings) -> Option<T>,
-    ) -> Field<T> {
-        match &mut self.section {
-            Some(section) => section.field(key, self.findings, read),
-            None => Field::Absent,
-        }
-    }
-
-    fn text<T>(&mut self, key: &'static str, example: &str, parse: fn(&str) -> Result<T, Wrong>) -> Field<T> {
-        self.field(key, |found, findings| text(found, findings, example, parse))
-    }
-
-    fn texts<T>(
-        &mut self,
-        key: &'static str,
-        example: &str,
-        parse: fn(&str) -> Result<T, Wrong>,
-    ) -> Field<Vec<At<T>>> {
-        self.field(key, |found, findings| texts(found, findings, example, parse))
-    }
-
-    fn boolean(&mut self, key: &'static str) -> Field<bool> {
-        self.field(key, boolean)
-    }
-
-    fn duration(&mut self, key: &'static str, bounds: RangeInclusive<Duration>) -> Field<Duration> {
-        self.field(key, |found, findings| text(found, findings, "12h", |text| value::duration(text, bounds)))
-    }
-
-    /// A list of tables, each read by `read`; `None` where it is something else.
-    fn tables<T>(
-        &mut self,
-        key: &'static str,
-        name: &'static str,
-        read: fn(Section<'a, 'i>, Range<usize>, &mut Findings) -> T,
-    ) -> Option<Vec<T>> {
-        let Some(section) = &mut self.section else { return Some(Vec::new()) };
-        let found = section.sections(key, name, self.findings)?;
-        Some(found.into_iter().map(|(section, span)| read(section, span, self.findings)).collect())
-    }
-
-    fn finish(self) {
-        if let Some(section) = self.section {
-            section.finish(self.findings);
-        }
-    }
 }
 
 /// Reads the file's top.

@@ -1,21 +1,16 @@
-//! Single values: what each kind of text means, and what would be right where it means nothing.
+//! Values that only the configuration has: what each kind of text means, and what would be right where it
+//! means nothing.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use ipnet::Ipv4Net;
 use ironwake_api::{MacAddr, SecureBoot};
-use toml::de::DeValue;
 
-use super::finding::{Findings, nearest};
-use super::section::{At, Value, describe};
 use super::{DhcpMode, EnrolmentPolicy};
+pub(super) use crate::document::value::{Wrong, address, hostname, line, network};
+use crate::document::value::{is_unicast, quoted, word};
 use crate::machine::{TAG_BYTES_MAX, check_tag};
-
-/// A mistake in a text: what is wrong, and what would be right.
-pub(super) type Wrong = (String, String);
 
 /// Longest interface name: IFNAMSIZ without its NUL.
 const INTERFACE_BYTES_MAX: usize = 15;
@@ -23,82 +18,6 @@ const INTERFACE_BYTES_MAX: usize = 15;
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Half of what x86 kernels accept (COMMAND_LINE_SIZE 2048): the daemon adds its own.
 const KERNEL_PARAMETERS_BYTES_MAX: usize = 1024;
-/// Items of one list: routers, name servers, ranges, tags.
-const LIST_ITEMS_MAX: usize = 64;
-
-/// A string that `parse` understands.
-pub(super) fn text<T>(
-    value: &Value<'_>,
-    findings: &mut Findings,
-    example: &str,
-    parse: impl FnOnce(&str) -> Result<T, Wrong>,
-) -> Option<T> {
-    let wrong = match value.get_ref() {
-        DeValue::String(text) => match parse(text) {
-            Ok(parsed) => return Some(parsed),
-            Err(wrong) => wrong,
-        },
-        other => (format!("found {}, expected a string", describe(other)), format!("such as {example:?}")),
-    };
-    findings.add(value.span(), wrong.0, wrong.1);
-    None
-}
-
-/// One string, or a list of them, that `parse` understands.
-pub(super) fn texts<T>(
-    value: &Value<'_>,
-    findings: &mut Findings,
-    example: &str,
-    parse: impl Fn(&str) -> Result<T, Wrong>,
-) -> Option<Vec<At<T>>> {
-    let DeValue::Array(items) = value.get_ref() else {
-        return text(value, findings, example, parse)
-            .map(|parsed| vec![At { value: parsed, span: value.span() }]);
-    };
-    if items.len() > LIST_ITEMS_MAX {
-        let message = format!("found a list of {} items", items.len());
-        findings.add(value.span(), message, format!("at most {LIST_ITEMS_MAX} are taken"));
-        return None;
-    }
-    // Every item is read even after a bad one, so that each is reported.
-    let read: Vec<Option<At<T>>> = items
-        .iter()
-        .map(|item| {
-            let parsed = text(item, findings, example, &parse)?;
-            Some(At { value: parsed, span: item.span() })
-        })
-        .collect();
-    read.into_iter().collect()
-}
-
-/// `true` or `false`.
-pub(super) fn boolean(value: &Value<'_>, findings: &mut Findings) -> Option<bool> {
-    if let DeValue::Boolean(on) = value.get_ref() {
-        return Some(*on);
-    }
-    let message = format!("found {}, expected true or false", describe(value.get_ref()));
-    findings.add(value.span(), message, "write true or false, without quotes".to_owned());
-    None
-}
-
-/// One of a few words.
-fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Result<T, Wrong> {
-    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
-        return Ok(*value);
-    }
-    let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    let help = match nearest(text, &names) {
-        Some(meant) => format!("did you mean {meant:?}?"),
-        None => {
-            format!("one of {}", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "))
-        }
-    };
-    Err((format!("{} is not one of the choices", quoted(text)), help))
-}
-
-fn quoted(text: &str) -> String {
-    format!("{:?}", super::section::shorten(text))
-}
 
 /// `network.dhcp`
 pub(super) fn dhcp_mode(text: &str) -> Result<DhcpMode, Wrong> {
@@ -114,64 +33,6 @@ pub(super) fn secure_boot(text: &str) -> Result<SecureBoot, Wrong> {
 pub(super) fn enrolment_policy(text: &str) -> Result<EnrolmentPolicy, Wrong> {
     use EnrolmentPolicy::{Auto, Manual, Rules};
     word(text, &[("manual", Manual), ("auto", Auto), ("rules", Rules)])
-}
-
-/// A whole number and a unit: `90s`, `10m`, `12h`, `7d`.
-pub(super) fn duration(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, Wrong> {
-    let help = || "a whole number and s, m, h or d: \"90s\", \"10m\", \"12h\", \"7d\"".to_owned();
-    let wrong = || (format!("{} is not a duration", quoted(text)), help());
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let unit_secs: u64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let digits = &text[..text.len() - unit.len_utf8()];
-    // `parse` alone would take "+5".
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    let read = Duration::from_secs(number.checked_mul(unit_secs).ok_or_else(wrong)?);
-    if bounds.contains(&read) {
-        return Ok(read);
-    }
-    let limit = if read < *bounds.start() {
-        ("short", "least", bounds.start())
-    } else {
-        ("long", "most", bounds.end())
-    };
-    Err((format!("{} is too {}", quoted(text), limit.0), format!("at {} {}s", limit.1, limit.2.as_secs())))
-}
-
-/// An IPv4 address that one machine can have.
-pub(super) fn address(text: &str) -> Result<Ipv4Addr, Wrong> {
-    let help = || "four numbers from 0 to 255, such as \"10.0.0.1\"".to_owned();
-    let read: Ipv4Addr =
-        text.parse().map_err(|_| (format!("{} is not an IPv4 address", quoted(text)), help()))?;
-    if is_unicast(read) {
-        return Ok(read);
-    }
-    Err((format!("{read} is not the address of a machine"), "a unicast address, such as \"10.0.0.1\"".into()))
-}
-
-fn is_unicast(address: Ipv4Addr) -> bool {
-    let first = address.octets()[0];
-    (1..224).contains(&first) && first != 127
-}
-
-/// A network such as `10.0.0.0/16`.
-pub(super) fn network(text: &str) -> Result<Ipv4Net, Wrong> {
-    let help = "a network and its prefix length, such as \"10.0.0.0/16\"";
-    let read: Ipv4Net =
-        text.parse().map_err(|_| (format!("{} is not a network", quoted(text)), help.to_owned()))?;
-    if read.trunc() != read {
-        let message = format!("{read} names an address in a network, not the network");
-        return Err((message, format!("did you mean \"{}\"?", read.trunc())));
-    }
-    Ok(read)
 }
 
 /// `first-last`, or a network of which every host is taken.
@@ -252,24 +113,6 @@ pub(super) fn interface(text: &str) -> Result<String, Wrong> {
     Err((format!("{} is not an interface name", quoted(text)), help))
 }
 
-/// A host name or domain (RFC 1123).
-pub(super) fn hostname(text: &str) -> Result<String, Wrong> {
-    /// RFC 1035, section 2.3.4.
-    const NAME_BYTES_MAX: usize = 253;
-    const LABEL_BYTES_MAX: usize = 63;
-    let label = |label: &str| {
-        (1..=LABEL_BYTES_MAX).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    if text.len() <= NAME_BYTES_MAX && text.split('.').all(label) {
-        return Ok(text.to_owned());
-    }
-    let help = "letters, digits and `-` between dots, such as \"rack1.example.org\"".to_owned();
-    Err((format!("{} is not a host name", quoted(text)), help))
-}
-
 /// An absolute path.
 pub(super) fn path(text: &str) -> Result<PathBuf, Wrong> {
     if text.starts_with('/') && !text.contains('\0') {
@@ -304,16 +147,6 @@ pub(super) fn kernel_parameters(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// A word or pattern of a rule; not empty, of reasonable length.
-pub(super) fn line(text: &str) -> Result<String, Wrong> {
-    const LINE_CHARS_MAX: usize = 200;
-    if text.trim().is_empty() || text.chars().count() > LINE_CHARS_MAX || text.chars().any(char::is_control) {
-        let help = format!("one line of 1 to {LINE_CHARS_MAX} characters");
-        return Err((format!("{} cannot be used", quoted(text)), help));
-    }
-    Ok(text.to_owned())
-}
-
 /// A tag that a machine may carry.
 pub(super) fn tag(text: &str) -> Result<String, Wrong> {
     match check_tag(text) {
@@ -334,28 +167,6 @@ mod tests {
             Ok(value) => format!("{value:?}"),
             Err((message, _)) => message,
         }
-    }
-
-    #[test]
-    fn durations_have_a_unit() {
-        let check = |text: &str, secs: Option<u64>| {
-            let read = duration(text, Duration::ZERO..=Duration::from_secs(1_000_000));
-            assert_eq!(read.ok().map(|read| read.as_secs()), secs, "{text}");
-        };
-        check("90s", Some(90));
-        check("10m", Some(600));
-        check("12h", Some(43_200));
-        check("7d", Some(604_800));
-        check("0s", Some(0));
-        check("s", None);
-        check("", None);
-        check("12", None);
-        check("+5s", None);
-        check("1.5h", None);
-        check("5µ", None);
-        check("1000d", None);
-        check("99999999999999999999s", None);
-        check("9999999999999999999d", None);
     }
 
     #[test]

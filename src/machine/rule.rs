@@ -65,7 +65,7 @@ impl EnrolmentRule {
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any text; case-insensitive.
-fn glob(pattern: &str, text: &str) -> bool {
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let pattern = pattern.to_ascii_lowercase();
     let text = text.trim().to_ascii_lowercase();
     let mut parts = pattern.split('*');

@@ -177,7 +177,7 @@ fn nominal(text: &str) -> Option<(u64, u64)> {
 }
 
 /// `480G`, `1.92T`, `512000`: decimal units as disks are sold, or `GiB` and the like.
-fn bytes(text: &str) -> Option<u64> {
+pub(crate) fn bytes(text: &str) -> Option<u64> {
     const UNITS: [(&str, u64); 13] = [
         ("KiB", 1 << 10),
         ("MiB", 1 << 20),

@@ -1,5 +1,6 @@
 //! An operation as it is stored: what the API shows, and what only the daemon needs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -35,10 +36,10 @@ pub struct Record {
 pub struct Rebuild {
     /// As the API shows it.
     pub choice: ProfileChoice,
-    /// The profile's texts.
-    pub source: Source,
-    /// The operator's values, secret ones included.
-    pub written: Written,
+    /// The profile's folder: its files by name.
+    pub files: BTreeMap<String, String>,
+    /// The operator's values by variable, secret ones included.
+    pub written: BTreeMap<String, serde_json::Value>,
     /// The image.
     pub image: ImageSource,
     /// The profile's deadlines.

@@ -30,7 +30,7 @@ use crate::boot::{MachineView, SitePolicy};
 use crate::config::{Config, EnrolmentPolicy};
 use crate::machine::{Candidate, EnrolmentRule, Identity, Index, identifying_text};
 use crate::operation::SiteKey;
-use crate::profiles::Catalog;
+use crate::catalog::Catalog;
 use crate::recorder::Recorder;
 use crate::script::DiscoveryImage;
 use crate::store::{Store, StoreError};

@@ -9,6 +9,7 @@ use ironwake_api::{
 };
 
 use super::{Site, SiteError};
+use crate::catalog;
 use crate::operation::{Purpose, Rebuild, Record};
 use crate::profile::{
     Architecture, DiskFacts, Facts, Firmware, Hardware, Kind, Layers, MachineFacts, OperationFacts, Profile, Rendered,
@@ -59,7 +60,7 @@ impl Site {
                 return None;
             }
         };
-        let facts = facts(machine, inventory, disk?, "", NOWHERE, &Urls::nowhere());
+        let facts = facts(machine, inventory, disk?, "", NOWHERE, &nowhere());
         let image = match render(&entry.profile, &values, &facts) {
             Ok(Rendered::Image { image, .. }) => image,
             Ok(_) => return None,
@@ -86,7 +87,7 @@ impl Site {
                 version: entry.profile.version.clone(),
                 variables: shown(&values, &written),
             },
-            source: entry.source.clone(),
+            files: entry.files.clone(),
             written,
             image: found,
             deadlines: entry.profile.deadlines,
@@ -109,7 +110,7 @@ impl Site {
         let broken = |why: String| SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"));
         let machine = self.machine(&operation.machine)?;
         let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
-        let profile = rebuild.source.parse(&rebuild.choice.name).map_err(|refused| broken(refused.to_string()))?;
+        let profile = catalog::parse(&rebuild.files, &rebuild.choice.name).map_err(|refused| broken(refused.to_string()))?;
         let values = values(&profile, &rebuild.written).map_err(SiteError::Invalid)?;
         let disk = operation.disks.first().ok_or_else(|| broken("it has no disk".into()))?;
         let token = self.key.token(Purpose::PhoneHome, &operation.id, record.armings);
@@ -186,6 +187,12 @@ fn boot_mac(machine: &Machine, inventory: Option<&Inventory>) -> MacAddr {
     let nics = inventory.map(|inventory| inventory.nics.as_slice()).unwrap_or_default();
     let booted = nics.iter().find(|nic| nic.boot).and_then(|nic| nic.mac);
     booted.or(machine.macs.first().copied()).unwrap_or(MacAddr([0; 6]))
+}
+
+/// URLs for a rendering that nobody gets.
+fn nowhere() -> Urls {
+    let url = format!("http://{NOWHERE}/");
+    Urls { files: url.clone(), phone_home: url.clone(), installed: url }
 }
 
 /// Where images are looked up by name.

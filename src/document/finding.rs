@@ -1,39 +1,12 @@
 //! What is wrong in a file, shown so that it can be put right: place, line, caret, remedy.
 
 use std::fmt;
-use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
 
 /// More mistakes than this are counted, not shown: nobody reads on, and a hostile file stays cheap.
 const SHOWN_MAX: usize = 100;
 /// Characters of a long line that are shown around the mistake.
 const LINE_CHARS_MAX: usize = 120;
-
-/// Why a configuration is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigErrors {
-    /// The file cannot be read.
-    #[error("read {path}")]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is larger than any configuration.
-    #[error("{path} has {bytes} bytes: a configuration has at most {max}", max = super::FILE_BYTES_MAX)]
-    TooLarge {
-        /// Which file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-    },
-    /// Something in it is wrong: every mistake, in the file's order.
-    #[error("{0}")]
-    Wrong(Mistakes),
-}
 
 /// All mistakes of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +68,7 @@ impl Mistake {
 
 /// What the checks found, by place in the text.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     list: Vec<Finding>,
 }
 
@@ -107,7 +80,7 @@ struct Finding {
 }
 
 impl Findings {
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         span: Range<usize>,
         message: impl Into<String>,
@@ -116,18 +89,28 @@ impl Findings {
         self.list.push(Finding { span, message: message.into(), help: help.into() });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// Adds what `other` found on lines where nothing is found yet: a line that cannot be parsed
     /// would otherwise be blamed twice.
-    pub(super) fn add_elsewhere(&mut self, other: Self, text: &str) {
+    pub(crate) fn add_elsewhere(&mut self, other: Self, text: &str) {
         let blamed: Vec<usize> = self.list.iter().map(|finding| line_of(text, finding.span.start)).collect();
         self.list.extend(other.list.into_iter().filter(|f| !blamed.contains(&line_of(text, f.span.start))));
     }
 
-    pub(super) fn into_mistakes(mut self, file: &str, text: &str) -> Mistakes {
+    /// Adds what `other` found in a value of the document, which stands at `span`.
+    pub(crate) fn add_at(&mut self, span: &Range<usize>, key: &str, other: Self) {
+        let whole = |finding: Finding| Finding {
+            span: span.clone(),
+            message: format!("in {key}: {}", finding.message),
+            help: finding.help,
+        };
+        self.list.extend(other.list.into_iter().map(whole));
+    }
+
+    pub(crate) fn into_mistakes(mut self, file: &str, text: &str) -> Mistakes {
         self.list.sort_by_key(|finding| finding.span.start);
         let more = self.list.len().saturating_sub(SHOWN_MAX);
         self.list.truncate(SHOWN_MAX);
@@ -175,7 +158,7 @@ fn locate(finding: Finding, text: &str) -> Mistake {
 }
 
 /// The one of `candidates` that `word` probably means.
-pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     /// Longer words are not misspelt keys.
     const WORD_CHARS_MAX: usize = 40;
     let word: Vec<char> = word.chars().take(WORD_CHARS_MAX + 1).flat_map(char::to_lowercase).collect();

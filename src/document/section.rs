@@ -1,6 +1,7 @@
 //! A table of the file, read key by key. Serde stops at the first mistake and points at whole tables;
 //! reading by hand finds every mistake, each at its place.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -10,14 +11,14 @@ use super::finding::{Findings, nearest};
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct At<T> {
+pub(crate) struct At<T> {
     pub value: T,
     pub span: Range<usize>,
 }
 
 /// What the file says for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Field<T> {
+pub(crate) enum Field<T> {
     /// Nothing.
     Absent,
     /// Something that is wrong and already reported.
@@ -28,43 +29,43 @@ pub(super) enum Field<T> {
 
 impl<T> Field<T> {
     /// The value, where there is one.
-    pub(super) fn given(&self) -> Option<&At<T>> {
+    pub(crate) fn given(&self) -> Option<&At<T>> {
         match self {
             Self::Given(at) => Some(at),
             Self::Absent | Self::Bad => None,
         }
     }
 
-    pub(super) fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 
-    pub(super) fn value(self) -> Option<T> {
+    pub(crate) fn value(self) -> Option<T> {
         match self {
             Self::Given(at) => Some(at.value),
             Self::Absent | Self::Bad => None,
         }
     }
 
-    pub(super) fn value_or(self, default: T) -> T {
+    pub(crate) fn value_or(self, default: T) -> T {
         self.value().unwrap_or(default)
     }
 }
 
 /// A value of the file with its place.
-pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+pub(crate) type Value<'i> = Spanned<DeValue<'i>>;
 
 /// One table of the file while it is read.
-pub(super) struct Section<'a, 'i> {
+pub(crate) struct Section<'a, 'i> {
     /// As errors name it: `[http]`, `[[network]]`, or `the file` for the top.
-    name: &'static str,
+    name: Cow<'static, str>,
     table: &'a DeTable<'i>,
     known: Vec<&'static str>,
 }
 
 impl<'a, 'i> Section<'a, 'i> {
-    pub(super) fn new(name: &'static str, table: &'a DeTable<'i>) -> Self {
-        Self { name, table, known: Vec::new() }
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>, table: &'a DeTable<'i>) -> Self {
+        Self { name: name.into(), table, known: Vec::new() }
     }
 
     fn find(&mut self, key: &'static str) -> Option<&'a Value<'i>> {
@@ -72,8 +73,13 @@ impl<'a, 'i> Section<'a, 'i> {
         self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
+    /// Where a key stands; the document's beginning if it does not.
+    pub(crate) fn place_of(&self, key: &str) -> Range<usize> {
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map_or(0..0, |(name, _)| name.span())
+    }
+
     /// Reads one key; `read` reports what is wrong and returns nothing then.
-    pub(super) fn field<T>(
+    pub(crate) fn field<T>(
         &mut self,
         key: &'static str,
         findings: &mut Findings,
@@ -87,7 +93,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// A table below this one.
-    pub(super) fn section(
+    pub(crate) fn section(
         &mut self,
         key: &'static str,
         name: &'static str,
@@ -105,7 +111,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// An array of tables below this one, each with its place. `None` where it is something else.
-    pub(super) fn sections(
+    pub(crate) fn sections(
         &mut self,
         key: &'static str,
         name: &'static str,
@@ -134,8 +140,37 @@ impl<'a, 'i> Section<'a, 'i> {
         all_tables.then_some(sections)
     }
 
+    /// The tables below this one that the writer named, each with its name: `[variables.NAME]`.
+    pub(crate) fn named_sections(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings,
+    ) -> Vec<(At<String>, Section<'a, 'i>)> {
+        let Some(found) = self.find(key) else { return Vec::new() };
+        let DeValue::Table(tables) = found.get_ref() else {
+            let message = format!("`{key}` is {}, and should be a table", describe(found.get_ref()));
+            findings.add(found.span(), message, format!("write a section [{key}.NAME] for each"));
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (name, value) in tables.iter() {
+            let shown = shorten(name.get_ref());
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    let at = At { value: name.get_ref().clone().into_owned(), span: name.span() };
+                    sections.push((at, Section::new(format!("[{key}.{shown}]"), table)));
+                }
+                other => {
+                    let message = format!("`{key}.{shown}` is {}, and should be a table", describe(other));
+                    findings.add(value.span(), message, format!("write a section [{key}.{shown}]"));
+                }
+            }
+        }
+        sections
+    }
+
     /// Reports every key that nobody asked for.
-    pub(super) fn finish(self, findings: &mut Findings) {
+    pub(crate) fn finish(self, findings: &mut Findings) {
         for key in self.table.keys() {
             if self.known.iter().any(|known| known == key.get_ref()) {
                 continue;
@@ -154,7 +189,7 @@ impl<'a, 'i> Section<'a, 'i> {
 }
 
 /// What a value is, for messages.
-pub(super) fn describe(value: &DeValue<'_>) -> String {
+pub(crate) fn describe(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the string {:?}", shorten(text)),
         DeValue::Integer(number) => format!("the number {}", shorten(number.as_str())),
@@ -167,7 +202,7 @@ pub(super) fn describe(value: &DeValue<'_>) -> String {
 }
 
 /// Keeps one long value from filling the screen.
-pub(super) fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 60;
     match text.char_indices().nth(SHOWN_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),

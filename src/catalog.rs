@@ -12,18 +12,21 @@ use std::time::SystemTime;
 
 use tracing::{info, warn};
 
-use crate::profile::{FILE, Profile, SHIPPED, Source, TEMPLATES_MAX, TEXT_BYTES_MAX};
+use crate::profile::{FILE, Profile, Refused, SHIPPED, TEMPLATES_MAX, TEXT_BYTES_MAX};
 
 /// Folders in the operator's directory.
 const FOLDERS_MAX: usize = 256;
+
+/// A profile's folder: its files by name.
+pub type Files = BTreeMap<String, String>;
 
 /// A profile in force.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// What it says.
     pub profile: Profile,
-    /// The texts that it was read from.
-    pub source: Source,
+    /// The files that it was read from.
+    pub files: Files,
     /// `shipped`, or its folder.
     pub origin: String,
 }
@@ -87,10 +90,11 @@ impl Catalog {
         *seen = Some(look);
         let mut next = InForce::default();
         for shipped in SHIPPED {
-            let source = Source { text: shipped.profile.into(), templates: shipped.templates() };
-            let profile = source.parse(shipped.name).expect("shipped profiles are right: a test reads them");
+            let mut files = shipped.templates();
+            files.insert(FILE.into(), shipped.profile.into());
+            let profile = parse(&files, shipped.name).expect("shipped profiles are right: a test reads them");
             let origin = "shipped".to_owned();
-            next.profiles.insert(shipped.name.into(), Arc::new(Entry { profile, source, origin }));
+            next.profiles.insert(shipped.name.into(), Arc::new(Entry { profile, files, origin }));
         }
         let before = self.in_force.read().expect("no panic while held").profiles.clone();
         for folder in self.directory.as_deref().map_or_else(Vec::new, folders) {
@@ -115,15 +119,22 @@ impl Catalog {
     }
 }
 
+/// Reads a profile from its files; `place` is how mistakes name their folder.
+pub fn parse(files: &Files, place: &str) -> Result<Profile, Refused> {
+    let mut templates = files.clone();
+    let text = templates.remove(FILE).unwrap_or_default();
+    Profile::parse(&text, &templates, place)
+}
+
 /// Reads the profile of one folder; the error tells every mistake.
 pub fn read(folder: &Path) -> Result<Entry, String> {
-    let source = source(folder).map_err(|error| error.to_string())?;
+    let files = files(folder).map_err(|error| error.to_string())?;
     let shown = folder.display().to_string();
-    let profile = source.parse(&shown).map_err(|refused| refused.to_string())?;
+    let profile = parse(&files, &shown).map_err(|refused| refused.to_string())?;
     if folder.file_name().is_some_and(|name| name != profile.name.as_str()) {
         return Err(format!("{shown}/{FILE}: the profile is called {:?}, and its folder is not", profile.name));
     }
-    Ok(Entry { profile, source, origin: shown })
+    Ok(Entry { profile, files, origin: shown })
 }
 
 /// A file that cannot be read.
@@ -134,21 +145,21 @@ struct Unreadable {
     source: io::Error,
 }
 
-fn source(folder: &Path) -> Result<Source, Unreadable> {
+fn files(folder: &Path) -> Result<Files, Unreadable> {
     let failed = |path: &Path| {
         let path = path.display().to_string();
         move |source| Unreadable { path, source }
     };
-    let mut source = Source { text: text(&folder.join(FILE))?, templates: BTreeMap::new() };
+    let mut files = Files::from([(FILE.to_owned(), text(&folder.join(FILE))?)]);
     // One more than allowed, so that too many are refused where all other mistakes are.
     for entry in fs::read_dir(folder).map_err(failed(folder))?.flatten().take(2 * TEMPLATES_MAX) {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let hidden = name.starts_with('.') || name.ends_with('~');
         if name != FILE && !hidden && path.is_file() {
-            source.templates.insert(name, text(&path)?);
+            files.insert(name, text(&path)?);
         }
     }
-    Ok(source)
+    Ok(files)
 }
 
 fn text(path: &Path) -> Result<String, Unreadable> {
