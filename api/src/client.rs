@@ -170,6 +170,21 @@ impl Client {
         self.send(Method::POST, &operation_path(id, "/retry"), Some(request)).await
     }
 
+    /// What machines can be made into.
+    pub async fn profiles(&self) -> Result<Profiles, ClientError> {
+        self.get("/profiles").await
+    }
+
+    /// One profile.
+    pub async fn profile(&self, name: &str) -> Result<ProfileSummary, ClientError> {
+        self.get(&format!("/profiles/{}", encode(name))).await
+    }
+
+    /// What a profile gives for a machine.
+    pub async fn render(&self, name: &str, request: &RenderRequest) -> Result<Vec<RenderedFile>, ClientError> {
+        self.send(Method::POST, &format!("/profiles/{}/render", encode(name)), Some(request)).await
+    }
+
     /// A machine's inventories, newest first.
     pub async fn inventories(&self, key: &str) -> Result<Vec<InventoryRecord>, ClientError> {
         self.list(&machine_path(key, "/inventories")).await

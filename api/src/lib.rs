@@ -19,6 +19,7 @@ mod mac;
 mod machine;
 mod operation;
 mod problem;
+mod profile;
 mod simulate;
 mod work;
 
@@ -40,6 +41,7 @@ pub use operation::{
     ArmRequest, Arming, Failure, Operation, OperationEvent, OperationKind, OperationNew, OperationQuery,
     OperationState, ProfileChoice, Progress,
 };
+pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
 pub use problem::{FieldProblem, Problem};
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use work::{

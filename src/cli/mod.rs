@@ -14,6 +14,7 @@ mod lease;
 mod machine;
 mod operation;
 mod output;
+mod profile;
 mod probe;
 mod serve;
 mod simulate;
@@ -62,11 +63,16 @@ enum Command {
     Machine(machine::Command),
     /// Have a machine report its hardware anew; nothing is written
     Inspect(operation::BeginArgs),
+    /// Make a machine into what a profile says
+    Rebuild(operation::RebuildArgs),
     /// Overwrite disks of a machine, so that nothing boots from them
     Wipe(operation::WipeArgs),
     /// Show, arm and end what is done with machines
     #[command(subcommand)]
     Operation(operation::Command),
+    /// Show and check what machines can be made into
+    #[command(subcommand)]
+    Profile(profile::Command),
     /// Show what happened
     Events(events::Args),
     /// Show DHCP leases
@@ -126,6 +132,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::Machine(command) => machine::run(command, context).await,
         Command::Inspect(args) => operation::inspect(args, context).await,
+        Command::Rebuild(args) => operation::rebuild(args, context).await,
+        Command::Profile(command) => profile::run(command, context).await,
         Command::Wipe(args) => operation::wipe(args, context).await,
         Command::Operation(command) => operation::run(command, context).await,
         Command::Events(args) => events::run(&args, context).await,

@@ -1,5 +1,6 @@
 //! `ironwake wipe`, `inspect`, `operation`: have work done on machines, and watch it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
 
 use ironwake_api::{
@@ -11,7 +12,8 @@ use super::events::short;
 use super::human;
 use super::output::{Style, clean};
 use super::table::Table;
-use super::{Context, Failure};
+use super::profile::Assignment;
+use super::{Context, Failure, profile};
 
 /// Commands below `operation`. ID is the operation's id.
 #[derive(Debug, clap::Subcommand)]
@@ -89,6 +91,25 @@ pub struct WipeArgs {
     yes: bool,
 }
 
+/// Arguments of `rebuild`.
+#[derive(Debug, clap::Args)]
+pub struct RebuildArgs {
+    #[command(flatten)]
+    begin: BeginArgs,
+    /// What to make it into: `ironwake profile list`
+    #[arg(long)]
+    profile: String,
+    /// Value of one of the profile's variables; may be repeated
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    variables: Vec<Assignment>,
+    /// Which disk: only, smallest, smallest>=SIZE, largest, serial=TEXT, wwn=TEXT, name=TEXT, label=TEXT, size=SIZE
+    #[arg(long, default_value = "only", value_name = "RULE")]
+    disk: String,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
 pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::List { machine, running } => list(machine, running, context).await,
@@ -109,30 +130,35 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
 
 /// `ironwake inspect`
 pub async fn inspect(args: BeginArgs, context: &mut Context) -> Result<(), Failure> {
-    begin(args, OperationKind::Inspect, Vec::new(), true, context).await
+    begin(args, new(OperationKind::Inspect, Vec::new()), true, context).await
 }
 
 /// `ironwake wipe`
 pub async fn wipe(args: WipeArgs, context: &mut Context) -> Result<(), Failure> {
-    begin(args.begin, OperationKind::Wipe, args.disk, args.yes, context).await
+    begin(args.begin, new(OperationKind::Wipe, args.disk), args.yes, context).await
+}
+
+/// `ironwake rebuild`
+pub async fn rebuild(args: RebuildArgs, context: &mut Context) -> Result<(), Failure> {
+    let new = OperationNew {
+        profile: Some(args.profile),
+        variables: profile::variables(args.variables),
+        ..new(OperationKind::Rebuild, vec![args.disk])
+    };
+    begin(args.begin, new, args.yes, context).await
+}
+
+fn new(kind: OperationKind, disks: Vec<String>) -> OperationNew {
+    OperationNew { kind, profile: None, variables: BTreeMap::new(), disks, arm: false, armed_secs: None }
 }
 
 /// Makes the operation, shows what it will destroy, and arms it once that is confirmed.
 async fn begin(
     args: BeginArgs,
-    kind: OperationKind,
-    disks: Vec<String>,
+    new: OperationNew,
     yes: bool,
     context: &mut Context,
 ) -> Result<(), Failure> {
-    let new = OperationNew {
-        kind,
-        profile: None,
-        variables: std::collections::BTreeMap::new(),
-        disks,
-        arm: false,
-        armed_secs: None,
-    };
     let mut operation = context.client.operate(&args.machine, &new).await?;
     if !args.no_arm {
         if !yes && !confirmed(&operation, &args.machine, context)? {
@@ -210,6 +236,9 @@ fn write(operation: &Operation, context: &mut Context) -> std::io::Result<()> {
     let output = &mut context.output;
     let state = output.styled(operation.state.name(), style(operation.state));
     output.line(format!("{} {} on machine {}: {state}", operation.kind, operation.id, operation.machine))?;
+    if let Some(profile) = &operation.profile {
+        output.line(format!("  profile  {} {}", profile.name, clean(&profile.version)))?;
+    }
     for disk in &operation.disks {
         output.line(format!("  disk     {}", clean(&shown(disk))))?;
     }
@@ -222,6 +251,9 @@ fn write(operation: &Operation, context: &mut Context) -> std::io::Result<()> {
     }
     if let Some(progress) = &operation.progress {
         output.line(format!("  progress {}", bar(progress)))?;
+    }
+    if let Some(host) = &operation.host {
+        output.line(format!("  host     {} at {}", clean(host.hostname.as_deref().unwrap_or("?")), host.from))?;
     }
     if let Some(failure) = &operation.failure {
         let line = format!("  failed   while {}: {}", failure.stage, clean(&failure.reason));

@@ -250,6 +250,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
             () = shutdown.cancelled() => break,
             _ = interval.tick() => {
                 site.tick();
+                site.refresh_profiles();
                 site.expire_operations().await;
             }
         }

@@ -25,6 +25,7 @@ mod openapi;
 mod operations;
 mod peer;
 mod problem;
+mod profiles;
 mod status;
 
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub fn router(site: SharedSite) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(openapi::base())
         .merge(machines::routes())
         .merge(operations::routes())
+        .merge(profiles::routes())
         .merge(inventories::routes())
         .merge(events::routes())
         .merge(status::routes())

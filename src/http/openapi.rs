@@ -29,6 +29,7 @@ pub(super) struct Document(pub Arc<Bytes>);
     tags(
         (name = "machines", description = "Pieces of hardware"),
         (name = "operations", description = "Durable pieces of work on one machine"),
+        (name = "profiles", description = "What a machine can be made into"),
         (name = "inventories", description = "What was reported of a machine's hardware"),
         (name = "attempts", description = "Runs of a machine through DHCP, TFTP, HTTP and the agent"),
         (name = "events", description = "Everything that happened, in order"),

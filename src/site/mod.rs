@@ -5,6 +5,7 @@
 
 mod addresses;
 mod armed;
+mod catalog;
 mod conflicts;
 mod enroll;
 mod fruitless;
@@ -21,7 +22,7 @@ mod sighting;
 mod simulate;
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
@@ -51,6 +52,9 @@ pub enum SiteError {
     /// A token is not good for what was asked.
     #[error("{0}")]
     Unauthorized(String),
+    /// No profile has this name.
+    #[error("no profile {0:?}: `ironwake profile list` shows them")]
+    NoSuchProfile(String),
     /// Fields are wrong.
     #[error("{}", .0.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldProblem>),
@@ -83,6 +87,9 @@ pub const SEEN_MAX: usize = 4096;
 const ALIASES_MAX: usize = 65_536;
 /// Machines in all, so that a flood of enrolments does not fill the disk. A large site has 20,000.
 pub const MACHINES_MAX: usize = 100_000;
+
+/// Where URLs of a rendering lead that nobody gets.
+const NOWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 80);
 
 /// What of the configuration the site goes by.
 #[derive(Debug, Clone)]
@@ -134,7 +141,7 @@ pub struct Site {
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
-    profiles: Arc<Catalog>,
+    catalog: Arc<Catalog>,
     images: Box<dyn Images>,
     health: health::Board,
     discovery: RwLock<Option<DiscoveryImage>>,
@@ -197,7 +204,7 @@ impl Site {
             orders: orders::Orders::default(),
             operations,
             key,
-            profiles: Arc::new(Catalog::open(None)),
+            catalog: Arc::new(Catalog::open(None)),
             images: Box::new(NoImages),
             health: health::Board::default(),
             discovery: RwLock::new(None),
@@ -208,13 +215,8 @@ impl Site {
     }
 
     /// The same site with these profiles and images.
-    pub fn with_profiles(self, profiles: Arc<Catalog>, images: Box<dyn Images>) -> Self {
-        Self { profiles, images, ..self }
-    }
-
-    /// What machines can be made into.
-    pub fn profiles(&self) -> &Catalog {
-        &self.profiles
+    pub fn with_profiles(self, catalog: Arc<Catalog>, images: Box<dyn Images>) -> Self {
+        Self { catalog, images, ..self }
     }
 
     /// Milliseconds since the epoch.

@@ -1,23 +1,20 @@
 //! Rebuilds: a profile filled with variables, checked before anything is armed, and rendered for the one machine.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use ironwake_api::{
     ApprovedDisk, FieldProblem, ImageSource, ImageWork, Inventory, MacAddr, Machine, OperationKind, OperationNew,
     ProfileChoice, Work,
 };
 
-use super::{Site, SiteError};
+use super::{NOWHERE, Site, SiteError};
 use crate::catalog;
 use crate::operation::{Purpose, Rebuild, Record};
 use crate::profile::{
     Architecture, DiskFacts, Facts, Firmware, Hardware, Kind, Layers, MachineFacts, OperationFacts, Profile, Rendered,
     ServerFacts, Urls, Values, Written, fits, render, resolve,
 };
-
-/// Where URLs of a rendering that only looks for mistakes lead.
-const NOWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 80);
 
 impl Site {
     /// The rebuild that an operator wants, with everything that is wrong with it.
@@ -34,7 +31,7 @@ impl Site {
             refuse("profile", "a rebuild needs one: `ironwake profile list` shows them".into());
             return None;
         };
-        let Some(entry) = self.profiles.get(name) else {
+        let Some(entry) = self.catalog.get(name) else {
             refuse("profile", format!("there is none called {name:?}: `ironwake profile list` shows them"));
             return None;
         };
@@ -135,7 +132,7 @@ impl Site {
 }
 
 /// An operator's values over the profile's own; site, tags and machines have none so far.
-fn values(profile: &Profile, written: &Written) -> Result<Values, Vec<FieldProblem>> {
+pub(super) fn values(profile: &Profile, written: &Written) -> Result<Values, Vec<FieldProblem>> {
     let none = Written::new();
     resolve(profile, Layers { site: &none, tags: &[], machine: &none, operation: written })
 }
@@ -147,7 +144,7 @@ fn shown(values: &Values, written: &Written) -> BTreeMap<String, serde_json::Val
     given.collect()
 }
 
-fn facts(
+pub(super) fn facts(
     machine: &Machine,
     inventory: Option<&Inventory>,
     disk: &ApprovedDisk,
@@ -190,7 +187,7 @@ fn boot_mac(machine: &Machine, inventory: Option<&Inventory>) -> MacAddr {
 }
 
 /// URLs for a rendering that nobody gets.
-fn nowhere() -> Urls {
+pub(super) fn nowhere() -> Urls {
     let url = format!("http://{NOWHERE}/");
     Urls { files: url.clone(), phone_home: url.clone(), installed: url }
 }

@@ -16,6 +16,7 @@ pub fn site_problem(error: SiteError) -> Problem {
     let (status, code) = match &error {
         SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
         SiteError::NoSuchOperation(_) => (StatusCode::NOT_FOUND, "no_such_operation"),
+        SiteError::NoSuchProfile(_) => (StatusCode::NOT_FOUND, "no_such_profile"),
         SiteError::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
         SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),

@@ -1,0 +1,84 @@
+//! Profiles: what a machine can be made into.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A profile in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProfileSummary {
+    /// Its name.
+    pub name: String,
+    /// Its version, as its author counts.
+    pub version: String,
+    /// `image`, `installer`, `live` or `local`.
+    pub kind: String,
+    /// One line for people.
+    pub summary: String,
+    /// `shipped`, or its folder.
+    pub origin: String,
+    /// What it is filled with.
+    pub variables: Vec<ProfileVariable>,
+}
+
+/// A variable of a profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProfileVariable {
+    /// Its name.
+    pub name: String,
+    /// `string`, `text`, `integer`, `boolean`, `choice`, `hostname`, `address`, `cidr`, `ssh_keys` or `list`.
+    pub kind: String,
+    /// Whether something has to be given.
+    pub required: bool,
+    /// Whether it is never shown.
+    pub secret: bool,
+    /// One line for people.
+    pub help: String,
+}
+
+/// All profiles, and the folders that are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Profiles {
+    /// In force, by name.
+    pub profiles: Vec<ProfileSummary>,
+    /// Not in force as they are written.
+    pub refused: Vec<RefusedProfile>,
+}
+
+/// A folder whose profile is wrong; the one before it stays in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RefusedProfile {
+    /// The folder.
+    pub folder: String,
+    /// Every mistake, with file, line and column.
+    pub mistakes: String,
+}
+
+/// `POST /api/v1/profiles/{name}/render`: what the profile would give for a machine, with `***` for each secret.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RenderRequest {
+    /// The machine, by any of its keys.
+    pub machine: String,
+    /// Values for variables.
+    #[serde(default)]
+    pub variables: BTreeMap<String, serde_json::Value>,
+    /// Which disk, by a rule; the only one when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+}
+
+/// A file that a profile gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RenderedFile {
+    /// Where it comes to lie: a path in a filesystem, the last part of a URL, or `command line`.
+    pub place: String,
+    /// What it holds.
+    pub content: String,
+}

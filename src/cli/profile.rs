@@ -1,0 +1,134 @@
+//! `ironwake profile`: what machines can be made into.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ironwake_api::{ProfileSummary, RenderRequest};
+
+use super::output::{Style, clean};
+use super::table::Table;
+use super::{Context, Failure};
+use crate::catalog;
+
+/// Commands below `profile`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List profiles, and folders that are refused
+    List,
+    /// Show a profile with its variables
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Check a profile's folder: every mistake with its place and what would be right
+    Check {
+        /// The folder, which holds profile.toml
+        folder: PathBuf,
+    },
+    /// Print what a profile gives for a machine, with *** for each secret
+    Render {
+        /// Its name
+        name: String,
+        /// Machine: id, name, MAC, UUID or serial
+        #[arg(long)]
+        machine: String,
+        /// Value of a variable; may be repeated
+        #[arg(long = "var", value_name = "NAME=VALUE")]
+        variables: Vec<Assignment>,
+        /// Which disk, by a rule; the only one unless given
+        #[arg(long, value_name = "RULE")]
+        disk: Option<String>,
+    },
+}
+
+/// `NAME=VALUE`. The value is JSON where it reads so (`2`, `true`, `["a"]`), and text else.
+#[derive(Debug, Clone)]
+pub struct Assignment(String, serde_json::Value);
+
+impl std::str::FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("it should look like name=value")?;
+        let read = serde_json::from_str(value).ok().filter(|value: &serde_json::Value| !value.is_string());
+        Ok(Self(name.to_owned(), read.unwrap_or_else(|| value.into())))
+    }
+}
+
+/// All assignments as one map; of two for one variable the later wins.
+pub fn variables(list: Vec<Assignment>) -> BTreeMap<String, serde_json::Value> {
+    list.into_iter().map(|Assignment(name, value)| (name, value)).collect()
+}
+
+pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
+    match command {
+        Command::List => list(context).await,
+        Command::Show { name } => {
+            let profile = context.client.profile(&name).await?;
+            if context.json { Ok(context.output.json(&profile)?) } else { Ok(show(&profile, context)?) }
+        }
+        Command::Check { folder } => check(&folder, context),
+        Command::Render { name, machine, variables: list, disk } => {
+            let request = RenderRequest { machine, variables: variables(list), disk };
+            let files = context.client.render(&name, &request).await?;
+            if context.json {
+                return Ok(context.output.json(&files)?);
+            }
+            for file in &files {
+                let title = context.output.styled(&format!("==> {}", clean(&file.place)), Style::Faint);
+                context.output.line(title)?;
+                for line in file.content.lines() {
+                    context.output.line(clean(line))?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn list(context: &mut Context) -> Result<(), Failure> {
+    let all = context.client.profiles().await?;
+    if context.json {
+        return Ok(context.output.json(&all)?);
+    }
+    let mut table = Table::new(&["NAME", "VERSION", "KIND", "FROM", "WHAT"]);
+    for profile in &all.profiles {
+        let cells = [&profile.name, &profile.version, &profile.kind, &profile.origin, &profile.summary];
+        table.row(cells.map(|cell| (cell.clone(), Style::Plain)));
+    }
+    table.write(&mut context.output, "no profiles")?;
+    for refused in &all.refused {
+        let title = context.output.styled(&format!("\nrefused: {}", clean(&refused.folder)), Style::Bad);
+        context.output.line(title)?;
+        for line in refused.mistakes.lines() {
+            context.output.line(clean(line))?;
+        }
+    }
+    Ok(())
+}
+
+fn show(profile: &ProfileSummary, context: &mut Context) -> std::io::Result<()> {
+    let ProfileSummary { name, version, kind, summary, origin, .. } = profile;
+    context.output.line(format!("{name} {version}, {kind}, {origin}: {}", clean(summary)))?;
+    let mut table = Table::new(&["VARIABLE", "TYPE", "", "WHAT"]);
+    for variable in &profile.variables {
+        let marks = [(variable.required, "required"), (variable.secret, "secret")];
+        let marks: Vec<&str> = marks.into_iter().filter_map(|(on, word)| on.then_some(word)).collect();
+        let cells = [variable.name.clone(), variable.kind.clone(), marks.join(", "), variable.help.clone()];
+        table.row(cells.map(|cell| (cell, Style::Plain)));
+    }
+    table.write(&mut context.output, "it has no variables")
+}
+
+fn check(folder: &std::path::Path, context: &mut Context) -> Result<(), Failure> {
+    match catalog::read(folder) {
+        Ok(entry) => {
+            let line = format!("{} is fine: {} {}", folder.display(), entry.profile.name, entry.profile.version);
+            Ok(context.output.line(line)?)
+        }
+        Err(mistakes) => {
+            context.output.line(mistakes)?;
+            Err(Failure::Findings)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What operators see of profiles.
+
+use ironwake_api::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
+
+use super::rebuild::{facts, nowhere, values};
+use super::{NOWHERE, Site, SiteError};
+use crate::catalog::Entry;
+use crate::operation::{DiskRule, resolve};
+use crate::profile::{Rendered, RenderedBoot, ServedFile, render};
+
+impl Site {
+    /// Every profile in force, and the folders that are refused.
+    pub fn profiles(&self) -> Profiles {
+        let refused = self.catalog.refused().into_iter();
+        Profiles {
+            profiles: self.catalog.list().iter().map(|entry| summary(entry)).collect(),
+            refused: refused.map(|folder| RefusedProfile { folder: folder.folder, mistakes: folder.mistakes }).collect(),
+        }
+    }
+
+    /// One profile.
+    pub fn profile(&self, name: &str) -> Result<ProfileSummary, SiteError> {
+        self.catalog.get(name).map(|entry| summary(&entry)).ok_or_else(|| SiteError::NoSuchProfile(name.to_owned()))
+    }
+
+    /// Reads profiles again that have changed; to be called about once a second.
+    pub fn refresh_profiles(&self) {
+        self.catalog.refresh();
+    }
+
+    /// What a profile gives for a machine, without secrets and tokens.
+    pub async fn render_profile(&self, name: &str, request: &RenderRequest) -> Result<Vec<RenderedFile>, SiteError> {
+        let entry = self.catalog.get(name).ok_or_else(|| SiteError::NoSuchProfile(name.to_owned()))?;
+        let machine = self.machine(&request.machine)?;
+        let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
+        let Some(inventory) = inventory else {
+            return Err(SiteError::Conflict(format!("machine {} has no inventory yet", machine.id)));
+        };
+        let rule = request.disk.as_deref().unwrap_or("only").parse::<DiskRule>();
+        let rule = rule.map_err(|error| SiteError::invalid("disk", error.to_string()))?;
+        let disk = resolve(&rule, &inventory).map_err(|error| SiteError::invalid("disk", error.to_string()))?;
+        let values = values(&entry.profile, &request.variables).map_err(SiteError::Invalid)?.masked();
+        let facts = facts(&machine, Some(&inventory), &disk, "", NOWHERE, &nowhere());
+        let rendered = render(&entry.profile, &values, &facts);
+        Ok(files(rendered.map_err(|error| SiteError::invalid("profile", error.to_string()))?))
+    }
+}
+
+fn summary(entry: &Entry) -> ProfileSummary {
+    let variable = |(name, variable): (&String, &crate::profile::Variable)| ProfileVariable {
+        name: name.clone(),
+        kind: variable.input.name().into(),
+        required: variable.required,
+        secret: variable.secret,
+        help: variable.help.clone(),
+    };
+    let profile = &entry.profile;
+    ProfileSummary {
+        name: profile.name.clone(),
+        version: profile.version.clone(),
+        kind: profile.kind.name().into(),
+        summary: profile.summary.clone(),
+        origin: entry.origin.clone(),
+        variables: profile.variables.iter().map(variable).collect(),
+    }
+}
+
+fn files(rendered: Rendered) -> Vec<RenderedFile> {
+    let booted = |boot: RenderedBoot, files: Vec<ServedFile>| {
+        let line = RenderedFile { place: "command line".into(), content: boot.command_line.reveal().clone() };
+        let served = files.into_iter().map(|file| RenderedFile { place: file.name, content: file.content });
+        std::iter::once(line).chain(served).collect()
+    };
+    match rendered {
+        Rendered::Image { files, .. } => {
+            files.into_iter().map(|file| RenderedFile { place: file.path, content: file.content }).collect()
+        }
+        Rendered::Installer { boot, files } | Rendered::Live { boot, files } => booted(boot, files),
+        Rendered::Local => Vec::new(),
+    }
+}
