@@ -132,7 +132,10 @@ pub fn read(folder: &Path) -> Result<Entry, String> {
     let shown = folder.display().to_string();
     let profile = parse(&files, &shown).map_err(|refused| refused.to_string())?;
     if folder.file_name().is_some_and(|name| name != profile.name.as_str()) {
-        return Err(format!("{shown}/{FILE}: the profile is called {:?}, and its folder is not", profile.name));
+        return Err(format!(
+            "{shown}/{FILE}: the profile is called {:?}, and its folder is not",
+            profile.name
+        ));
     }
     Ok(Entry { profile, files, origin: shown })
 }
@@ -174,8 +177,11 @@ fn text(path: &Path) -> Result<String, Unreadable> {
 
 fn folders(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|path| path.join(FILE).is_file()).take(FOLDERS_MAX).collect();
+    let mut folders: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join(FILE).is_file())
+        .take(FOLDERS_MAX)
+        .collect();
     folders.sort();
     folders
 }

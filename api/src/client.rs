@@ -181,7 +181,11 @@ impl Client {
     }
 
     /// What a profile gives for a machine.
-    pub async fn render(&self, name: &str, request: &RenderRequest) -> Result<Vec<RenderedFile>, ClientError> {
+    pub async fn render(
+        &self,
+        name: &str,
+        request: &RenderRequest,
+    ) -> Result<Vec<RenderedFile>, ClientError> {
         self.send(Method::POST, &format!("/profiles/{}/render", encode(name)), Some(request)).await
     }
 

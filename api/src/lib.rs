@@ -41,12 +41,12 @@ pub use operation::{
     ArmRequest, Arming, Failure, Operation, OperationEvent, OperationKind, OperationNew, OperationQuery,
     OperationState, ProfileChoice, Progress,
 };
-pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
 pub use problem::{FieldProblem, Problem};
+pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use work::{
-    BootEntry, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing, PartitionChoice, WipeWork, Work,
-    WorkReport,
+    BootEntry, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing, PartitionChoice, WipeWork,
+    Work, WorkReport,
 };
 
 /// Milliseconds since 1970-01-01 00:00 UTC.

@@ -134,7 +134,9 @@ pub fn decide(machine: Option<MachineView>, policy: SitePolicy, now: Millis) -> 
         Some(MachineView { inventory_at: None, .. }) | None => BootPlan::Discovery(Why::Unknown),
     };
     match wanted {
-        BootPlan::Discovery(_) | BootPlan::Armed(_) if !policy.discovery_ready => BootPlan::LocalBoot(Why::NoDiscoveryImage),
+        BootPlan::Discovery(_) | BootPlan::Armed(_) if !policy.discovery_ready => {
+            BootPlan::LocalBoot(Why::NoDiscoveryImage)
+        }
         plan => plan,
     }
 }
@@ -187,7 +189,13 @@ mod tests {
     fn discovery_that_brings_nothing_is_not_tried_for_ever() {
         let unenrolled = |fruitless| {
             let enrolment = Enrolment::Unenrolled;
-            Some(MachineView { enrolment, inventory_at: None, discover_next: false, fruitless, operation: None })
+            Some(MachineView {
+                enrolment,
+                inventory_at: None,
+                discover_next: false,
+                fruitless,
+                operation: None,
+            })
         };
         check(unenrolled(FRUITLESS_MAX - 1), POLICY, BootPlan::Discovery(Why::Unknown));
         check(unenrolled(FRUITLESS_MAX), POLICY, BootPlan::LocalBoot(Why::Fruitless));
@@ -206,7 +214,8 @@ mod tests {
     #[test]
     fn no_unarmed_machine_gets_a_plan_that_writes() {
         let states = OperationState::ALL.into_iter().filter(|state| *state != OperationState::PxeReady);
-        let unarmed: Vec<_> = states.map(|state| Some((OperationKind::Rebuild, state))).chain([None]).collect();
+        let unarmed: Vec<_> =
+            states.map(|state| Some((OperationKind::Rebuild, state))).chain([None]).collect();
         for enrolment in [Enrolment::Registered, Enrolment::Unenrolled, Enrolment::Enrolled] {
             for inventory_at in [None, Some(0), Some(NOW), Some(NOW + DAY)] {
                 for discover_next in [false, true] {

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
 
 use ironwake_api::{
-    ApprovedDisk, ArmRequest, EventKind, Operation, OperationKind, OperationNew, OperationQuery, OperationState,
-    Progress,
+    ApprovedDisk, ArmRequest, EventKind, Operation, OperationKind, OperationNew, OperationQuery,
+    OperationState, Progress,
 };
 
 use super::events::short;
 use super::human;
 use super::output::{Style, clean};
-use super::table::Table;
 use super::profile::Assignment;
+use super::table::Table;
 use super::{Context, Failure, profile};
 
 /// Commands below `operation`. ID is the operation's id.
@@ -118,7 +118,8 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
             if context.json { Ok(context.output.json(&operation)?) } else { Ok(write(&operation, context)?) }
         }
         Command::Arm { id, minutes } => {
-            let operation = context.client.arm(&id, &ArmRequest { armed_secs: minutes.map(|m| m * 60) }).await?;
+            let operation =
+                context.client.arm(&id, &ArmRequest { armed_secs: minutes.map(|m| m * 60) }).await?;
             done(&operation, context)
         }
         Command::Disarm { id } => done(&context.client.disarm(&id).await?, context),
@@ -153,12 +154,7 @@ fn new(kind: OperationKind, disks: Vec<String>) -> OperationNew {
 }
 
 /// Makes the operation, shows what it will destroy, and arms it once that is confirmed.
-async fn begin(
-    args: BeginArgs,
-    new: OperationNew,
-    yes: bool,
-    context: &mut Context,
-) -> Result<(), Failure> {
+async fn begin(args: BeginArgs, new: OperationNew, yes: bool, context: &mut Context) -> Result<(), Failure> {
     let mut operation = context.client.operate(&args.machine, &new).await?;
     if !args.no_arm {
         if !yes && !confirmed(&operation, &args.machine, context)? {
@@ -247,13 +243,22 @@ fn write(operation: &Operation, context: &mut Context) -> std::io::Result<()> {
     }
     if let Some(deadline) = operation.deadline {
         let secs = deadline.saturating_sub(now) / 1000;
-        output.line(format!("  deadline {} (in {} min {:02} s)", human::time(deadline), secs / 60, secs % 60))?;
+        output.line(format!(
+            "  deadline {} (in {} min {:02} s)",
+            human::time(deadline),
+            secs / 60,
+            secs % 60
+        ))?;
     }
     if let Some(progress) = &operation.progress {
         output.line(format!("  progress {}", bar(progress)))?;
     }
     if let Some(host) = &operation.host {
-        output.line(format!("  host     {} at {}", clean(host.hostname.as_deref().unwrap_or("?")), host.from))?;
+        output.line(format!(
+            "  host     {} at {}",
+            clean(host.hostname.as_deref().unwrap_or("?")),
+            host.from
+        ))?;
     }
     if let Some(failure) = &operation.failure {
         let line = format!("  failed   while {}: {}", failure.stage, clean(&failure.reason));
@@ -261,7 +266,13 @@ fn write(operation: &Operation, context: &mut Context) -> std::io::Result<()> {
         output.line(line)?;
     }
     for event in &operation.history {
-        output.line(format!("  {}  {:>10} → {:10}  {}", human::time(event.at), event.from, event.to, clean(&event.cause)))?;
+        output.line(format!(
+            "  {}  {:>10} → {:10}  {}",
+            human::time(event.at),
+            event.from,
+            event.to,
+            clean(&event.cause)
+        ))?;
     }
     Ok(())
 }
@@ -273,7 +284,9 @@ fn done(operation: &Operation, context: &mut Context) -> Result<(), Failure> {
     let line = format!("{} {} is {}", operation.kind, operation.id, operation.state);
     context.output.line(line)?;
     if operation.state == OperationState::PxeReady {
-        context.output.line("the machine takes it up when it next boots from the network: switch it on, or reboot it")?;
+        context.output.line(
+            "the machine takes it up when it next boots from the network: switch it on, or reboot it",
+        )?;
     }
     Ok(())
 }
@@ -299,8 +312,15 @@ async fn follow(id: &str, context: &mut Context) -> Result<(), Failure> {
                 }
                 operation = context.client.operation(id).await?;
             }
-            EventKind::OperationProgress { operation: changed, progress, what } if changed == id && !context.json => {
-                context.output.line(format!("  {}  {:13}{}", human::time(event.at), clean(what), bar(progress)))?;
+            EventKind::OperationProgress { operation: changed, progress, what }
+                if changed == id && !context.json =>
+            {
+                context.output.line(format!(
+                    "  {}  {:13}{}",
+                    human::time(event.at),
+                    clean(what),
+                    bar(progress)
+                ))?;
             }
             _ => {}
         }
@@ -310,7 +330,10 @@ async fn follow(id: &str, context: &mut Context) -> Result<(), Failure> {
     }
     match operation.failure {
         None => Ok(()),
-        Some(failure) => Err(anyhow::anyhow!("{} failed while {}: {}", operation.kind, failure.stage, failure.reason).into()),
+        Some(failure) => {
+            Err(anyhow::anyhow!("{} failed while {}: {}", operation.kind, failure.stage, failure.reason)
+                .into())
+        }
     }
 }
 

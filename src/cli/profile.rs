@@ -123,7 +123,8 @@ fn show(profile: &ProfileSummary, context: &mut Context) -> std::io::Result<()> 
 fn check(folder: &std::path::Path, context: &mut Context) -> Result<(), Failure> {
     match catalog::read(folder) {
         Ok(entry) => {
-            let line = format!("{} is fine: {} {}", folder.display(), entry.profile.name, entry.profile.version);
+            let line =
+                format!("{} is fine: {} {}", folder.display(), entry.profile.name, entry.profile.version);
             Ok(context.output.line(line)?)
         }
         Err(mistakes) => {

@@ -43,7 +43,9 @@ fn read(file: File, path: &Path) -> anyhow::Result<SiteKey> {
 /// Whole or not at all: a key that was cut short by a crash would keep the daemon from starting.
 fn make(state: &Path, path: &Path) -> anyhow::Result<SiteKey> {
     let mut key = [0; BYTES];
-    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut key)).context("read random bytes")?;
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut key))
+        .context("read random bytes")?;
     let partial = path.with_extension("key.partial");
     let write = || {
         let _ = fs::remove_file(&partial);

@@ -99,7 +99,8 @@ impl Daemon {
         let http = HttpListener::find(config.http.listen)?;
         // Scripts name the port that is listened on, whoever opened it.
         config.http.listen = http.address();
-        let site = Arc::new(Site::load(&config, store.clone(), now, annotate, key::load(&config.state)?).await?);
+        let site =
+            Arc::new(Site::load(&config, store.clone(), now, annotate, key::load(&config.state)?).await?);
         let shelf = Shelf::default();
         images::publish_loaders(&boot_dirs, &site, &shelf);
 

@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedSite> {
 
 /// Operations that meet all conditions given, newest first, without their histories.
 #[utoipa::path(get, path = "/api/v1/operations", tag = "operations", operation_id = "operations",
-    params(OperationQuery), responses((status = 200, body = [Operation]), BadRequest, NotFound, Invalid))]
+    params(OperationQuery), responses((status = 200, body = [Operation]), BadRequest, Invalid))]
 async fn list(
     State(site): State<SharedSite>,
     Query(query): Query<OperationQuery>,

@@ -26,7 +26,15 @@ pub(super) async fn site(more: &str) -> (SharedSite, tempfile::TempDir) {
     let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
     let text = format!("[[network]]\ninterface = \"lo\"\n{more}");
     let config = Config::parse(&text, "test").expect("a configuration");
-    let site = Site::load(&config, store, || 1_800_000_000_000, Box::new(|_| {}), crate::operation::SiteKey::new([7; 32])).await.expect("a site");
+    let site = Site::load(
+        &config,
+        store,
+        || 1_800_000_000_000,
+        Box::new(|_| {}),
+        crate::operation::SiteKey::new([7; 32]),
+    )
+    .await
+    .expect("a site");
     (SharedSite::new(site), state)
 }
 

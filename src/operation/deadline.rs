@@ -47,7 +47,12 @@ impl Default for Deadlines {
 impl Deadlines {
     /// When a state that begins at `since` is over; `None` for one that has ended. The arming's own end is
     /// the deadline of an armed operation.
-    pub(super) fn of(&self, state: OperationState, since: Millis, armed_until: Option<Millis>) -> Option<Millis> {
+    pub(super) fn of(
+        &self,
+        state: OperationState,
+        since: Millis,
+        armed_until: Option<Millis>,
+    ) -> Option<Millis> {
         let lasts = match state {
             OperationState::Registered => self.registered,
             OperationState::PxeReady => return Some(armed_until.unwrap_or(since.saturating_add(ARMED_FOR))),

@@ -75,10 +75,8 @@ fn list(disks: &[String]) -> String {
 
 /// The disk that `rule` names in `inventory`. A removable one has to be named by serial, WWN, name or label.
 pub fn resolve(rule: &DiskRule, inventory: &Inventory) -> Result<ApprovedDisk, Unresolved> {
-    let named = matches!(
-        rule,
-        DiskRule::Serial(_) | DiskRule::Wwn(_) | DiskRule::Name(_) | DiskRule::Label(_)
-    );
+    let named =
+        matches!(rule, DiskRule::Serial(_) | DiskRule::Wwn(_) | DiskRule::Name(_) | DiskRule::Label(_));
     let candidates: Vec<&Disk> = inventory
         .disks
         .iter()
@@ -193,12 +191,14 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
         ("T", 1_000_000_000_000),
         ("", 1),
     ];
-    let (number, unit) = UNITS.iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?.trim(), *size)))?;
+    let (number, unit) =
+        UNITS.iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?.trim(), *size)))?;
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() || part.len() > 6 || !part.bytes().chain(whole.bytes()).all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let thousandths: u64 = part.parse::<u64>().or_else(|error| if part.is_empty() { Ok(0) } else { Err(error) }).ok()?;
+    let thousandths: u64 =
+        part.parse::<u64>().or_else(|error| if part.is_empty() { Ok(0) } else { Err(error) }).ok()?;
     let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
     let part = u128::from(thousandths) * u128::from(unit) / 10_u128.pow(part.len() as u32);
     whole.checked_add(part as u64).filter(|size| *size > 0)

@@ -13,9 +13,9 @@ mod table;
 
 pub use apply::{Draft, Effect, Illegal, Step, Trigger, apply, register};
 pub use deadline::{ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines};
+pub(crate) use disks::bytes as size_bytes;
 pub use disks::{DiskRule, DiskRuleError, Unresolved, resolve};
 pub use record::{HISTORY_MAX, Rebuild, Record, Taker};
-pub(crate) use disks::bytes as size_bytes;
 pub use table::{Happening, next};
 pub use token::{Purpose, SiteKey};
 

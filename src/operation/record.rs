@@ -63,7 +63,12 @@ pub struct Taker {
 
 impl Record {
     /// What `trigger` makes of it, and what to do once that is saved.
-    pub fn after(&self, trigger: &Trigger, actor: &Actor, now: Millis) -> Result<(Self, Vec<Effect>), Illegal> {
+    pub fn after(
+        &self,
+        trigger: &Trigger,
+        actor: &Actor,
+        now: Millis,
+    ) -> Result<(Self, Vec<Effect>), Illegal> {
         let step = apply(&self.operation, trigger, actor, now, &self.deadlines)?;
         let mut record = Self { operation: step.operation, ..self.clone() };
         record.operation.history = self.operation.history.clone();

@@ -113,12 +113,21 @@ fn every_state_that_can_be_reached_has_a_deadline_and_can_fail() {
         let mut reached = vec![registered(kind)];
         let mut seen = vec![OperationState::Registered];
         while let Some(operation) = reached.pop() {
-            let steps: Vec<Step> = Happening::ALL.into_iter().filter_map(|h| act(&operation, h).ok()).collect();
+            let steps: Vec<Step> =
+                Happening::ALL.into_iter().filter_map(|h| act(&operation, h).ok()).collect();
             assert_eq!(steps.is_empty(), operation.state.has_ended(), "{kind} {}", operation.state);
-            assert_eq!(operation.deadline.is_none(), operation.state.has_ended(), "{kind} {}", operation.state);
+            assert_eq!(
+                operation.deadline.is_none(),
+                operation.state.has_ended(),
+                "{kind} {}",
+                operation.state
+            );
             if !operation.state.has_ended() {
                 assert!(act(&operation, Happening::Expired).unwrap().operation.state.has_ended());
-                assert_eq!(act(&operation, Happening::Failed).unwrap().operation.state, OperationState::Failed);
+                assert_eq!(
+                    act(&operation, Happening::Failed).unwrap().operation.state,
+                    OperationState::Failed
+                );
             }
             for step in steps {
                 if !seen.contains(&step.operation.state) {
@@ -222,7 +231,8 @@ fn rules_name_one_disk_or_none() {
 #[test]
 fn two_smallest_disks_are_not_guessed_between() {
     let disk = Disk { name: "sda".into(), size_bytes: 5, ..Disk::default() };
-    let twins = Inventory { disks: vec![disk.clone(), Disk { name: "sdb".into(), ..disk }], ..Inventory::default() };
+    let twins =
+        Inventory { disks: vec![disk.clone(), Disk { name: "sdb".into(), ..disk }], ..Inventory::default() };
     let smallest = DiskRule::Smallest { at_least: 1 };
     assert!(matches!(resolve(&smallest, &twins), Err(Unresolved::Several { .. })));
 }
@@ -236,7 +246,18 @@ fn a_disk_that_refuses_writing_is_refused() {
 
 #[test]
 fn texts_that_are_no_rules_are_told_what_is_one() {
-    for text in ["", "sda", "serial=", "size=", "size=1X", "size=2G..1G", "smallest>=", "disk=a", "size=1.G.", "size=-1"] {
+    for text in [
+        "",
+        "sda",
+        "serial=",
+        "size=",
+        "size=1X",
+        "size=2G..1G",
+        "smallest>=",
+        "disk=a",
+        "size=1.G.",
+        "size=-1",
+    ] {
         let error = text.parse::<DiskRule>().unwrap_err();
         assert!(error.to_string().contains("serial=TEXT"), "{error}");
     }

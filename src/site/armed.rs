@@ -28,8 +28,10 @@ impl Site {
     /// The kernel of an armed boot is about to be served: its URL path, the first time only. That it was served is in the
     /// store when this returns.
     pub async fn serve_armed(&self, id: &str, token: &str, from: Ipv4Addr) -> Result<String, SiteError> {
-        let kernel = self.discovery.read().expect("no panic while held").as_ref().map(|image| image.kernel.clone());
-        let kernel = kernel.ok_or_else(|| SiteError::Conflict("the discovery image is not built yet".into()))?;
+        let kernel =
+            self.discovery.read().expect("no panic while held").as_ref().map(|image| image.kernel.clone());
+        let kernel =
+            kernel.ok_or_else(|| SiteError::Conflict("the discovery image is not built yet".into()))?;
         let _gate = self.gate.lock().await;
         let record = self.stored(id).await?;
         if !self.key.is_token(token, Purpose::Kernel, id, record.armings) {
@@ -71,7 +73,11 @@ impl Site {
             self.advance(record, &Trigger::Fail { reason }, &Actor::Daemon, |_| {}).await?;
             return Err(error);
         }
-        let claim = Claim { operation: operation.id.clone(), kind: operation.kind, work: self.work(&record, http).await? };
+        let claim = Claim {
+            operation: operation.id.clone(),
+            kind: operation.kind,
+            work: self.work(&record, http).await?,
+        };
         if record.taker.is_none() {
             let mut record = record;
             record.taker = Some(Taker { from, at: self.now() });
@@ -81,7 +87,13 @@ impl Site {
     }
 
     /// Notes how the work goes.
-    pub async fn work_report(&self, id: &str, token: &str, report: WorkReport, from: Ipv4Addr) -> Result<(), SiteError> {
+    pub async fn work_report(
+        &self,
+        id: &str,
+        token: &str,
+        report: WorkReport,
+        from: Ipv4Addr,
+    ) -> Result<(), SiteError> {
         let (operation, effects) = {
             let _gate = self.gate.lock().await;
             let record = self.stored(id).await?;
@@ -89,11 +101,17 @@ impl Site {
                 return Err(self.token_refused(&record, from, "a report came with a wrong token"));
             }
             if record.taker.is_none_or(|taker| taker.from != from) {
-                return Err(self.token_refused(&record, from, "a report came from an address that did not take the work"));
+                return Err(self.token_refused(
+                    &record,
+                    from,
+                    "a report came from an address that did not take the work",
+                ));
             }
             let kind = record.operation.kind;
             let trigger = match report {
-                WorkReport::Progress { progress, what } => return self.progress(record, progress, what).await,
+                WorkReport::Progress { progress, what } => {
+                    return self.progress(record, progress, what).await;
+                }
                 // An answer may have been lost on its way: the same report changes nothing.
                 WorkReport::Began if record.operation.state == OperationState::Installing => return Ok(()),
                 WorkReport::Done if is_done(&record) => return Ok(()),
@@ -143,7 +161,11 @@ impl Site {
             return Err(SiteError::Conflict(message));
         }
         record.operation.progress = Some(progress);
-        let kind = EventKind::OperationProgress { operation: record.operation.id.clone(), progress, what: plain(&what) };
+        let kind = EventKind::OperationProgress {
+            operation: record.operation.id.clone(),
+            progress,
+            what: plain(&what),
+        };
         let event = self.event(Actor::Machine, Some(&record.operation.machine), kind);
         // Lost with a crash: the next report is a second away.
         self.save_behind(vec![event]);
@@ -165,7 +187,10 @@ impl Site {
             reason: reason.to_owned(),
         };
         self.save_behind(vec![self.event(Actor::Machine, Some(&record.operation.machine), kind)]);
-        SiteError::Unauthorized(format!("the token is not good for operation {}: {reason}", record.operation.id))
+        SiteError::Unauthorized(format!(
+            "the token is not good for operation {}: {reason}",
+            record.operation.id
+        ))
     }
 }
 

@@ -14,13 +14,18 @@ impl Site {
         let refused = self.catalog.refused().into_iter();
         Profiles {
             profiles: self.catalog.list().iter().map(|entry| summary(entry)).collect(),
-            refused: refused.map(|folder| RefusedProfile { folder: folder.folder, mistakes: folder.mistakes }).collect(),
+            refused: refused
+                .map(|folder| RefusedProfile { folder: folder.folder, mistakes: folder.mistakes })
+                .collect(),
         }
     }
 
     /// One profile.
     pub fn profile(&self, name: &str) -> Result<ProfileSummary, SiteError> {
-        self.catalog.get(name).map(|entry| summary(&entry)).ok_or_else(|| SiteError::NoSuchProfile(name.to_owned()))
+        self.catalog
+            .get(name)
+            .map(|entry| summary(&entry))
+            .ok_or_else(|| SiteError::NoSuchProfile(name.to_owned()))
     }
 
     /// Reads profiles again that have changed; to be called about once a second.
@@ -29,7 +34,11 @@ impl Site {
     }
 
     /// What a profile gives for a machine, without secrets and tokens.
-    pub async fn render_profile(&self, name: &str, request: &RenderRequest) -> Result<Vec<RenderedFile>, SiteError> {
+    pub async fn render_profile(
+        &self,
+        name: &str,
+        request: &RenderRequest,
+    ) -> Result<Vec<RenderedFile>, SiteError> {
         let entry = self.catalog.get(name).ok_or_else(|| SiteError::NoSuchProfile(name.to_owned()))?;
         let machine = self.machine(&request.machine)?;
         let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
@@ -38,7 +47,8 @@ impl Site {
         };
         let rule = request.disk.as_deref().unwrap_or("only").parse::<DiskRule>();
         let rule = rule.map_err(|error| SiteError::invalid("disk", error.to_string()))?;
-        let disk = resolve(&rule, &inventory).map_err(|error| SiteError::invalid("disk", error.to_string()))?;
+        let disk =
+            resolve(&rule, &inventory).map_err(|error| SiteError::invalid("disk", error.to_string()))?;
         let values = values(&entry.profile, &request.variables).map_err(SiteError::Invalid)?.masked();
         let facts = facts(&machine, Some(&inventory), &disk, "", NOWHERE, &nowhere());
         let rendered = render(&entry.profile, &values, &facts);

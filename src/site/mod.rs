@@ -28,10 +28,10 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
 
 use crate::boot::{MachineView, SitePolicy};
+use crate::catalog::Catalog;
 use crate::config::{Config, EnrolmentPolicy};
 use crate::machine::{Candidate, EnrolmentRule, Identity, Index, identifying_text};
 use crate::operation::SiteKey;
-use crate::catalog::Catalog;
 use crate::recorder::Recorder;
 use crate::script::DiscoveryImage;
 use crate::store::{Store, StoreError};
@@ -345,7 +345,12 @@ impl Records {
         self.aliases.insert(mac, id.to_owned());
     }
 
-    fn view(&self, id: Option<&str>, fruitless: u32, operations: &operations::Operations) -> Option<MachineView> {
+    fn view(
+        &self,
+        id: Option<&str>,
+        fruitless: u32,
+        operations: &operations::Operations,
+    ) -> Option<MachineView> {
         let machine = self.machines.get(id?)?;
         Some(MachineView {
             fruitless,

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use std::sync::RwLock;
 
 use ironwake_api::{
-    Actor, ApprovedDisk, Enrolment, EventKind, FieldProblem, Inventory, Machine, Millis, Operation, OperationKind,
-    OperationNew, OperationQuery, OperationState, Order, OrderKind,
+    Actor, ApprovedDisk, Enrolment, EventKind, FieldProblem, Inventory, Machine, Millis, Operation,
+    OperationKind, OperationNew, OperationQuery, OperationState, Order, OrderKind,
 };
 use tracing::warn;
 use uuid::Uuid;
 
 use super::{Site, SiteError};
 use crate::operation::{
-    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, HISTORY_MAX, Rebuild, Record, Trigger,
-    register, resolve,
+    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, HISTORY_MAX, Rebuild,
+    Record, Trigger, register, resolve,
 };
 use crate::store::Change;
 
@@ -30,7 +30,8 @@ pub(super) struct Operations(RwLock<HashMap<String, Box<Record>>>);
 
 impl Operations {
     pub fn new(running: Vec<Record>) -> Self {
-        let by_machine = running.into_iter().map(|record| (record.operation.machine.clone(), Box::new(record)));
+        let by_machine =
+            running.into_iter().map(|record| (record.operation.machine.clone(), Box::new(record)));
         Self(RwLock::new(by_machine.collect()))
     }
 
@@ -91,16 +92,25 @@ impl Site {
     }
 
     /// Tries an operation that failed or was cancelled again: same machine, same work, the disks as they are.
-    pub async fn retry(&self, id: &str, armed_secs: Option<u64>, actor: Actor) -> Result<Operation, SiteError> {
+    pub async fn retry(
+        &self,
+        id: &str,
+        armed_secs: Option<u64>,
+        actor: Actor,
+    ) -> Result<Operation, SiteError> {
         let armed_for = armed_for(armed_secs)?;
         let gate = self.gate.lock().await;
         let Record { operation: before, rebuild, .. } = self.stored(id).await?;
         if !matches!(before.state, OperationState::Failed | OperationState::Cancelled) {
-            let message = format!("operation {id} is {}: only one that failed or was cancelled is tried again", before.state);
+            let message = format!(
+                "operation {id} is {}: only one that failed or was cancelled is tried again",
+                before.state
+            );
             return Err(SiteError::Conflict(message));
         }
         let inventory = self.store.inventory(&before.machine).await?.map(|record| record.inventory);
-        let disks = before.disks.iter().map(|disk| same_disk(disk, inventory.as_ref())).collect::<Result<_, _>>()?;
+        let disks =
+            before.disks.iter().map(|disk| same_disk(disk, inventory.as_ref())).collect::<Result<_, _>>()?;
         let draft = Draft {
             machine: before.machine,
             kind: before.kind,
@@ -130,7 +140,10 @@ impl Site {
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(SiteError::invalid("limit", format!("{limit} is not between 1 and {LIMIT_MAX}")));
         }
-        let machine = query.machine.as_deref().map(|key| self.machine(key)).transpose()?.map(|machine| machine.id);
+        let machine = match query.machine.as_deref().map(|key| self.machine(key)).transpose() {
+            Ok(machine) => machine.map(|machine| machine.id),
+            Err(error) => return Err(SiteError::invalid("machine", error.to_string())),
+        };
         let mut records = match query.running {
             Some(true) => {
                 let mut running = self.operations.all();
@@ -169,11 +182,15 @@ impl Site {
         also: impl FnOnce(&mut Record),
     ) -> Result<(Operation, Vec<Effect>), SiteError> {
         if matches!(trigger, Trigger::Arm { .. }) && record.operation.history.len() + 2 > HISTORY_MAX {
-            let message = format!("operation {} was armed and disarmed too often: make another one", record.operation.id);
+            let message = format!(
+                "operation {} was armed and disarmed too often: make another one",
+                record.operation.id
+            );
             return Err(SiteError::Conflict(message));
         }
-        let (mut after, effects) =
-            record.after(trigger, actor, self.now()).map_err(|illegal| SiteError::Conflict(illegal.to_string()))?;
+        let (mut after, effects) = record
+            .after(trigger, actor, self.now())
+            .map_err(|illegal| SiteError::Conflict(illegal.to_string()))?;
         also(&mut after);
         let work = after.operation.kind;
         let mut changes = vec![Change::Operation(Box::new(after.clone()))];
@@ -203,7 +220,9 @@ impl Site {
                     match self.order(&operation.machine, order, Actor::Daemon).await {
                         // It does not wait: its next boot will do.
                         Ok(()) | Err(SiteError::Conflict(_)) => {}
-                        Err(error) => warn!(operation.machine, %error, "the waiting agent was not told to restart"),
+                        Err(error) => {
+                            warn!(operation.machine, %error, "the waiting agent was not told to restart")
+                        }
                     }
                 }
                 // Tokens are derived, and the state says that they are worth nothing; keys and steps come with profiles
@@ -247,7 +266,12 @@ impl Site {
         }
     }
 
-    async fn begin(&self, draft: Draft, rebuild: Option<Rebuild>, actor: &Actor) -> Result<Operation, SiteError> {
+    async fn begin(
+        &self,
+        draft: Draft,
+        rebuild: Option<Rebuild>,
+        actor: &Actor,
+    ) -> Result<Operation, SiteError> {
         self.refuse_under_operation(&draft.machine)?;
         let deadlines = rebuild.as_ref().map_or_else(Deadlines::default, |rebuild| rebuild.deadlines);
         let operation = register(Uuid::now_v7().to_string(), draft, actor.clone(), self.now(), &deadlines);
@@ -272,7 +296,8 @@ impl Site {
             )));
         }
         let mut wrong = Vec::new();
-        let mut refuse = |field: &str, message: String| wrong.push(FieldProblem { field: field.into(), message });
+        let mut refuse =
+            |field: &str, message: String| wrong.push(FieldProblem { field: field.into(), message });
         if new.kind == OperationKind::Rescue {
             refuse("kind", "the discovery image has no shell yet".into());
         }
@@ -288,7 +313,10 @@ impl Site {
             }
         }
         if new.kind.writes() && new.disks.is_empty() {
-            refuse("disks", format!("{} writes: name each disk by a rule such as serial=TEXT or smallest", new.kind));
+            refuse(
+                "disks",
+                format!("{} writes: name each disk by a rule such as serial=TEXT or smallest", new.kind),
+            );
         }
         if !new.kind.writes() && !new.disks.is_empty() {
             refuse("disks", format!("{} writes to none", new.kind));
@@ -307,7 +335,9 @@ impl Site {
                 Err(error) => refuse(&field, error.to_string()),
                 Ok(rule) => match resolve(&rule, inventory) {
                     Err(error) => refuse(&field, error.to_string()),
-                    Ok(disk) if disks.contains(&disk) => refuse(&field, format!("{} is named twice", disk.name)),
+                    Ok(disk) if disks.contains(&disk) => {
+                        refuse(&field, format!("{} is named twice", disk.name))
+                    }
                     Ok(disk) => disks.push(disk),
                 },
             }

@@ -15,7 +15,13 @@ const ADDRESSES_MAX: usize = 64;
 
 impl Site {
     /// Notes that the host runs, once; saying the same again from the same address changes nothing.
-    pub async fn phone_home(&self, id: &str, token: &str, call: PhoneHome, from: Ipv4Addr) -> Result<(), SiteError> {
+    pub async fn phone_home(
+        &self,
+        id: &str,
+        token: &str,
+        call: PhoneHome,
+        from: Ipv4Addr,
+    ) -> Result<(), SiteError> {
         let (operation, effects) = {
             let _gate = self.gate.lock().await;
             let record = self.stored(id).await?;
@@ -33,7 +39,9 @@ impl Site {
             let host = host(&call, from, self.now());
             let trigger = match other_machine(&machine, &call) {
                 Some(reason) => Trigger::Fail { reason },
-                None => Trigger::PhonedHome { who: host.hostname.clone().unwrap_or_else(|| from.to_string()) },
+                None => {
+                    Trigger::PhonedHome { who: host.hostname.clone().unwrap_or_else(|| from.to_string()) }
+                }
             };
             self.advance(record, &trigger, &Actor::Machine, |record| {
                 if record.operation.state != OperationState::Failed {
@@ -58,10 +66,14 @@ fn other_machine(machine: &Machine, call: &PhoneHome) -> Option<String> {
     if let (Some(theirs), Some(ours)) = (call.serial.as_deref().and_then(identifying_text), &machine.serial)
         && theirs != ours
     {
-        return Some(format!("a machine with serial number {theirs:?} phoned home, and {ours:?} was installed"));
+        return Some(format!(
+            "a machine with serial number {theirs:?} phoned home, and {ours:?} was installed"
+        ));
     }
     if !call.macs.is_empty() && !call.macs.iter().any(|mac| machine.macs.contains(mac)) {
-        return Some("a machine phoned home that has none of the addresses of the one that was installed".into());
+        return Some(
+            "a machine phoned home that has none of the addresses of the one that was installed".into(),
+        );
     }
     None
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use ironwake_api::{
-    ApprovedDisk, FieldProblem, ImageSource, ImageWork, Inventory, MacAddr, Machine, OperationKind, OperationNew,
-    ProfileChoice, Work,
+    ApprovedDisk, FieldProblem, ImageSource, ImageWork, Inventory, MacAddr, Machine, OperationKind,
+    OperationNew, ProfileChoice, Work,
 };
 
 use super::{NOWHERE, Site, SiteError};
 use crate::catalog;
 use crate::operation::{Purpose, Rebuild, Record};
 use crate::profile::{
-    Architecture, DiskFacts, Facts, Firmware, Hardware, Kind, Layers, MachineFacts, OperationFacts, Profile, Rendered,
-    ServerFacts, Urls, Values, Written, fits, render, resolve,
+    Architecture, DiskFacts, Facts, Firmware, Hardware, Kind, Layers, MachineFacts, OperationFacts, Profile,
+    Rendered, ServerFacts, Urls, Values, Written, fits, render, resolve,
 };
 
 impl Site {
@@ -26,7 +26,8 @@ impl Site {
         inventory: Option<&Inventory>,
         wrong: &mut Vec<FieldProblem>,
     ) -> Option<Rebuild> {
-        let mut refuse = |field: &str, message: String| wrong.push(FieldProblem { field: field.into(), message });
+        let mut refuse =
+            |field: &str, message: String| wrong.push(FieldProblem { field: field.into(), message });
         let Some(name) = &new.profile else {
             refuse("profile", "a rebuild needs one: `ironwake profile list` shows them".into());
             return None;
@@ -36,7 +37,10 @@ impl Site {
             return None;
         };
         if !matches!(entry.profile.kind, Kind::Image { .. }) {
-            refuse("profile", format!("{name} is of kind {}: only images are written so far", entry.profile.kind.name()));
+            refuse(
+                "profile",
+                format!("{name} is of kind {}: only images are written so far", entry.profile.kind.name()),
+            );
             return None;
         }
         let hardware = Hardware {
@@ -69,14 +73,20 @@ impl Site {
         let Some(found) = self.images.image(&image.artifact) else {
             refuse(
                 "profile",
-                format!("its image {:?} is not here: `ironwake artifact import {0} FILE` brings it", image.artifact),
+                format!(
+                    "its image {:?} is not here: `ironwake artifact import {0} FILE` brings it",
+                    image.artifact
+                ),
             );
             return None;
         };
         if let (Some(bytes), Some(disk)) = (found.disk_bytes, disk)
             && bytes > disk.size_bytes
         {
-            refuse("disks[0]", format!("{} has {} bytes, and the image has {bytes}", disk.name, disk.size_bytes));
+            refuse(
+                "disks[0]",
+                format!("{} has {} bytes, and the image has {bytes}", disk.name, disk.size_bytes),
+            );
         }
         Some(Rebuild {
             choice: ProfileChoice {
@@ -96,18 +106,19 @@ impl Site {
         let operation = &record.operation;
         let Some(rebuild) = &record.rebuild else {
             return Ok(match operation.kind {
-                OperationKind::Wipe => Work::Wipe(ironwake_api::WipeWork {
-                    disks: operation.disks.clone(),
-                    every_sector: false,
-                }),
+                OperationKind::Wipe => {
+                    Work::Wipe(ironwake_api::WipeWork { disks: operation.disks.clone(), every_sector: false })
+                }
                 OperationKind::Rescue => Work::Rescue,
                 OperationKind::Inspect | OperationKind::Rebuild => Work::Inspect,
             });
         };
-        let broken = |why: String| SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"));
+        let broken =
+            |why: String| SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"));
         let machine = self.machine(&operation.machine)?;
         let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
-        let profile = catalog::parse(&rebuild.files, &rebuild.choice.name).map_err(|refused| broken(refused.to_string()))?;
+        let profile = catalog::parse(&rebuild.files, &rebuild.choice.name)
+            .map_err(|refused| broken(refused.to_string()))?;
         let values = values(&profile, &rebuild.written).map_err(SiteError::Invalid)?;
         let disk = operation.disks.first().ok_or_else(|| broken("it has no disk".into()))?;
         let token = self.key.token(Purpose::PhoneHome, &operation.id, record.armings);

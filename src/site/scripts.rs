@@ -59,7 +59,10 @@ impl Site {
         if !request.from.is_unspecified() {
             self.learn_address(request.mac, request.from);
         }
-        let armed = machine.as_deref().filter(|_| matches!(plan, BootPlan::Armed(_))).and_then(|id| self.armed_boot(id));
+        let armed = machine
+            .as_deref()
+            .filter(|_| matches!(plan, BootPlan::Armed(_)))
+            .and_then(|id| self.armed_boot(id));
         Script { text: self.render(&plan, request.http, request.mac, armed.as_ref(), render), plan }
     }
 

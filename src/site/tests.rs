@@ -1,6 +1,8 @@
 mod operations;
+mod rebuild;
 mod rules;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -67,7 +69,9 @@ impl Fixture {
 
 async fn open(config: &Config, state: &TempDir) -> Site {
     let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
-    let site = Site::load(config, store, clock, Box::new(|_| {}), crate::operation::SiteKey::new([7; 32])).await.expect("a site");
+    let site = Site::load(config, store, clock, Box::new(|_| {}), crate::operation::SiteKey::new([7; 32]))
+        .await
+        .expect("a site");
     site.set_discovery_image("/artifacts/a/vmlinuz".into(), "/artifacts/b/initramfs".into());
     site
 }

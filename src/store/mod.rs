@@ -26,8 +26,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use error::StoreError;
 use crate::operation;
+pub use error::StoreError;
 pub use migrate::SCHEMA_VERSION;
 
 use queue::{Job, Queue};

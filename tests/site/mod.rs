@@ -41,7 +41,10 @@ impl TestSite {
         let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
         let config = Config::parse("[[network]]\ninterface = \"lo\"\n", "test").expect("a configuration");
         let events = store.subscribe();
-        let site = Site::load(&config, store, now, Box::new(|_| {}), ironwake::operation::SiteKey::new([7; 32])).await.expect("a site");
+        let site =
+            Site::load(&config, store, now, Box::new(|_| {}), ironwake::operation::SiteKey::new([7; 32]))
+                .await
+                .expect("a site");
         site.set_discovery_image("/artifacts/a/vmlinuz".into(), "/artifacts/b/initramfs".into());
         Self { site: Arc::new(site), events, state }
     }

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::header;
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use ironwake_api::{AgentReport, ClaimRequest, EnrollRequest, FieldProblem, HealthState, PhoneHome, Problem, WorkReport};
+use ironwake_api::{
+    AgentReport, ClaimRequest, EnrollRequest, FieldProblem, HealthState, PhoneHome, Problem, WorkReport,
+};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -139,7 +141,8 @@ async fn claim(
         let (id, token) = bearer(request.headers())?;
         let request: ClaimRequest = read(request, REPORT_BYTES_MAX).await?;
         let site = shared.backend.site.clone();
-        let claiming = tokio::spawn(async move { site.claim(&id, &token, &request, peer.from, peer.local).await });
+        let claiming =
+            tokio::spawn(async move { site.claim(&id, &token, &request, peer.from, peer.local).await });
         let claim = claiming.await.map_err(interrupted)?.map_err(refused)?;
         Ok(json(StatusCode::OK, &claim))
     };

@@ -161,7 +161,14 @@ impl Service {
     }
 
     /// The kernel of an armed boot, once. HEAD tells no more than that there is something.
-    async fn armed(&self, method: &Method, id: &str, token: &str, headers: &HeaderMap, peer: &Peer) -> Answered {
+    async fn armed(
+        &self,
+        method: &Method,
+        id: &str,
+        token: &str,
+        headers: &HeaderMap,
+        peer: &Peer,
+    ) -> Answered {
         match *method {
             Method::GET => {}
             Method::HEAD => return Response::new(Body::default()).into(),
@@ -175,7 +182,8 @@ impl Service {
             Ok(Err(error)) => return answer::problem(&site_problem(error)).into(),
             Err(error) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()).into(),
         };
-        let sha256 = kernel.strip_prefix("/artifacts/").and_then(|path| path.split('/').next()).unwrap_or_default();
+        let sha256 =
+            kernel.strip_prefix("/artifacts/").and_then(|path| path.split('/').next()).unwrap_or_default();
         match self.backend.files.by_digest(sha256) {
             Some(blob) => file(&blob, headers, false, false).into(),
             None => refusal(StatusCode::NOT_FOUND, "the discovery image is not published").into(),

@@ -5,15 +5,15 @@ use ironwake_api::{ClaimRequest, OperationKind as Kind, OperationState as State,
 use super::*;
 use crate::operation::Trigger;
 
-const FROM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-const HTTP: std::net::SocketAddrV4 = std::net::SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 254), 8080);
+pub const FROM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub const HTTP: std::net::SocketAddrV4 = std::net::SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 254), 8080);
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 66);
 
-fn operator() -> Actor {
+pub fn operator() -> Actor {
     Actor::Operator("root".into())
 }
 
-fn disk(name: &str, serial: &str) -> Disk {
+pub fn disk(name: &str, serial: &str) -> Disk {
     Disk { name: name.into(), serial: Some(serial.into()), size_bytes: 1_000_000, ..Disk::default() }
 }
 
@@ -39,15 +39,16 @@ async fn with_machine() -> (Fixture, String) {
 }
 
 /// Kernel token, claim token, as the machine's script has them.
-fn tokens(lab: &Fixture) -> (String, String) {
+pub fn tokens(lab: &Fixture) -> (String, String) {
     let text = lab.site.ipxe_script(&request(1)).text;
-    let part = |from: &str, to: char| text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).expect(from).0;
+    let part =
+        |from: &str, to: char| text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).expect(from).0;
     let kernel = part("/boot/v1/operations/", ' ').split('/').nth(1).expect("a token").to_owned();
     let work = part("ironwake.operation=", ' ').split_once('_').expect("operation and token").1.to_owned();
     (kernel, work)
 }
 
-fn claim(machine: &str) -> ClaimRequest {
+pub fn claim(machine: &str) -> ClaimRequest {
     ClaimRequest { machine: machine.into(), boot_mac: mac(1) }
 }
 
@@ -66,7 +67,7 @@ impl Fixture {
 }
 
 #[track_caller]
-fn refused<T: std::fmt::Debug>(result: Result<T, SiteError>, part: &str) {
+pub fn refused<T: std::fmt::Debug>(result: Result<T, SiteError>, part: &str) {
     let error = result.expect_err("a refusal").to_string();
     assert!(error.contains(part), "{error}");
 }
@@ -85,14 +86,23 @@ async fn an_armed_wipe_is_served_claimed_done_once_each() {
     refused(lab.site.serve_armed(&operation.id, &work, FROM).await, "wrong token");
     let path = lab.site.serve_armed(&operation.id, &kernel, FROM).await.expect("served");
     assert_eq!(path, "/artifacts/a/vmlinuz");
-    refused(lab.site.serve_armed(&operation.id, &kernel, FROM).await, "served is not possible while wipe is pxe_booted");
+    refused(
+        lab.site.serve_armed(&operation.id, &kernel, FROM).await,
+        "served is not possible while wipe is pxe_booted",
+    );
     assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::Under(Kind::Wipe, State::PxeBooted)));
 
-    refused(lab.site.work_report(&operation.id, &work, WorkReport::Began, FROM).await, "did not take the work");
+    refused(
+        lab.site.work_report(&operation.id, &work, WorkReport::Began, FROM).await,
+        "did not take the work",
+    );
     let taken = lab.site.claim(&operation.id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
     let Work::Wipe(what) = taken.work else { panic!("{taken:?}") };
     assert_eq!(what.disks, operation.disks);
-    lab.site.claim(&operation.id, &work, &claim(&machine), FROM, HTTP).await.expect("the answer was lost: the same again");
+    lab.site
+        .claim(&operation.id, &work, &claim(&machine), FROM, HTTP)
+        .await
+        .expect("the answer was lost: the same again");
 
     for report in [WorkReport::Began, WorkReport::Began, WorkReport::Done, WorkReport::Done] {
         lab.site.work_report(&operation.id, &work, report, FROM).await.expect("noted");
@@ -114,7 +124,8 @@ async fn a_second_taker_gets_nothing_and_the_operation_fails() {
     let failed = lab.site.operation(&id).await.expect("an operation");
     assert_eq!(failed.state, State::Failed);
     refused(lab.site.work_report(&id, &work, WorkReport::Began, FROM).await, "began is not possible");
-    let refusals = lab.kinds().await.into_iter().filter(|kind| matches!(kind, EventKind::TokenRefused { .. }));
+    let refusals =
+        lab.kinds().await.into_iter().filter(|kind| matches!(kind, EventKind::TokenRefused { .. }));
     assert_eq!(refusals.count(), 1);
 }
 

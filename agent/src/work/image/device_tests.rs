@@ -73,7 +73,12 @@ fn a_real_device_is_written_grown_and_filled() {
     machine.set("sda", "diskseq", &sequence);
     let image = image(root);
     let packed = pack(Packing::Zstd, &image);
-    let file = |path: &str, partition| InjectedFile { partition, path: path.into(), mode: 0o600, content: "x".into() };
+    let file = |path: &str, partition| InjectedFile {
+        partition,
+        path: path.into(),
+        mode: 0o600,
+        content: "x".into(),
+    };
     let mut work = super::tests::work(&machine, &packed);
     work.image.disk_bytes = Some(IMAGE_BYTES);
     work.grow = true;

@@ -1,0 +1,155 @@
+//! Rebuilds: what is wrong is said before anything is armed; what is confirmed is what is installed.
+
+use std::sync::Arc;
+
+use ironwake_api::{
+    ClaimRequest, ImageSource, OperationKind as Kind, OperationState as State, Packing, PhoneHome, Work,
+    WorkReport,
+};
+
+use super::operations::{FROM, HTTP, claim, disk, operator, refused, tokens};
+use super::*;
+use crate::catalog::Catalog;
+use crate::site::Images;
+
+/// One image, which is called `thirteen`.
+struct OneImage;
+
+impl Images for OneImage {
+    fn image(&self, name: &str) -> Option<ImageSource> {
+        (name == "thirteen").then(|| ImageSource {
+            path: "/artifacts/aa/thirteen".into(),
+            packing: Packing::Zstd,
+            size_bytes: 1000,
+            sha256: "aa".repeat(32),
+            disk_bytes: Some(3_000_000_000),
+        })
+    }
+}
+
+fn rebuild(image: &str) -> OperationNew {
+    OperationNew {
+        kind: Kind::Rebuild,
+        profile: Some("cloud-image".into()),
+        variables: BTreeMap::from([
+            ("image".to_owned(), image.into()),
+            ("password_hash".to_owned(), "$6$salt$secret".into()),
+        ]),
+        disks: vec!["only".into()],
+        arm: true,
+        armed_secs: None,
+    }
+}
+
+async fn with_machine() -> (Fixture, String) {
+    let mut lab = Fixture::new().await;
+    lab.site = lab.site.with_profiles(Arc::new(Catalog::open(None)), Box::new(OneImage));
+    let mut report = report("S1", &[1]);
+    report.inventory.disks = vec![Disk { size_bytes: 8_000_000_000, ..disk("sda", "A") }];
+    report.inventory.memory.total_bytes = Some(4 << 30);
+    let id = lab.site.enroll(report, FROM).await.expect("an inventory").answer.machine;
+    lab.site.enroll_by_operator(&id, operator()).await.expect("enrolled");
+    (lab, id)
+}
+
+/// A rebuild whose image is written: its id, and where the host phones home.
+async fn installed(lab: &Fixture, machine: &str) -> (String, String) {
+    let id = lab.site.operate(machine, rebuild("thirteen"), operator()).await.expect("an operation").id;
+    let (kernel, work) = tokens(lab);
+    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    let request: ClaimRequest = claim(machine);
+    let taken = lab.site.claim(&id, &work, &request, FROM, HTTP).await.expect("the work");
+    let Work::Image(image) = taken.work else { panic!("{taken:?}") };
+    assert_eq!((image.disk.name.as_str(), image.image.path.as_str()), ("sda", "/artifacts/aa/thirteen"));
+    let user_data = image.files.iter().find(|file| file.path.ends_with("/user-data")).expect("a seed");
+    assert!(user_data.content.contains("$6$salt$secret"), "{}", user_data.content);
+    let base = format!("http://{HTTP}/boot/v1/operations/{id}/phone-home/");
+    let token = user_data.content.split_once(&base).expect("where to phone home").1[..64].to_owned();
+    for report in [WorkReport::Began, WorkReport::Done] {
+        lab.site.work_report(&id, &work, report, FROM).await.expect("noted");
+    }
+    (id, token)
+}
+
+fn call() -> PhoneHome {
+    PhoneHome {
+        hostname: Some("node-1".into()),
+        pub_key_ed25519: Some("ssh-ed25519 AAAA\n".into()),
+        serial: Some("S1".into()),
+        ..PhoneHome::default()
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_goes_from_profile_to_a_host_that_phones_home() {
+    let (lab, machine) = with_machine().await;
+    let (id, token) = installed(&lab, &machine).await;
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::Under(Kind::Rebuild, State::Installed)));
+    lab.site.sent_to_disk(mac(1)).await.expect("noted");
+    refused(lab.site.phone_home(&id, &"0".repeat(64), call(), FROM).await, "wrong token");
+    lab.site.phone_home(&id, &token, call(), FROM).await.expect("heard");
+    lab.site.phone_home(&id, &token, call(), FROM).await.expect("the same again changes nothing");
+    refused(lab.site.phone_home(&id, &token, call(), Ipv4Addr::new(10, 0, 0, 66)).await, "did again");
+    let done = lab.site.operation(&id).await.expect("an operation");
+    let states: Vec<State> = done.history.iter().map(|event| event.to).collect();
+    use State::*;
+    assert_eq!(states, [PxeReady, PxeBooted, Installing, Installed, FirstBoot, Joining, Ready]);
+    let host = done.host.expect("a host");
+    assert_eq!(
+        (host.hostname.as_deref(), &host.ssh_keys[..]),
+        (Some("node-1"), &["ssh-ed25519 AAAA".to_owned()][..])
+    );
+}
+
+#[tokio::test]
+async fn another_machine_that_phones_home_fails_the_operation() {
+    let (lab, machine) = with_machine().await;
+    let (id, token) = installed(&lab, &machine).await;
+    let other = PhoneHome { serial: Some("S2".into()), ..call() };
+    lab.site.phone_home(&id, &token, other, FROM).await.expect("heard");
+    let failed = lab.site.operation(&id).await.expect("an operation");
+    assert_eq!(failed.state, State::Failed);
+    assert!(failed.failure.expect("a reason").reason.contains("serial number \"S2\" phoned home"));
+    assert_eq!(failed.host, None);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_rebuild_is_said_before_anything_is_armed() {
+    let (lab, machine) = with_machine().await;
+    let check = async |change: fn(&mut OperationNew), part: &str| {
+        let mut new = rebuild("thirteen");
+        change(&mut new);
+        refused(lab.site.operate(&machine, new, operator()).await, part);
+    };
+    check(|new| new.profile = None, "profile: a rebuild needs one").await;
+    check(|new| new.profile = Some("x".into()), "profile: there is none called \"x\"").await;
+    check(|new| new.profile = Some("local".into()), "profile: local is of kind local").await;
+    check(|new| drop(new.variables.remove("image")), "variables.image").await;
+    check(|new| drop(new.variables.insert("imgae".into(), "x".into())), "variables.imgae").await;
+    check(|new| drop(new.variables.insert("image".into(), "x".into())), "its image \"x\" is not here").await;
+    check(|new| new.disks = vec!["size=1T".into()], "disks[0]: no disk fits").await;
+    assert_eq!(lab.site.operations(&OperationQuery::default()).await.expect("a list"), []);
+}
+
+/// Secrets are in the work that one agent takes, and nowhere else.
+#[tokio::test]
+async fn a_secret_variable_is_shown_nowhere() {
+    let (lab, machine) = with_machine().await;
+    let (id, token) = installed(&lab, &machine).await;
+    let operation = lab.site.operation(&id).await.expect("an operation");
+    assert_eq!(operation.profile.as_ref().expect("a profile").variables["password_hash"], "***");
+    let request = RenderRequest { machine, variables: rebuild("thirteen").variables, disk: None };
+    let rendered = lab.site.render_profile("cloud-image", &request).await.expect("files");
+    let shown = format!("{operation:?} {:?} {rendered:?}", lab.kinds().await);
+    assert!(!shown.contains("$6$salt$secret") && !shown.contains(&token), "{shown}");
+}
+
+/// What was confirmed is installed, even after a restart.
+#[tokio::test]
+async fn a_rebuild_survives_a_restart() {
+    let (lab, machine) = with_machine().await;
+    let (id, token) = installed(&lab, &machine).await;
+    let lab = lab.restart().await;
+    lab.site.phone_home(&id, &token, call(), FROM).await.expect("heard");
+    assert_eq!(lab.site.operation(&id).await.expect("an operation").state, State::Ready);
+}
