@@ -17,8 +17,6 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-/// Largest secret that is read from a credential: keys and tokens are far smaller, systemd's limit is 1 MiB.
-const CREDENTIAL_BYTES_MAX: u64 = 1 << 20;
 /// What is logged where `IRONWAKE_LOG` says nothing.
 const LOG_FILTER: &str = "info";
 
@@ -51,21 +49,13 @@ impl Environment {
         self.watchdog.map(|limit| limit / 2).filter(|interval| !interval.is_zero())
     }
 
-    /// A secret that the unit passes with `LoadCredential=`; `None` where there is none of this name.
-    pub fn credential(&self, name: &str) -> std::io::Result<Option<Vec<u8>>> {
-        use std::io::Read;
-        let Some(folder) = &self.credentials else { return Ok(None) };
-        if name.is_empty() || name == "." || name == ".." || name.contains('/') {
-            return Err(std::io::Error::other(format!("{name:?} is not a credential's name")));
-        }
-        match std::fs::File::open(folder.join(name)) {
-            Ok(file) => {
-                let mut secret = Vec::new();
-                file.take(CREDENTIAL_BYTES_MAX).read_to_end(&mut secret)?;
-                Ok(Some(secret))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+    /// Where a credential of this name lies, if the unit passes one (`LoadCredential=` and the like).
+    pub fn credential(&self, name: &str) -> Option<PathBuf> {
+        let path = self.credentials.as_ref()?.join(name);
+        // One that is there but cannot be looked at is left to whoever reads it, to say why.
+        match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            _ => Some(path),
         }
     }
 
@@ -83,11 +73,6 @@ fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
 /// The daemon serves; `status` is what `systemctl status` shows.
 pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
-}
-
-/// What `systemctl status` shows.
-pub fn status(status: &str) {
-    notify(&[NotifyState::Status(&one_line(status))]);
 }
 
 /// The daemon ends, in good order.
@@ -217,14 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_read_by_plain_names_only() {
+    fn a_credential_is_where_systemd_says() {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("token"), "secret").expect("written");
+        let token = folder.path().join("token");
+        std::fs::write(&token, "secret").expect("written");
         let environment = Environment { credentials: Some(folder.path().into()), ..Environment::default() };
-        assert_eq!(environment.credential("token").expect("read"), Some(b"secret".to_vec()));
-        assert_eq!(environment.credential("other").expect("read"), None);
-        assert!(environment.credential("../token").is_err());
-        assert_eq!(Environment::default().credential("token").expect("read"), None);
+        assert_eq!(environment.credential("token"), Some(token));
+        assert_eq!(environment.credential("other"), None);
+        assert_eq!(Environment::default().credential("token"), None);
     }
 
     #[test]

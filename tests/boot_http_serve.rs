@@ -1,21 +1,27 @@
 //! The HTTP server for machines on loopback: scripts, files, ranges, the agent's calls, and what is recorded.
 
-#[path = "boot_http_double/mod.rs"]
-mod double;
+mod served;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::Command;
 use std::time::Duration;
 
-use double::{Folder, MAC, Observed, PATIENCE, backend, noise, sha256};
-use ironwake_api::{ClientStage, MacAddr, StageKind};
+use ironwake::script;
+use ironwake::serve::Backend;
+use ironwake::site::ScriptRequest;
+use ironwake_api::{
+    Actor, Artifact, ArtifactKind, ArtifactState, ClientStage, EnrollAnswer, EnrollRequest, Inventory,
+    MacAddr, StageKind,
+};
+use served::{Folder, MAC, Observed, PATIENCE, backend, noise, sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 struct Server {
-    address: SocketAddr,
+    address: SocketAddrV4,
+    backend: Backend,
     observed: Observed,
     shutdown: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
@@ -47,11 +53,30 @@ impl Server {
 
     async fn start_as(folder: Folder, mac: Option<MacAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of loopback");
-        let address = listener.local_addr().expect("an address");
-        let (backend, observed) = backend(folder, mac);
+        let SocketAddr::V4(address) = listener.local_addr().expect("an address") else { panic!("not IPv4") };
+        let (backend, observed) = backend(folder, mac).await;
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(ironwake::serve::http::run(listener, backend, shutdown.clone()));
-        Self { address, observed, shutdown, task }
+        let task = tokio::spawn(ironwake::serve::http::run(listener, backend.clone(), shutdown.clone()));
+        Self { address, backend, observed, shutdown, task }
+    }
+
+    /// The script that the site makes for [`MAC`].
+    fn script(&self, client: ClientStage) -> String {
+        let (http, from) = (self.address, Ipv4Addr::LOCALHOST);
+        let request =
+            ScriptRequest { mac: MAC, uuid: None, serial: None, asset_tag: None, client, http, from };
+        match client {
+            ClientStage::Grub => self.backend.site.grub_script(&request).text,
+            _ => self.backend.site.ipxe_script(&request).text,
+        }
+    }
+
+    /// Enrols a machine of this serial number, as the agent does.
+    async fn enroll(&self, serial: &str) -> (Answer, String) {
+        let path = "//boot/v1/enroll";
+        let answer = self.post(path, "application/json; charset=utf-8", &enrolment(serial)).await;
+        let id = serde_json::from_slice::<EnrollAnswer>(&answer.body).expect("an enrolment").machine;
+        (answer, id)
     }
 
     /// Sends a request's head, given without its last lines, and reads the answer to the end.
@@ -79,7 +104,8 @@ impl Server {
     }
 
     async fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Answer {
-        self.send(&format!("POST {path} HTTP/1.1\r\nhost: any\r\ncontent-type: {content_type}"), body).await
+        let head = format!("POST {path} HTTP/1.1\r\nhost: any\r\nuser-agent: ironwake-agent/1");
+        self.send(&format!("{head}\r\ncontent-type: {content_type}"), body).await
     }
 }
 
@@ -87,6 +113,8 @@ impl Server {
 async fn the_script_of_a_machine_is_found_by_any_spelling_of_its_mac() {
     let mut server = Server::start_as(Folder::default(), None).await;
     let query = "uuid=4c4c4544&serial=A%20B&asset=&arch=x86_64";
+    let expected = server.script(ClientStage::Ipxe);
+    assert!(expected.contains("BOOTIF=01-52-54-00-12-34-56"), "{expected}");
     for path in [
         "/ipxe/52-54-00-12-34-56",
         "/ipxe/52:54:00:12:34:56",
@@ -96,16 +124,37 @@ async fn the_script_of_a_machine_is_found_by_any_spelling_of_its_mac() {
     ] {
         let answer =
             server.ask(&format!("GET {path}?{query} HTTP/1.1\r\nhost: x\r\nuser-agent: iPXE/2.0.0")).await;
-        let address = server.address;
-        let expected = format!(
-            "#!ipxe mac={MAC} uuid=4c4c4544 serial=A B asset=- client=Ipxe http={address} from=127.0.0.1\n"
-        );
-        assert_eq!((answer.status, answer.text()), (200, expected), "{path}");
+        assert_eq!((answer.status, answer.text()), (200, expected.clone()), "{path}");
         let observation = server.observed.next().await;
         assert_eq!((observation.mac, observation.client), (MAC, ClientStage::Ipxe));
         let StageKind::Http { method, status, bytes, plan, .. } = observation.kind else { panic!() };
         assert_eq!((method.as_str(), status, bytes), ("GET", 200, answer.body.len() as u64));
         assert_eq!(plan.as_deref(), Some("discovery: the machine is unknown"));
+    }
+}
+
+/// A machine is known by two keys together where its address is new.
+#[tokio::test]
+async fn what_a_script_request_says_of_its_machine_reaches_the_site() {
+    let server = Server::start(Folder::default()).await;
+    let uuid = "8a3f1c52-7d0e-4b11-9f65-2f1f0e6a9b01";
+    let boot_mac = MacAddr([2, 0, 0, 0, 0, 1]);
+    let mut inventory = Inventory { schema: 1, ..Inventory::default() };
+    inventory.system.uuid = Some(uuid.into());
+    inventory.system.serial = Some("A B".into());
+    inventory.chassis.asset_tag = Some("R2-17".into());
+    let request = EnrollRequest { agent: "test".into(), boot_mac, inventory };
+    let site = &server.backend.site;
+    let machine = site.enroll(request, Ipv4Addr::new(10, 0, 0, 9)).await.expect("reported").answer.machine;
+    site.enroll_by_operator(&machine, Actor::Operator("anna".into())).await.expect("enrolled");
+    for (query, known) in [
+        (format!("uuid={uuid}&serial=A%20B"), true),
+        (format!("uuid={uuid}&asset=R2-17"), true),
+        ("serial=A%20B&asset=R2-17".into(), true),
+        ("serial=A%20B".into(), false),
+    ] {
+        let text = server.get(&format!("/ipxe/52-54-00-12-34-56?{query}")).await.text();
+        assert_eq!(text.contains("enrolled and not armed"), known, "{query}: {text}");
     }
 }
 
@@ -129,14 +178,13 @@ async fn scripts_for_whoever_asks_are_in_every_folder() {
     let server = Server::start(Folder::default()).await;
     for path in ["/autoexec.ipxe", "/boot/files/autoexec.ipxe", "/a/b//autoexec.ipxe"] {
         let answer = server.get(path).await;
-        let expected = format!("#!ipxe\nchain http://{}/ipxe/${{netX/mac:hexhyp}}\n", server.address);
+        let expected = script::ipxe_bootstrap(server.address);
         assert_eq!((answer.status, answer.text()), (200, expected), "{path}");
     }
     for path in ["/grub/grub.cfg", "/grub//x86_64-efi//grub.cfg", "/boot/files/grub/grub.cfg"] {
         let answer = server.ask(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nuser-agent: GRUB 2.12-9")).await;
-        assert_eq!(answer.status, 200, "{path}");
-        assert!(answer.text().starts_with(&format!("# grub mac={MAC} ")), "{}", answer.text());
-        assert!(answer.text().contains("client=Grub"));
+        let expected = server.script(ClientStage::Grub);
+        assert_eq!((answer.status, answer.text()), (200, expected), "{path}");
     }
     let stranger = Server::start_as(Folder::default(), None).await;
     let answer = stranger.get("/grub/grub.cfg").await;
@@ -258,21 +306,18 @@ async fn an_aborted_fetch_is_recorded_with_what_was_handed_over() {
 }
 
 fn enrolment(serial: &str) -> Vec<u8> {
-    let text =
-        r#"{"agent":"0.1.0","boot_mac":"52:54:00:12:34:56","inventory":{"system":{"serial":"SERIAL"}}}"#;
+    let text = r#"{"agent":"0.1.0","boot_mac":"52:54:00:12:34:56","inventory":{"schema":1,"system":{"serial":"SERIAL"}}}"#;
     text.replace("SERIAL", serial).into_bytes()
 }
 
 #[tokio::test]
 async fn enrolment_tells_new_machines_from_known_ones() {
     let server = Server::start(Folder::default()).await;
-    for (serial, status) in [("NEW", 201), ("KNOWN", 200)] {
-        let answer =
-            server.post("//boot/v1/enroll", "application/json; charset=utf-8", &enrolment(serial)).await;
-        assert_eq!(answer.status, status, "{}", answer.text());
-        assert!(answer.text().starts_with(r#"{"machine":"m1","#), "{}", answer.text());
-        assert_eq!(answer.header("content-type"), Some("application/json"));
-    }
+    let (new, machine) = server.enroll("7CX1Q93").await;
+    let (known, same) = server.enroll("7CX1Q93").await;
+    assert_eq!((new.status, known.status), (201, 200), "{}", known.text());
+    assert_eq!(machine, same);
+    assert_eq!(known.header("content-type"), Some("application/json"));
 }
 
 #[tokio::test]
@@ -286,7 +331,7 @@ async fn a_wrong_enrolment_is_a_problem_that_names_the_field() {
             r#"{"agent":"1","boot_mac":"52:54:00:12:34:56","inventory":{"disks":[{},{"removable":"x"}]}}"#,
             "inventory.disks[1].removable",
         ),
-        (&String::from_utf8(enrolment("REFUSED")).expect("text"), "inventory.system.serial"),
+        (r#"{"agent":"1","boot_mac":"52:54:00:12:34:56","inventory":{"schema":2}}"#, "inventory.schema"),
     ] {
         let answer = server.post("/boot/v1/enroll", "application/json", body.as_bytes()).await;
         assert_eq!(answer.status, 400, "{body}: {}", answer.text());
@@ -309,30 +354,38 @@ async fn bodies_that_are_no_enrolment_are_refused() {
 #[tokio::test]
 async fn orders_reports_and_health_are_answered() {
     let server = Server::start(Folder::default()).await;
-    for (path, status) in [
-        ("/boot/v1/machines/m1/orders", 204),
-        ("/boot/v1/machines/m1/orders?wait_secs=0", 204),
-        ("/boot/v1/machines/m2/orders", 404),
-        ("/boot/v1/machines/m1/orders?wait_secs=61", 400),
-        ("/boot/v1/machines/m1/orders?wait_secs=x", 400),
-        ("/boot/v1/health", 200),
+    let machine = server.enroll("7CX1Q93").await.1;
+    for (of, end, status) in [
+        (machine.as_str(), "", 204),
+        (machine.as_str(), "?wait_secs=0", 204),
+        ("nobody", "", 404),
+        (machine.as_str(), "?wait_secs=61", 400),
+        (machine.as_str(), "?wait_secs=x", 400),
     ] {
-        assert_eq!(server.get(path).await.status, status, "{path}");
+        let path = format!("/boot/v1/machines/{of}/orders{end}");
+        assert_eq!(server.get(&path).await.status, status, "{path}");
     }
     let report = br#"{"boot_mac":"52:54:00:12:34:56","message":"disks found"}"#;
-    assert_eq!(server.post("/boot/v1/machines/m1/report", "application/json", report).await.status, 204);
-    assert_eq!(server.post("/boot/v1/machines/m2/report", "application/json", report).await.status, 404);
+    for (of, status) in [(machine.as_str(), 204), ("nobody", 404)] {
+        let path = format!("/boot/v1/machines/{of}/report");
+        assert_eq!(server.post(&path, "application/json", report).await.status, status, "{path}");
+    }
+    assert_eq!(server.get("/boot/v1/health").await.status, 503, "there is no loader");
+    let loader = Artifact::new("snponly.efi", ArtifactKind::Loader, ArtifactState::Done);
+    server.backend.site.set_artifact(loader);
+    assert_eq!(server.get("/boot/v1/health").await.status, 200);
 }
 
 #[tokio::test]
 async fn shutdown_ends_waiting_requests_and_idle_connections() {
     let server = Server::start(Folder::default()).await;
+    let machine = server.enroll("7CX1Q93").await.1;
     let _idle = TcpStream::connect(server.address).await.expect("connect");
     let mut waiting = TcpStream::connect(server.address).await.expect("connect");
-    let request = b"GET /boot/v1/machines/m1/orders?wait_secs=60 HTTP/1.1\r\nhost: x\r\n\r\n";
-    waiting.write_all(request).await.expect("send");
+    let request = format!("GET /boot/v1/machines/{machine}/orders?wait_secs=60 HTTP/1.1\r\nhost: x\r\n\r\n");
+    waiting.write_all(request.as_bytes()).await.expect("send");
     // An answer on a later connection shows that the earlier ones were accepted.
-    assert_eq!(server.get("/boot/v1/health").await.status, 200);
+    assert_eq!(server.get("/autoexec.ipxe").await.status, 200);
     server.shutdown.cancel();
     let mut answer = String::new();
     waiting.read_to_string(&mut answer).await.expect("read");

@@ -3,8 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+fn units() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/usr/lib/systemd/system")
+}
+
 fn unit() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/usr/lib/systemd/system/ironwake.service")
+    units().join("ironwake.service")
 }
 
 fn run(program: &str, arguments: &[&str]) -> Output {
@@ -25,16 +29,30 @@ fn the_service_is_confined() {
 }
 
 #[test]
-fn the_unit_is_understood_in_full() {
+fn the_units_are_understood_in_full() {
     let folder = tempfile::tempdir().expect("a folder");
-    let copy = folder.path().join("ironwake.service");
-    let text = std::fs::read_to_string(unit()).expect("the unit");
-    // The command is not installed where tests run.
-    let text = text.replace("/usr/bin/ironwake", env!("CARGO_BIN_EXE_ironwake"));
-    std::fs::write(&copy, text).expect("written");
-    let output = run("systemd-analyze", &["verify", "--man=no", copy.to_str().expect("UTF-8")]);
+    let names = ["ironwake.service", "ironwake.socket"];
+    let copies = names.map(|name| {
+        let text = std::fs::read_to_string(units().join(name)).expect("the unit");
+        // The command is not installed where tests run.
+        let text = text.replace("/usr/bin/ironwake", env!("CARGO_BIN_EXE_ironwake"));
+        let copy = folder.path().join(name);
+        std::fs::write(&copy, text).expect("written");
+        copy.to_str().expect("UTF-8").to_owned()
+    });
+    let output = run("systemd-analyze", &["verify", "--man=no", &copies[0], &copies[1]]);
     assert!(output.status.success(), "{}", shown(&output));
-    assert!(!shown(&output).contains("ironwake.service"), "{}", shown(&output));
+    assert!(!shown(&output).contains("ironwake"), "{}", shown(&output));
+}
+
+#[test]
+fn the_socket_is_where_the_daemon_would_listen() {
+    let text = std::fs::read_to_string(units().join("ironwake.socket")).expect("the unit");
+    for line in
+        [&format!("ListenStream={}", ironwake::config::SOCKET), "FileDescriptorName=api", "SocketMode=0660"]
+    {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
 }
 
 #[test]

@@ -1,116 +1,77 @@
 //! The DHCP edge against real clients, relays and servers, in network namespaces of its own. Needs root.
 
-use std::collections::HashMap;
+mod site;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use ironwake::boot::{ArchRow, Handoff, Sighting};
+use ironwake::boot::ArchRow;
 use ironwake::config::{DhcpMode, Network, RelayedSubnet};
-use ironwake::recorder::Observation;
-use ironwake::serve::dhcp::{Decider, ProbeAnswer, ProbeOptions, probe, serve};
-use ironwake::store::{Change, StoreError};
-use ironwake_api::{
-    EventKind, HealthState, Lease, LeaseState, MacAddr, Millis, NetworkHealth, SecureBoot, StageKind,
-};
+use ironwake::serve::dhcp::{self, ProbeAnswer, ProbeOptions, probe};
+use ironwake_api::{EventKind, HealthState, LeaseState, MacAddr, NetworkHealth, SecureBoot, StageKind};
+use site::{PATIENCE, TestSite};
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-/// Generous: the machine may be busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 
-/// What the daemon would know.
-#[derive(Default)]
-struct Known {
-    leases: HashMap<String, Lease>,
-    events: Vec<EventKind>,
-    stages: Vec<Observation>,
-    health: Option<NetworkHealth>,
-    /// Requests were answered at some time.
-    answered: bool,
-    broken: bool,
+/// What DHCP serves for: a whole site, on which a test waits from outside any runtime.
+struct Daemon {
+    runtime: Runtime,
+    test: TestSite,
 }
 
-/// A daemon in memory, whose store can be broken.
-#[derive(Default)]
-struct Double {
-    known: Mutex<Known>,
-    changed: Condvar,
-}
-
-impl Double {
-    fn change(&self, change: impl FnOnce(&mut Known)) {
-        change(&mut self.known.lock().unwrap());
-        self.changed.notify_all();
+impl Daemon {
+    fn new() -> Self {
+        let runtime = runtime();
+        let test = runtime.block_on(TestSite::open());
+        Self { runtime, test }
     }
 
-    /// Waits until `ready` says so.
-    fn wait(&self, what: &str, ready: impl Fn(&Known) -> bool) {
-        let known = self.known.lock().unwrap();
-        let (known, timeout) =
-            self.changed.wait_timeout_while(known, PATIENCE, |known| !ready(known)).unwrap();
-        assert!(!timeout.timed_out(), "no {what}; health {:?}, events {:?}", known.health, known.events);
+    fn restart(self) -> Self {
+        let Self { runtime, test } = self;
+        let test = runtime.block_on(test.restart());
+        Self { runtime, test }
+    }
+
+    fn wait_event<T>(&mut self, what: &str, pick: impl Fn(&EventKind) -> Option<T>) -> T {
+        self.runtime.block_on(self.test.next(what, pick))
+    }
+
+    fn wait_health(&self, what: &str, ready: impl Fn(&NetworkHealth) -> bool) {
+        let ready = self.test.site.networks_until(&["br0"], ready);
+        let waited = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, ready).await });
+        assert!(waited.is_ok(), "no {what}: {:?}", self.test.site.health().networks);
     }
 
     fn wait_serving(&self) {
-        self.wait("service", |known| {
-            known.health.as_ref().is_some_and(|health| health.message.starts_with("serves"))
-        });
+        self.wait_health("service", |health| health.message.starts_with("serves"));
     }
 
     fn bound(&self) -> Vec<String> {
-        let known = self.known.lock().unwrap();
-        let bound = known.leases.values().filter(|lease| lease.state == LeaseState::Bound);
-        bound.map(|lease| lease.address.clone()).collect()
+        let leases = self.runtime.block_on(self.test.site.store().leases()).unwrap();
+        let bound = leases.into_iter().filter(|lease| lease.state == LeaseState::Bound);
+        bound.map(|lease| lease.address).collect()
+    }
+
+    /// Has the store refuse leases, as on a full disk, or take them again.
+    fn break_store(&self, broken: bool) {
+        let refuse =
+            "CREATE TRIGGER full BEFORE INSERT ON leases BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+        let sql = if broken { refuse } else { "DROP TRIGGER full" };
+        let database = rusqlite::Connection::open(self.test.folder().join("ironwake.db")).unwrap();
+        database.execute_batch(sql).unwrap();
     }
 }
 
-impl Decider for Double {
-    fn now(&self) -> Millis {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as Millis
-    }
-
-    fn handoff(&self, sighting: &Sighting) -> Handoff {
-        Handoff::File { file: "snponly.efi".into(), why: format!("{:?}", sighting.stage) }
-    }
-
-    fn observe(&self, observation: Observation) {
-        self.change(|known| known.stages.push(observation));
-    }
-
-    fn learn_address(&self, _mac: MacAddr, _address: Ipv4Addr) {}
-
-    fn set_network_health(&self, health: NetworkHealth) {
-        self.change(|known| {
-            known.answered |= health.answering;
-            known.health = Some(health);
-        });
-    }
-
-    async fn save(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        if self.known.lock().unwrap().broken {
-            return Err(StoreError::Sqlite("disk I/O error".into()));
-        }
-        self.change(|known| {
-            for change in changes {
-                match change {
-                    Change::Lease(lease) => drop(known.leases.insert(lease.address.clone(), *lease)),
-                    Change::Event(event) => known.events.push(event.kind),
-                    other => panic!("DHCP saves leases and events, not {other:?}"),
-                }
-            }
-        });
-        Ok(())
-    }
-
-    async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
-        Ok(self.known.lock().unwrap().leases.values().cloned().collect())
-    }
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// A server namespace with a bridge, and one namespace for each client, `c0` in each.
@@ -182,23 +143,30 @@ impl Wire {
         })
     }
 
-    fn serve(&self, network: Network, double: &Arc<Double>) -> Serving {
+    fn serve(&self, network: Network, daemon: &Daemon) -> Serving {
         let shutdown = CancellationToken::new();
-        let (double, token) = (Arc::clone(double), shutdown.clone());
+        let (site, token) = (daemon.test.site.clone(), shutdown.clone());
         let thread = Self::inside(&self.server(), move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serve(network, double, token)).unwrap();
+            runtime().block_on(dhcp::run(network, site, token)).unwrap();
         });
         Serving { shutdown, thread: Some(thread) }
     }
 
+    /// Another DHCP server where client 1 is, with more of its options.
+    fn dnsmasq(&self, more: &str) -> Running {
+        run(&format!("ip -n {} addr add {OTHER}/24 dev c0", self.client(1)));
+        let line = "dnsmasq -k -C /dev/null --port=0 --interface=c0 --bind-interfaces --log-facility=- \
+                    --pid-file= --dhcp-range=10.77.0.200,10.77.0.210,1h --dhcp-leasefile=/dev/null \
+                    --dhcp-authoritative";
+        let mut other = Running::start(self.command(1, &format!("{line} {more}")));
+        other.wait_for("IP range");
+        other
+    }
+
     fn probe(&self, client: usize, options: ProbeOptions) -> Vec<ProbeAnswer> {
-        Self::inside(&self.client(client), move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(probe(options)).unwrap()
-        })
-        .join()
-        .unwrap()
+        Self::inside(&self.client(client), move || runtime().block_on(probe(options)).unwrap())
+            .join()
+            .unwrap()
     }
 }
 
@@ -283,26 +251,26 @@ fn uefi_client() -> ProbeOptions {
 
 #[test]
 fn udhcpc_gets_renews_and_releases_an_address_and_a_restart_forgets_nothing() {
-    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
-    let serving = wire.serve(network(DhcpMode::Server), &double);
-    double.wait_serving();
+    let (wire, daemon) = (Wire::new(1), Daemon::new());
+    let serving = wire.serve(network(DhcpMode::Server), &daemon);
+    daemon.wait_serving();
     let (bound, said) = wire.udhcpc(0, "");
     assert!(bound && said.contains("lease of 10.77.0.100 obtained"), "{said}");
-    assert_eq!(double.bound(), ["10.77.0.100"]);
+    assert_eq!(daemon.bound(), ["10.77.0.100"]);
     drop(serving);
 
-    double.change(|known| known.health = None);
-    let _serving = wire.serve(network(DhcpMode::Server), &double);
-    double.wait_serving();
+    let daemon = daemon.restart();
+    let _serving = wire.serve(network(DhcpMode::Server), &daemon);
+    daemon.wait_serving();
     let (bound, said) = wire.udhcpc(0, "-R");
     assert!(bound && said.contains("lease of 10.77.0.100 obtained"), "{said}");
 }
 
 #[test]
 fn dhclient_gets_an_address() {
-    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
-    let _serving = wire.serve(network(DhcpMode::Server), &double);
-    double.wait_serving();
+    let (wire, daemon) = (Wire::new(1), Daemon::new());
+    let _serving = wire.serve(network(DhcpMode::Server), &daemon);
+    daemon.wait_serving();
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().display();
     let line = format!("dhclient -1 -d -v -sf /bin/true -lf {at}/leases -pf {at}/pid c0");
@@ -312,7 +280,7 @@ fn dhclient_gets_an_address() {
 
 #[test]
 fn a_client_behind_a_relay_gets_an_address_of_its_subnet() {
-    let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
+    let (wire, daemon) = (Wire::new(2), Daemon::new());
     let (relay, client) = (wire.client(0), wire.client(1));
     // The second client leaves the bridge and stands behind the first, which relays.
     run(&format!("ip -n {} link del p1", wire.server()));
@@ -322,8 +290,8 @@ fn a_client_behind_a_relay_gets_an_address_of_its_subnet() {
     run(&format!("ip -n {relay} link set d0 up"));
     run(&format!("ip -n {client} link set c0 up"));
     run(&format!("ip -n {} route add 10.78.0.0/24 via 10.77.0.2", wire.server()));
-    let _serving = wire.serve(network(DhcpMode::Server), &double);
-    double.wait_serving();
+    let _serving = wire.serve(network(DhcpMode::Server), &daemon);
+    daemon.wait_serving();
     let mut relaying = Running::start(wire.command(0, "dhcrelay -4 -d -a -iu c0 -id d0 --no-pid 10.77.0.1"));
     relaying.wait_for("Sending on   Socket");
     let (bound, said) = wire.udhcpc(1, "");
@@ -332,137 +300,125 @@ fn a_client_behind_a_relay_gets_an_address_of_its_subnet() {
 
 #[test]
 fn an_address_in_use_is_found_and_another_is_given() {
-    let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
+    let (wire, mut daemon) = (Wire::new(2), Daemon::new());
     run(&format!("ip -n {} addr add 10.77.0.100/24 dev c0", wire.client(1)));
-    let _serving = wire.serve(network(DhcpMode::Server), &double);
-    double.wait_serving();
+    let _serving = wire.serve(network(DhcpMode::Server), &daemon);
+    daemon.wait_serving();
     // A probe of ours is a client that only asks for an offer: the address is found to be in use.
     assert_eq!(wire.probe(0, uefi_client())[0].address, Some(Ipv4Addr::new(10, 77, 0, 100)));
-    double.wait("conflict", |known| {
-        known.events.iter().any(|event| {
-            matches!(event, EventKind::AddressConflict { address, mac: Some(_), .. }
-                if address == "10.77.0.100")
-        })
+    let conflict = daemon.wait_event("conflict", |event| match event {
+        EventKind::AddressConflict { address, mac, .. } => Some((address.clone(), mac.is_some())),
+        _ => None,
     });
+    assert_eq!(conflict, ("10.77.0.100".into(), true));
     let (bound, said) = wire.udhcpc(0, "");
     assert!(bound && said.contains("lease of 10.77.0.101 obtained"), "{said}");
 }
 
 #[test]
 fn no_ack_leaves_when_the_store_fails() {
-    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
-    let _serving = wire.serve(network(DhcpMode::Server), &double);
-    double.wait_serving();
-    double.change(|known| known.broken = true);
+    let (wire, daemon) = (Wire::new(1), Daemon::new());
+    let _serving = wire.serve(network(DhcpMode::Server), &daemon);
+    daemon.wait_serving();
+    daemon.break_store(true);
     let (bound, said) = wire.udhcpc(0, "");
     assert!(!bound, "{said}");
-    double.wait("failed health", |known| {
-        known.health.as_ref().is_some_and(|health| health.state == HealthState::Failed)
-    });
-    double.change(|known| known.broken = false);
+    daemon.wait_health("failed health", |health| health.state == HealthState::Failed);
+    daemon.break_store(false);
     let (bound, said) = wire.udhcpc(0, "");
     assert!(bound, "{said}");
 }
 
+/// Who is told to silence DHCP.
+fn silencer(event: &EventKind) -> Option<String> {
+    match event {
+        EventKind::OtherDhcpServer { server, silenced: true, .. } => Some(server.clone()),
+        _ => None,
+    }
+}
+
 #[test]
 fn another_server_silences_server_mode_and_is_named() {
-    let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
-    run(&format!("ip -n {} addr add 10.77.0.2/24 dev c0", wire.client(1)));
-    let mut other = Running::start(wire.command(
-        1,
-        "dnsmasq -k -C /dev/null --port=0 --interface=c0 --bind-interfaces --log-facility=- --pid-file= \
-         --dhcp-range=10.77.0.200,10.77.0.210,1h --dhcp-leasefile=/dev/null --dhcp-authoritative --no-ping",
-    ));
-    other.wait_for("IP range");
-    let _serving = wire.serve(network(DhcpMode::Server), &double);
-    double.wait("event", |known| {
-        known.events.iter().any(|event| {
-            matches!(event, EventKind::OtherDhcpServer { server, silenced: true, .. }
-                if server == "10.77.0.2")
-        })
-    });
-    double.wait("degraded health", |known| {
-        let health = known.health.as_ref();
-        health.is_some_and(|health| {
-            health.state == HealthState::Degraded && health.other_server.as_deref() == Some("10.77.0.2")
-        })
+    let (wire, mut daemon) = (Wire::new(2), Daemon::new());
+    let _other = wire.dnsmasq("--no-ping");
+    let _serving = wire.serve(network(DhcpMode::Server), &daemon);
+    assert_eq!(daemon.wait_event("event", silencer), "10.77.0.2");
+    daemon.wait_health("degraded health", |health| {
+        health.state == HealthState::Degraded && health.other_server.as_deref() == Some("10.77.0.2")
     });
     let servers: Vec<_> = wire.probe(0, uefi_client()).into_iter().map(|answer| answer.server).collect();
-    assert_eq!(servers, [Ipv4Addr::new(10, 77, 0, 2)]);
-    double.wait("a stage that says why", |known| {
-        known.stages.iter().any(|stage| {
-            matches!(&stage.kind, StageKind::Dhcp { answer: None, why, .. } if why.contains("10.77.0.2"))
-        })
+    assert_eq!(servers, [OTHER]);
+    let why = daemon.wait_event("stage", |event| match event {
+        EventKind::AttemptStage { stage, .. } => match &stage.kind {
+            StageKind::Dhcp { answer: None, why, .. } => Some(why.clone()),
+            _ => None,
+        },
+        _ => None,
     });
+    assert!(why.contains("10.77.0.2"), "{why}");
 }
 
 #[test]
 fn a_server_that_pings_an_address_before_it_offers_it_is_waited_for() {
-    let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
-    run(&format!("ip -n {} addr add 10.77.0.2/24 dev c0", wire.client(1)));
-    let mut other = Running::start(wire.command(
-        1,
-        "dnsmasq -k -C /dev/null --port=0 --interface=c0 --bind-interfaces --log-facility=- --pid-file= \
-         --dhcp-range=10.77.0.200,10.77.0.210,1h --dhcp-leasefile=/dev/null --dhcp-authoritative",
-    ));
-    other.wait_for("IP range");
-    let _serving = wire.serve(network(DhcpMode::Server), &double);
-    double.wait("event", |known| {
-        known.events.iter().any(|event| matches!(event, EventKind::OtherDhcpServer { silenced: true, .. }))
+    let (wire, daemon) = (Wire::new(2), Daemon::new());
+    let _other = wire.dnsmasq("");
+    let _serving = wire.serve(network(DhcpMode::Server), &daemon);
+    let Daemon { runtime, mut test } = daemon;
+    let site = test.site.clone();
+    runtime.block_on(async {
+        tokio::select! {
+            () = site.networks_until(&["br0"], |health| health.answering) => {
+                panic!("it answered before the other server was heard");
+            }
+            _ = test.next("event", silencer) => {}
+        }
     });
-    assert!(!double.known.lock().unwrap().answered, "it answered before the other server was heard");
 }
 
 #[test]
 fn a_proxy_stands_beside_another_server_and_answers_only_who_boots() {
-    let (wire, double) = (Wire::new(2), Arc::new(Double::default()));
-    run(&format!("ip -n {} addr add 10.77.0.2/24 dev c0", wire.client(1)));
-    let mut other = Running::start(wire.command(
-        1,
-        "dnsmasq -k -C /dev/null --port=0 --interface=c0 --bind-interfaces --log-facility=- --pid-file= \
-         --dhcp-range=10.77.0.200,10.77.0.210,1h --dhcp-leasefile=/dev/null --dhcp-authoritative --no-ping",
-    ));
-    other.wait_for("IP range");
-    let _serving = wire.serve(network(DhcpMode::Proxy), &double);
-    double.wait_serving();
+    let (wire, daemon) = (Wire::new(2), Daemon::new());
+    let _other = wire.dnsmasq("--no-ping");
+    let _serving = wire.serve(network(DhcpMode::Proxy), &daemon);
+    daemon.wait_serving();
     let answers = wire.probe(0, uefi_client());
     let ours = answers.iter().find(|answer| answer.server == SERVER).expect("the proxy's offer");
     assert_eq!(
         (ours.address, ours.next_server, ours.file.as_deref()),
         (None, Some(SERVER), Some("snponly.efi"))
     );
-    assert!(
-        answers.iter().any(|answer| answer.server == Ipv4Addr::new(10, 77, 0, 2) && answer.address.is_some())
-    );
+    assert!(answers.iter().any(|answer| answer.server == OTHER && answer.address.is_some()));
     let (bound, said) = wire.udhcpc(0, "");
     assert!(bound && said.contains("obtained from 10.77.0.2"), "{said}");
-    double.wait("health beside", |known| {
-        known.health.as_ref().is_some_and(|health| health.message.contains("beside 10.77.0.2"))
-    });
-    let known = double.known.lock().unwrap();
-    assert_eq!(known.events, [], "another server is expected beside a proxy");
-    assert!(known.stages.iter().all(|stage| stage.mac == uefi_client().mac), "plain clients are not boots");
+    daemon.wait_health("health beside", |health| health.message.contains("beside 10.77.0.2"));
+    for event in daemon.runtime.block_on(daemon.test.events()) {
+        match event {
+            EventKind::OtherDhcpServer { .. } => panic!("another server is expected beside a proxy"),
+            EventKind::MachineSeen { mac } | EventKind::AttemptStage { mac, .. } => {
+                assert_eq!(mac, uefi_client().mac, "plain clients are not boots");
+            }
+            _ => {}
+        }
+    }
 }
 
 #[test]
 fn an_interface_that_goes_down_is_said_and_served_again() {
-    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
-    let _serving = wire.serve(network(DhcpMode::Server), &double);
-    double.wait_serving();
+    let (wire, daemon) = (Wire::new(1), Daemon::new());
+    let _serving = wire.serve(network(DhcpMode::Server), &daemon);
+    daemon.wait_serving();
     run(&format!("ip -n {} link set br0 down", wire.server()));
-    double.wait("failed health", |known| {
-        known.health.as_ref().is_some_and(|health| health.state == HealthState::Failed)
-    });
+    daemon.wait_health("failed health", |health| health.state == HealthState::Failed);
     run(&format!("ip -n {} link set br0 up", wire.server()));
-    double.wait_serving();
+    daemon.wait_serving();
     assert!(wire.udhcpc(0, "").0);
 }
 
 #[test]
 fn a_bridge_that_changes_its_mac_address_is_served_on() {
-    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
-    let _serving = wire.serve(network(DhcpMode::Server), &double);
-    double.wait_serving();
+    let (wire, daemon) = (Wire::new(1), Daemon::new());
+    let _serving = wire.serve(network(DhcpMode::Server), &daemon);
+    daemon.wait_serving();
     run(&format!("ip -n {} link set br0 address 02:00:00:77:00:99", wire.server()));
     run(&format!("ip -n {} link set br0 mtu 1400", wire.server()));
     // Each DISCOVER is answered at once, before the change is noticed and after.
@@ -481,15 +437,15 @@ fn a_bridge_that_changes_its_mac_address_is_served_on() {
 
 #[test]
 fn perfdhcp_loses_nothing_at_a_steady_rate() {
-    let (wire, double) = (Wire::new(1), Arc::new(Double::default()));
+    let (wire, daemon) = (Wire::new(1), Daemon::new());
     run(&format!("ip -n {} addr add 10.77.0.3/24 dev c0", wire.client(0)));
     let mut network = network(DhcpMode::Server);
     network.ranges = vec![Ipv4Addr::new(10, 77, 0, 20)..=Ipv4Addr::new(10, 77, 0, 250)];
-    let _serving = wire.serve(network, &double);
-    double.wait_serving();
+    let _serving = wire.serve(network, &daemon);
+    daemon.wait_serving();
     let output = wire.command(0, "perfdhcp -4 -l c0 -r 100 -R 150 -n 300 -W 2000000").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert_eq!(said.matches("drops: 0").count(), 2, "{said}");
-    assert!(double.bound().len() >= 100, "{} leases", double.bound().len());
+    assert!(daemon.bound().len() >= 100, "{} leases", daemon.bound().len());
 }

@@ -7,12 +7,15 @@ mod targets;
 use std::fs;
 use std::path::Path;
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// Mutated seeds for each target: a few seconds for all.
 const CASES: u32 = 20_000;
+/// Where a DHCP message's options begin, with a cookie (RFC 2131 section 3).
+const DHCP_COOKIE_AT: usize = 236;
 /// Changes of one seed at once; more of them leave nothing that a parser would look into.
 const CHANGES_MAX: usize = 6;
 
@@ -58,11 +61,29 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         4 => (at(), value).prop_map(|(at, value)| Change::Set(at, value)),
         4 => (at(), any::<u8>()).prop_map(|(at, bit)| Change::Flip(at, bit)),
-        2 => (at(), prop::collection::vec(any::<u8>(), 1..8)).prop_map(|(at, piece)| Change::Insert(at, piece)),
+        2 => (at(), vec(any::<u8>(), 1..8)).prop_map(|(at, piece)| Change::Insert(at, piece)),
         2 => (at(), 1..32_usize).prop_map(|(at, count)| Change::Remove(at, count)),
         2 => (at(), 1..64_usize).prop_map(|(at, count)| Change::Repeat(at, count)),
         1 => at().prop_map(Change::Truncate),
     ]
+}
+
+/// Bytes with DHCP's cookie in its place.
+fn dhcp_like() -> impl Strategy<Value = Vec<u8>> {
+    (vec(any::<u8>(), DHCP_COOKIE_AT), vec(any::<u8>(), 0..1200), any::<bool>()).prop_map(
+        |(mut bytes, options, tame)| {
+            if tame {
+                bytes[..3].copy_from_slice(&[1, 1, 6]);
+                bytes[28..34].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
+            }
+            bytes.extend_from_slice(&[99, 130, 83, 99]);
+            if tame {
+                bytes.extend_from_slice(&[53, 1, 1 + options.len() as u8 % 8]);
+            }
+            bytes.extend_from_slice(&options);
+            bytes
+        },
+    )
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
@@ -80,11 +101,17 @@ fn check(target: &str, body: fn(&[u8])) {
     for seed in &seeds {
         body(seed);
     }
+    let mutated = (select(seeds), vec(change(), 1..=CHANGES_MAX)).prop_map(|(mut bytes, changes)| {
+        changes.iter().for_each(|change| change.apply(&mut bytes));
+        bytes
+    });
+    check_all(target, mutated, body);
+}
+
+fn check_all(target: &str, inputs: impl Strategy<Value = Vec<u8>>, body: fn(&[u8])) {
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let mutated = (select(seeds), prop::collection::vec(change(), 1..=CHANGES_MAX));
-    let outcome = TestRunner::new_with_rng(config, rng).run(&mutated, |(mut bytes, changes)| {
-        changes.iter().for_each(|change| change.apply(&mut bytes));
+    let outcome = TestRunner::new_with_rng(config, rng).run(&inputs, |bytes| {
         body(&bytes);
         Ok(())
     });
@@ -96,6 +123,8 @@ fn check(target: &str, body: fn(&[u8])) {
 #[test]
 fn dhcp_messages() {
     check("dhcp", targets::dhcp);
+    check_all("dhcp", vec(any::<u8>(), 0..1500), targets::dhcp);
+    check_all("dhcp", dhcp_like(), targets::dhcp);
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! The operators' socket of a whole site, asked by root and by a stranger.
 
+mod site;
+
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
-use ironwake::config::Config;
 use ironwake::http;
-use ironwake::site::Site;
-use ironwake::store::Store;
+use site::TestSite;
 use tokio_util::sync::CancellationToken;
 
 /// Tells the child where the socket is.
@@ -34,16 +33,13 @@ async fn a_stranger_is_refused_even_where_the_socket_lets_them_in() {
     if !nix::unistd::geteuid().is_root() {
         return;
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let test = TestSite::open().await;
     let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
-    open(folder.path(), 0o755).expect("a folder for all");
-    let store = Store::open(&folder.path().join("ironwake.db")).expect("a store");
-    let config = Config::parse("[[network]]\ninterface = \"lo\"\n", "test").expect("a configuration");
-    let site = Site::load(&config, store, || 1_800_000_000_000, Box::new(|_| {})).await.expect("a site");
-    let socket: PathBuf = folder.path().join("api.sock");
+    open(test.folder(), 0o755).expect("a folder for all");
+    let socket = test.folder().join("api.sock");
     let listener = http::bind(&socket).expect("a socket");
     let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(http::serve(listener, Arc::new(site), shutdown.clone()));
+    let serving = tokio::spawn(http::serve(listener, test.site.clone(), shutdown.clone()));
 
     let text = ask_as(STRANGER, &socket).await;
     assert!(text.contains("denied by the mode"), "{text}");

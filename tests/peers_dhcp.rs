@@ -18,6 +18,14 @@ fn options(dhcp: Dhcp) -> LabOptions {
     LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), dhcp)
 }
 
+/// BusyBox's client at work in a namespace.
+fn udhcpc(lab: &Lab, namespace: &Namespace) -> Result<Talker, LabError> {
+    let script = peers::script(lab, "udhcpc.sh", peers::UDHCPC)?;
+    let mut command = namespace.command("udhcpc");
+    command.args(["-f", "-i", "eth0", "-t", "10", "-T", "1", "-s"]).arg(script);
+    Ok(Talker::start(command))
+}
+
 fn leases(lab: &Lab) -> Result<Vec<Lease>, LabError> {
     let value = lab.cli().json(&["lease", "list"])?;
     // A list may come bare or as a page.
@@ -68,10 +76,7 @@ fn perfdhcp_loses_nothing() -> Result<(), LabError> {
 #[test]
 fn udhcpc_leases_renews_and_releases() -> Result<(), LabError> {
     let lab = Lab::new(options(Dhcp::Server))?;
-    let script = peers::script(&lab, "udhcpc.sh", peers::UDHCPC)?;
-    let mut command = lab.client().command("udhcpc");
-    command.args(["-f", "-i", "eth0", "-t", "10", "-T", "1", "-s"]).arg(script);
-    let mut udhcpc = Talker::start(command);
+    let mut udhcpc = udhcpc(&lab, lab.client())?;
     let address = udhcpc.wait("bound ");
     let first = lease_of(&lab, &address)?.expect("the address is leased");
     assert_eq!(first.state, LeaseState::Bound);
@@ -127,10 +132,7 @@ fn dhcrelay_carries_another_subnet() -> Result<(), LabError> {
     let (router, bridge) = lab.relay_network().expect("the lab has a relay");
     let behind = Namespace::create(lab.name(), "behind")?;
     behind.join("eth0", "", router, bridge)?;
-    let script = peers::script(&lab, "udhcpc.sh", peers::UDHCPC)?;
-    let mut command = behind.command("udhcpc");
-    command.args(["-f", "-i", "eth0", "-t", "10", "-T", "1", "-s"]).arg(script);
-    let mut udhcpc = Talker::start(command);
+    let mut udhcpc = udhcpc(&lab, &behind)?;
     let address = udhcpc.wait("bound ");
     assert!(address.starts_with("10.78.0."), "{address}");
     assert_eq!(udhcpc.wait("router "), "10.78.0.1");
@@ -146,10 +148,7 @@ fn dhcrelay_carries_another_subnet() -> Result<(), LabError> {
 #[test]
 fn a_lease_outlives_kill_9() -> Result<(), LabError> {
     let lab = Lab::new(options(Dhcp::Server))?;
-    let script = peers::script(&lab, "udhcpc.sh", peers::UDHCPC)?;
-    let mut command = lab.client().command("udhcpc");
-    command.args(["-f", "-i", "eth0", "-t", "10", "-T", "1", "-s"]).arg(script);
-    let mut udhcpc = Talker::start(command);
+    let mut udhcpc = udhcpc(&lab, lab.client())?;
     let address = udhcpc.wait("bound ");
     lab.crash_daemon()?;
     assert_eq!(lease_of(&lab, &address)?.map(|lease| lease.state), Some(LeaseState::Bound));

@@ -1,18 +1,20 @@
 //! The TFTP server on loopback against real clients: atftp, tftp-hpa, curl, our own probe, and raw packets.
 
-#[path = "boot_http_double/mod.rs"]
-mod double;
+mod served;
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use double::{Folder, MAC, Observed, PATIENCE, backend, noise, sha256};
+use ironwake::script;
+use ironwake::serve::Backend;
 use ironwake::serve::tftp::probe::{ProbeError, ProbeOptions, probe};
 use ironwake::serve::tftp::{Limits, bind, run_limited};
+use ironwake::site::ScriptRequest;
 use ironwake::tftp::{Packet, data_header};
 use ironwake_api::{ClientStage, MacAddr, StageKind};
+use served::{Folder, MAC, Observed, PATIENCE, backend, noise, sha256};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +24,7 @@ const HTTP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 8080);
 /// A server on a port of loopback.
 struct Server {
     address: SocketAddrV4,
+    backend: Backend,
     observed: Observed,
     shutdown: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
@@ -35,10 +38,10 @@ impl Server {
     async fn start_with(folder: Folder, mac: Option<MacAddr>, limits: Limits) -> Self {
         let socket = bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), None).expect("a port of loopback");
         let SocketAddr::V4(address) = socket.local_addr().expect("an address") else { panic!("not IPv4") };
-        let (backend, observed) = backend(folder, mac);
+        let (backend, observed) = backend(folder, mac).await;
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(run_limited(socket, backend, HTTP, shutdown.clone(), limits));
-        Self { address, observed, shutdown, task }
+        let task = tokio::spawn(run_limited(socket, backend.clone(), HTTP, shutdown.clone(), limits));
+        Self { address, backend, observed, shutdown, task }
     }
 
     fn probe_options(&self, file: &str) -> ProbeOptions {
@@ -154,15 +157,19 @@ async fn curl_with_a_block_size() {
 async fn the_probe_sees_what_was_agreed() {
     let content = noise(1_000_000);
     let mut server = Server::start(Folder::default().with("snponly.efi", content.clone())).await;
-    for (blksize, windowsize) in
-        [(None, None), (Some(1468), Some(16)), (Some(8), Some(64)), (Some(65464), Some(9))]
-    {
-        let options = ProbeOptions { blksize, windowsize, ..server.probe_options("/snponly.efi") };
+    // Each time another spelling: a stage that only repeats the one before is not told again.
+    for (file, blksize, windowsize) in [
+        ("snponly.efi", None, None),
+        ("/snponly.efi", Some(1468), Some(16)),
+        ("//snponly.efi", Some(8), Some(64)),
+        (r"\snponly.efi", Some(65464), Some(9)),
+    ] {
+        let options = ProbeOptions { blksize, windowsize, ..server.probe_options(file) };
         let report = probe(options).await.expect("the file");
         assert_eq!((report.sha256, report.bytes), (sha256(&content), 1_000_000));
         assert_eq!((report.acked.blksize, report.acked.windowsize), (blksize, windowsize));
         assert_eq!(report.acked.tsize, Some(1_000_000));
-        check_tftp(&server.observed.next().await.kind, "/snponly.efi", 1_000_000);
+        check_tftp(&server.observed.next().await.kind, file, 1_000_000);
     }
 }
 
@@ -178,6 +185,11 @@ async fn block_numbers_roll_over() {
 #[tokio::test]
 async fn scripts_are_made_for_the_client_that_asks() {
     let mut server = Server::start(Folder::default()).await;
+    let (http, from) = (SocketAddrV4::new(Ipv4Addr::LOCALHOST, HTTP.port()), Ipv4Addr::LOCALHOST);
+    let client = ClientStage::Grub;
+    let request = ScriptRequest { mac: MAC, uuid: None, serial: None, asset_tag: None, client, http, from };
+    let grub = server.backend.site.grub_script(&request).text;
+    assert!(grub.contains("ironwake.url=http://127.0.0.1:8080"), "{grub}");
     for (file, client) in [
         ("autoexec.ipxe", ClientStage::Ipxe),
         ("some/folder/autoexec.ipxe", ClientStage::Ipxe),
@@ -186,10 +198,8 @@ async fn scripts_are_made_for_the_client_that_asks() {
     ] {
         let report = probe(server.probe_options(file)).await.expect("a script");
         let expected = match client {
-            ClientStage::Ipxe => "#!ipxe\nchain http://127.0.0.1:8080/ipxe/${netX/mac:hexhyp}\n".to_owned(),
-            _ => format!(
-                "# grub mac={MAC} uuid=- serial=- asset=- client=Grub http=127.0.0.1:8080 from=127.0.0.1\n"
-            ),
+            ClientStage::Ipxe => script::ipxe_bootstrap(http),
+            _ => grub.clone(),
         };
         assert_eq!(report.sha256, sha256(expected.as_bytes()), "{file}");
         let observation = server.observed.next().await;
@@ -275,9 +285,9 @@ async fn a_client_that_closes_its_port_ends_its_transfer() {
     assert_eq!((aborted.as_deref(), retries), (Some("the client closed its port"), 1));
 }
 
-/// A request beyond the limits is not answered; asked again, it is once another transfer has ended.
-async fn check_limits(limits: Limits) {
-    let server = Server::start_with(Folder::default().with("a", "x"), Some(MAC), limits).await;
+/// A request beyond the limits is recorded and not answered; asked again, it is once another transfer has ended.
+async fn check_limits(limits: Limits, reason: &str) {
+    let mut server = Server::start_with(Folder::default().with("a", "x"), Some(MAC), limits).await;
     let request = b"\0\x01a\0octet\0";
     let (first, transfer, _) = server.exchange(request).await;
     let _second = server.exchange(request).await;
@@ -289,6 +299,8 @@ async fn check_limits(limits: Limits) {
     let mut nothing = [0; 16];
     let error = third.try_recv_from(&mut nothing).expect_err("no answer");
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    let StageKind::Tftp { aborted, .. } = server.observed.next().await.kind else { panic!() };
+    assert_eq!(aborted.as_deref(), Some(reason));
     first.send_to(&Packet::Ack(1).encode(), transfer).await.expect("send");
     let asking = async {
         let mut interval = tokio::time::interval(Duration::from_millis(100));
@@ -305,8 +317,11 @@ async fn check_limits(limits: Limits) {
 
 #[tokio::test]
 async fn requests_beyond_a_limit_wait() {
-    check_limits(Limits { transfers_max: 2, ..Limits::default() }).await;
-    check_limits(Limits { client_transfers_max: 2, ..Limits::default() }).await;
+    let all = Limits { transfers_max: 2, ..Limits::default() };
+    check_limits(all, "it has to wait: 2 transfers run, as many as the server takes at once").await;
+    let own = Limits { client_transfers_max: 2, ..Limits::default() };
+    let reason = "it has to wait: 2 transfers of this address run, as many as one may have at once";
+    check_limits(own, reason).await;
 }
 
 #[tokio::test]

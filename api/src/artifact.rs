@@ -40,6 +40,25 @@ pub struct Artifact {
     pub error: Option<String>,
 }
 
+impl Artifact {
+    /// An artifact of which nothing else is known.
+    pub fn new(name: impl Into<String>, kind: ArtifactKind, state: ArtifactState) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            state,
+            source: None,
+            version: None,
+            size: None,
+            sha256: None,
+            path: None,
+            created_at: None,
+            build_ms: None,
+            error: None,
+        }
+    }
+}
+
 /// What an artifact is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -125,7 +125,7 @@ pub struct MachinePatch {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub notes: Option<Option<String>>,
-    /// All tags, replacing those before.
+    /// All tags, replacing those before. A machine that waits for enrolment is judged by the rules again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     /// Secure Boot policy.

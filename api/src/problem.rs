@@ -20,6 +20,19 @@ pub struct Problem {
     pub errors: Vec<FieldProblem>,
 }
 
+impl Problem {
+    /// A problem without fields. `title` is the status in words; programs rely on `code`, which is stable.
+    pub fn new(status: u16, title: &str, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:ironwake:problem:{code}"),
+            title: title.to_owned(),
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+        }
+    }
+}
+
 /// One field that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -6,17 +6,58 @@
 //!
 //! `cargo fuzz` calls these with what it finds; `tests/fuzz_smoke.rs` with mutated seeds, on any toolchain.
 
+use std::net::Ipv4Addr;
+
+use ironwake::boot::Handoff;
 use ironwake::config::Config;
 use ironwake::{builders, dhcp, tftp};
 use ironwake_agent::inventory::smbios;
 
 /// A DHCP message, through decoding, both services and encoding.
 pub fn dhcp(bytes: &[u8]) {
-    dhcp::fuzz(bytes);
     let Ok(packet) = dhcp::Packet::decode(bytes) else { return };
     let encoded = packet.encode();
     let again = dhcp::Packet::decode(&encoded).expect("an encoded message is legal");
     assert_eq!(again.encode(), encoded, "encoding loses nothing");
+
+    let Ok(request) = dhcp::Request::try_from(&packet) else { return };
+    let pxe = bytes.len().is_multiple_of(2);
+    let source = dhcp::Source {
+        mac: request.mac,
+        address: request.client.unwrap_or(Ipv4Addr::UNSPECIFIED),
+        port: dhcp::PORT_CLIENT,
+        to_port: if pxe { dhcp::PORT_PXE } else { dhcp::PORT_SERVER },
+        unicast: pxe,
+    };
+    for mut service in dhcp_services() {
+        let url = "http://10.0.0.1:8080/ipxe/52-54-00-12-34-56";
+        let handoff = |_: &_| Handoff::Url { url: url.into(), why: "fuzzing".into() };
+        if let Some(reply) = service.handle(&request, &source, handoff, 1_000_000).reply {
+            dhcp::Packet::decode(&reply.payload).expect("an answer is legal");
+        }
+    }
+}
+
+fn dhcp_services() -> [dhcp::Service; 2] {
+    let server = Ipv4Addr::new(10, 0, 0, 1);
+    let settings = dhcp::Settings {
+        network: "fuzz".into(),
+        server,
+        next_server: server,
+        mtu: 1500,
+        lease_secs: 3600,
+        dns: vec![server],
+        domain: Some("example.net".into()),
+        subnets: vec![dhcp::SubnetSettings {
+            network: "10.0.0.0/24".parse().expect("a network"),
+            ranges: vec![Ipv4Addr::new(10, 0, 0, 100)..=Ipv4Addr::new(10, 0, 0, 110)],
+            routers: vec![server],
+        }],
+        reservations: Vec::new(),
+    };
+    let leases = dhcp::LeaseTable::new("fuzz", server, &settings.subnets, &settings.reservations);
+    let proxy = dhcp::Proxy::new(settings.clone());
+    [dhcp::Service::Proxy(proxy), dhcp::Service::Server(Box::new(dhcp::Server::new(settings, leases)))]
 }
 
 /// A TFTP packet and, for a request, the path that it asks for.

@@ -5,9 +5,9 @@ use std::env;
 use std::path::{Component, Path, PathBuf};
 
 use ironwake_api::{Artifact, ArtifactKind, ArtifactState};
-use serde::Deserialize;
 
-use super::{Blob, map_file};
+use super::manifest::MANIFEST;
+use super::{Blob, BootFile, BootManifest, map_file};
 use crate::artifact::Digest;
 use crate::boot::ARCHES;
 
@@ -20,9 +20,6 @@ const SECOND_STAGE: &str = "grubx64.efi";
 /// What to do about boot files that are not there or not right.
 const REMEDY: &str =
     "fetch them with `./dev setup --refresh`, or point IRONWAKE_BOOT at a directory that has them";
-
-/// A manifest has some 200 bytes for each file.
-const MANIFEST_BYTES_MAX: usize = 1 << 20;
 
 /// Where boot files may be, best first: `$IRONWAKE_BOOT` alone if it is set, else the cache that
 /// `./dev` fills, else what is installed.
@@ -37,7 +34,7 @@ pub fn boot_dirs() -> Vec<PathBuf> {
 
 /// The first of these directories that has a manifest.
 pub fn boot_dir(dirs: &[PathBuf]) -> Option<&Path> {
-    dirs.iter().map(PathBuf::as_path).find(|dir| dir.join("manifest.json").is_file())
+    dirs.iter().map(PathBuf::as_path).find(|dir| dir.join(MANIFEST).is_file())
 }
 
 /// Maps and verifies the boot files of the first directory that has a manifest. The blobs are the
@@ -47,59 +44,28 @@ pub fn load_boot_files(dirs: &[PathBuf]) -> (Vec<Blob>, Vec<Artifact>) {
     let (mut blobs, mut artifacts) = (Vec::new(), Vec::new());
     let why_missing = match boot_dir(dirs) {
         None => format!("no boot files in {}; {REMEDY}", shown(dirs)),
-        Some(dir) => match Manifest::load(dir) {
-            Err(error) => format!("{error}; {REMEDY}"),
+        Some(dir) => match BootManifest::load(dir) {
+            Err(error) => format!("{}; {REMEDY}", with_source(&error)),
             Ok(manifest) => {
                 for entry in &manifest.files {
                     let (blob, artifact) = load_entry(dir, entry);
                     blobs.extend(blob);
                     artifacts.push(artifact);
                 }
-                format!("not in {}; {REMEDY}", dir.join("manifest.json").display())
+                format!("not in {}; {REMEDY}", dir.join(MANIFEST).display())
             }
         },
     };
     for name in expected_loaders() {
         if !artifacts.iter().any(|artifact| artifact.name == name) {
-            let bare = bare_artifact(name, ArtifactKind::Loader);
-            artifacts.push(Artifact {
-                state: ArtifactState::Missing,
-                error: Some(why_missing.clone()),
-                ..bare
-            });
+            let missing = Artifact::new(name, ArtifactKind::Loader, ArtifactState::Missing);
+            artifacts.push(Artifact { error: Some(why_missing.clone()), ..missing });
         }
     }
     (blobs, artifacts)
 }
 
-/// `manifest.json`.
-#[derive(Debug, Deserialize)]
-struct Manifest {
-    files: Vec<Entry>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Entry {
-    /// Path in the directory.
-    name: String,
-    package: String,
-    version: String,
-    sha256: String,
-    size: u64,
-}
-
-impl Manifest {
-    fn load(dir: &Path) -> Result<Self, String> {
-        let path = dir.join("manifest.json");
-        let bytes = map_file(&path).map_err(|error| with_source(&error))?;
-        if bytes.len() > MANIFEST_BYTES_MAX {
-            return Err(format!("{}: larger than {MANIFEST_BYTES_MAX} bytes", path.display()));
-        }
-        serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))
-    }
-}
-
-fn load_entry(dir: &Path, entry: &Entry) -> (Option<Blob>, Artifact) {
+fn load_entry(dir: &Path, entry: &BootFile) -> (Option<Blob>, Artifact) {
     let loader = entry.name.strip_prefix("loaders/");
     let kind = match entry.name.as_str() {
         _ if loader.is_some() => ArtifactKind::Loader,
@@ -112,7 +78,7 @@ fn load_entry(dir: &Path, entry: &Entry) -> (Option<Blob>, Artifact) {
         version: Some(entry.version.clone()),
         size: Some(entry.size),
         sha256: Some(entry.sha256.clone()),
-        ..bare_artifact(name, kind)
+        ..Artifact::new(name, kind, ArtifactState::Done)
     };
     match verified(dir, entry) {
         Err((state, error)) => {
@@ -128,7 +94,7 @@ fn load_entry(dir: &Path, entry: &Entry) -> (Option<Blob>, Artifact) {
 }
 
 /// The bytes of a file, if they are those that the manifest names.
-fn verified(dir: &Path, entry: &Entry) -> Result<(bytes::Bytes, Digest), (ArtifactState, String)> {
+fn verified(dir: &Path, entry: &BootFile) -> Result<(bytes::Bytes, Digest), (ArtifactState, String)> {
     let failed = |error| (ArtifactState::Failed, error);
     let inside = Path::new(&entry.name).components().all(|part| matches!(part, Component::Normal(_)));
     if !inside || entry.name.is_empty() {
@@ -148,29 +114,13 @@ fn verified(dir: &Path, entry: &Entry) -> Result<(bytes::Bytes, Digest), (Artifa
     Ok((bytes, found))
 }
 
-/// Every file that the architecture table may hand to a machine.
-fn expected_loaders() -> Vec<&'static str> {
+/// Every file that the architecture table may hand to a machine, and what shim starts: each once, by name.
+pub fn expected_loaders() -> Vec<&'static str> {
     let rows = ARCHES.iter().flat_map(|row| [row.loader, row.fallback, row.shim]).flatten();
     let mut names: Vec<_> = rows.chain([SECOND_STAGE]).collect();
     names.sort_unstable();
     names.dedup();
     names
-}
-
-fn bare_artifact(name: &str, kind: ArtifactKind) -> Artifact {
-    Artifact {
-        name: name.into(),
-        kind,
-        state: ArtifactState::Done,
-        source: None,
-        version: None,
-        size: None,
-        sha256: None,
-        path: None,
-        created_at: None,
-        build_ms: None,
-        error: None,
-    }
 }
 
 fn with_source(error: &dyn std::error::Error) -> String {

@@ -1,6 +1,7 @@
 //! The artifacts that machines can fetch: immutable bytes by name and by digest, mapped into memory.
 
 mod boot_files;
+mod manifest;
 mod map;
 mod pci_names;
 mod shelf;
@@ -11,7 +12,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-pub use boot_files::{boot_dir, boot_dirs, load_boot_files};
+pub use boot_files::{boot_dir, boot_dirs, expected_loaders, load_boot_files};
+pub use manifest::{BootFile, BootManifest};
 pub use map::{file_behind, map_file};
 pub use pci_names::PciNames;
 pub use shelf::Shelf;
@@ -57,6 +59,14 @@ pub enum ArtifactError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// The manifest is not one.
+    #[error("{path}: {what}")]
+    Manifest {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and where in it.
+        what: String,
     },
     /// Writing failed.
     #[error("write {path}")]

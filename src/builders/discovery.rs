@@ -5,13 +5,12 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{env, fmt};
 
 use ironwake_api::{Artifact, ArtifactKind, ArtifactState, Millis};
-use serde::Deserialize;
 
 use super::cpio::pack;
 use super::drivers::DRIVERS;
 use super::modules::{INDEX_VERSION, ModuleError, ModuleTree};
 use crate::artifact::{Digest, Recipe};
-use crate::artifacts::{ArtifactError, Blob, Vault, map_file};
+use crate::artifacts::{ArtifactError, Blob, BootFile, BootManifest, Vault, map_file};
 
 /// Kernel and initramfs together; more takes a machine on a slow network or in a small firmware too long.
 const DOWNLOAD_BYTES_MAX: usize = 26_000_000;
@@ -173,6 +172,9 @@ fn initramfs(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<u8>, BuildError> {
     let chosen = tree.choose(drivers(), &|done, of| progress(Progress::Modules { done, of }))?;
+    if !chosen.absent.is_empty() {
+        tracing::debug!(drivers = ?chosen.absent, "this kernel has not every driver that is known");
+    }
     let index = chosen.index(tree)?;
     let mut files =
         vec![("init".to_owned(), 0o755, agent), ("lib/modules/index".to_owned(), 0o644, index.as_bytes())];
@@ -184,9 +186,6 @@ fn initramfs(
 fn artifact(blob: &Blob, kind: ArtifactKind, package: &KernelPackage, build: Option<Duration>) -> Artifact {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Artifact {
-        name: blob.name.clone(),
-        kind,
-        state: ArtifactState::Done,
         source: Some(package.package.clone()),
         version: Some(package.version.clone()),
         size: Some(blob.bytes.len() as u64),
@@ -194,41 +193,25 @@ fn artifact(blob: &Blob, kind: ArtifactKind, package: &KernelPackage, build: Opt
         path: Some(format!("/boot/files/{}", blob.name)),
         created_at: Some(now.as_millis() as Millis),
         build_ms: build.map(|build| build.as_millis() as u64),
-        error: None,
+        ..Artifact::new(&*blob.name, kind, ArtifactState::Done)
     }
 }
 
-/// The Debian package that the kernel came in.
-#[derive(Debug, Deserialize)]
+/// The Debian package that the kernel came in, as the manifest has it. It only names: a manifest that cannot
+/// be read is reported where boot files are loaded, and what goes into the image is checked by its digests.
 struct KernelPackage {
     package: String,
     version: String,
-    #[serde(default)]
     deb_sha256: String,
 }
 
 impl KernelPackage {
-    /// As the manifest has it. It only names: a manifest that cannot be read is reported where boot files
-    /// are loaded, and what goes into the image is checked by its digests.
     fn of(boot_dir: &Path) -> Self {
-        #[derive(Deserialize)]
-        struct Manifest {
-            files: Vec<Entry>,
+        let files = BootManifest::load(boot_dir).map(|manifest| manifest.files).unwrap_or_default();
+        match files.into_iter().find(|file| file.name == "kernel/vmlinuz") {
+            Some(BootFile { package, version, deb_sha256, .. }) => Self { package, version, deb_sha256 },
+            None => Self { package: "unknown".into(), version: "unknown".into(), deb_sha256: String::new() },
         }
-        #[derive(Deserialize)]
-        struct Entry {
-            name: String,
-            #[serde(flatten)]
-            package: KernelPackage,
-        }
-        let manifest = map_file(&boot_dir.join("manifest.json")).ok();
-        manifest
-            .and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok())
-            .and_then(|manifest| manifest.files.into_iter().find(|entry| entry.name == "kernel/vmlinuz"))
-            .map_or_else(
-                || Self { package: "unknown".into(), version: "unknown".into(), deb_sha256: String::new() },
-                |entry| entry.package,
-            )
     }
 }
 

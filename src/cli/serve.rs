@@ -6,18 +6,28 @@ use anyhow::Context as _;
 
 use super::Failure;
 use crate::config::{self, Config, ConfigErrors};
-use crate::systemd;
+use crate::systemd::{self, Environment};
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Configuration file
-    #[arg(long, default_value = config::FILE, value_name = "FILE")]
-    config: PathBuf,
+    /// Configuration file; without it, the credential `ironwake.toml` if systemd passes one, else
+    /// /etc/ironwake/ironwake.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Args {
+    /// A file that is named wins; a unit that passes a credential means it for this daemon alone.
+    fn file(self, environment: &Environment) -> PathBuf {
+        let credential = || environment.credential(config::CREDENTIAL);
+        self.config.or_else(credential).unwrap_or_else(|| config::FILE.into())
+    }
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let config = match Config::load(&args.config) {
+    let environment = Environment::read();
+    let config = match Config::load(&args.file(&environment)) {
         Ok(config) => config,
         Err(ConfigErrors::Wrong(mistakes)) => {
             eprintln!("{mistakes}");
@@ -25,11 +35,46 @@ pub fn run(args: Args) -> Result<(), Failure> {
         }
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
-    systemd::init_tracing(&systemd::Environment::read());
+    systemd::init_tracing(&environment);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let served = runtime.block_on(crate::daemon::run(config));
     // What still runs has had its time: a build on a blocking thread would hold up the end.
     runtime.shutdown_background();
     Ok(served?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn check(config: Option<&str>, environment: &Environment, expected: &Path) {
+        let args = Args { config: config.map(PathBuf::from) };
+        assert_eq!(args.file(environment), expected);
+    }
+
+    #[test]
+    fn the_file_that_is_named_wins_over_the_credential_and_that_over_the_installed_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let none = Environment::default();
+        let passed = Environment { credentials: Some(folder.path().into()), ..none.clone() };
+        let installed = Path::new(config::FILE);
+        check(None, &none, installed);
+        check(None, &passed, installed);
+        let credential = folder.path().join("ironwake.toml");
+        std::fs::write(&credential, "").expect("written");
+        check(None, &passed, &credential);
+        check(Some("/a/b.toml"), &passed, Path::new("/a/b.toml"));
+    }
+
+    #[test]
+    fn the_help_names_the_file_that_is_read() {
+        use clap::Args as _;
+        let command = Args::augment_args(clap::Command::new("serve"));
+        let help =
+            command.get_arguments().find_map(|argument| argument.get_help()).expect("help").to_string();
+        assert!(help.contains(config::FILE) && help.contains(config::CREDENTIAL), "{help}");
+    }
 }

@@ -411,9 +411,16 @@ fn check_enrolment(raw: RawEnrolment, findings: &mut Findings) -> Enrolment {
 
 fn check_rule(raw: RawRule, index: usize, findings: &mut Findings) -> crate::machine::EnrolmentRule {
     let texts = [&raw.manufacturer, &raw.product, &raw.serial];
-    if texts.iter().all(|field| field.is_absent()) && raw.subnet.is_absent() {
-        let help = "add manufacturer, product, serial or subnet; policy \"auto\" enrols all".to_owned();
-        findings.add(raw.span.clone(), "this rule has no condition and would fit every machine", help);
+    let others = texts.iter().any(|field| !field.is_absent()) || !raw.subnet.is_absent();
+    let empty = raw.tags.given().filter(|list| list.value.is_empty());
+    if let Some(at) = empty {
+        let help = "name a tag that the machine has to carry, or remove the key".to_owned();
+        findings.add(at.span.clone(), "an empty list of tags is no condition", help);
+    } else if !others && raw.tags.is_absent() {
+        let gives = if raw.add_tags.is_absent() { "" } else { " (add_tags is what it gives)" };
+        let help = "add manufacturer, product, serial, subnet or tags; policy \"auto\" enrols all".to_owned();
+        let message = format!("this rule has no condition{gives} and would fit every machine");
+        findings.add(raw.span.clone(), message, help);
     }
     crate::machine::EnrolmentRule {
         name: raw.name.value_or(format!("rule {}", index + 1)),
@@ -422,6 +429,7 @@ fn check_rule(raw: RawRule, index: usize, findings: &mut Findings) -> crate::mac
         serial: raw.serial.value(),
         subnet: raw.subnet.value(),
         tags: plain(raw.tags),
+        add_tags: plain(raw.add_tags),
     }
 }
 

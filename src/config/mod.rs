@@ -24,6 +24,8 @@ pub use error::ConfigErrors;
 
 /// Largest file that is read: 65,536 reservations fit, and a wrong path (a disk) is refused at once.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
+/// The credential that the daemon takes its configuration from, if systemd passes it one of this name.
+pub const CREDENTIAL: &str = "ironwake.toml";
 /// Where the operator's file lies unless `--config` says otherwise.
 pub const FILE: &str = "/etc/ironwake/ironwake.toml";
 /// Where the API's socket lies unless the file says otherwise.

@@ -93,6 +93,7 @@ pub(super) struct RawRule {
     pub serial: Field<String>,
     pub subnet: Field<Ipv4Net>,
     pub tags: Field<Vec<At<String>>>,
+    pub add_tags: Field<Vec<At<String>>>,
 }
 
 /// Reads the file's top.
@@ -196,7 +197,8 @@ fn read_rule(section: Section<'_, '_>, span: Range<usize>, findings: &mut Findin
         product: reader.text("product", "PowerEdge*", value::line),
         serial: reader.text("serial", "ABC*", value::line),
         subnet: reader.text("subnet", "10.0.0.0/16", value::network),
-        tags: reader.texts("tags", "rack1", value::line),
+        tags: reader.texts("tags", "rack1", value::tag),
+        add_tags: reader.texts("add_tags", "rack1", value::tag),
     };
     reader.finish();
     rule

@@ -10,6 +10,7 @@ use ironwake_api::{MacAddr, SecureBoot};
 use super::{DhcpMode, EnrolmentPolicy};
 pub(super) use crate::document::value::{Wrong, address, hostname, line, network};
 use crate::document::value::{is_unicast, quoted, word};
+use crate::machine::{TAG_BYTES_MAX, check_tag};
 
 /// Longest interface name: IFNAMSIZ without its NUL.
 const INTERFACE_BYTES_MAX: usize = 15;
@@ -143,6 +144,17 @@ pub(super) fn kernel_parameters(text: &str) -> Result<String, Wrong> {
             format!("kernel parameters cannot have the character {c:?}"),
             "printable ASCII without $ ; | & \\ ', such as \"console=ttyS1,115200\"".into(),
         )),
+    }
+}
+
+/// A tag that a machine may carry.
+pub(super) fn tag(text: &str) -> Result<String, Wrong> {
+    match check_tag(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(_) => {
+            let help = format!("1 to {TAG_BYTES_MAX} letters, digits and - _ . : / =, such as \"rack1\"");
+            Err((format!("{} is not a tag", quoted(text)), help))
+        }
     }
 }
 

@@ -111,23 +111,10 @@ fn announce(site: &Site, artifact: &Artifact) {
 
 /// Both files of the discovery image are in this state.
 fn set_discovery(site: &Site, state: ArtifactState, error: Option<&str>) {
-    for name in ["discovery/vmlinuz", "discovery/initramfs"] {
-        site.set_artifact(pending(name, state, error.map(str::to_owned)));
-    }
-}
-
-fn pending(name: &str, state: ArtifactState, error: Option<String>) -> Artifact {
-    Artifact {
-        name: name.into(),
-        kind: if name.ends_with("vmlinuz") { ArtifactKind::Kernel } else { ArtifactKind::Initramfs },
-        state,
-        source: None,
-        version: None,
-        size: None,
-        sha256: None,
-        path: None,
-        created_at: None,
-        build_ms: None,
-        error,
+    for (name, kind) in
+        [("discovery/vmlinuz", ArtifactKind::Kernel), ("discovery/initramfs", ArtifactKind::Initramfs)]
+    {
+        let error = error.map(str::to_owned);
+        site.set_artifact(Artifact { error, ..Artifact::new(name, kind, state) });
     }
 }

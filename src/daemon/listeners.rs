@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use tokio::net::{TcpListener, UnixListener};
+use tracing::{info, warn};
 
 use crate::{http, systemd};
 
@@ -24,6 +25,7 @@ impl HttpListener {
         };
         let address = passed.local_addr().context("read the address of the passed socket `http`")?;
         let passed = passed.into_std().context("take over the passed socket `http`")?;
+        info!(%address, "HTTP is served on the socket that systemd passed");
         Ok(Self { address, passed: Some(passed) })
     }
 
@@ -54,10 +56,21 @@ impl HttpListener {
 pub(super) struct ApiListener(std::os::unix::net::UnixListener);
 
 impl ApiListener {
-    /// Takes the passed socket `api`, or listens on `path`.
+    /// Takes the passed socket `api`, or listens on `path`. What was passed stays where it is: its path
+    /// belongs to systemd, which listens on while no daemon runs.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let listener = match systemd::unix_listener("api") {
-            Some(listener) => listener,
+            Some(listener) => {
+                let address = listener.local_addr().context("read the address of the passed socket `api`")?;
+                let passed = address.as_pathname().unwrap_or(Path::new("(without a path)"));
+                let socket = passed.display();
+                info!(%socket, "the API is served on the socket that systemd passed");
+                if passed != path {
+                    let set = path.display();
+                    warn!(%socket, %set, "nothing listens on the `socket` that is set: ironwake.socket names another");
+                }
+                listener
+            }
             None => http::bind(path)?,
         };
         Ok(Self(listener.into_std().context("keep the socket of the API")?))

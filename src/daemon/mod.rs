@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use ironwake_api::{Actor, EventKind, Millis};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,6 +38,10 @@ const SETTLE_MAX: Duration = Duration::from_secs(8);
 const TFTP_PORT: u16 = 69;
 /// How often repeats are saved and silent attempts are ended.
 const TICK: Duration = Duration::from_secs(1);
+/// Descriptors, as many as the unit grants: each transfer and connection holds one, and shells grant 1,024.
+const DESCRIPTORS: u64 = 65_536;
+/// With fewer, a network's transfers, machines that wait for orders and the event stream do not fit at once.
+const DESCRIPTORS_MIN: u64 = 2 * serve::tftp::TRANSFERS_MAX as u64;
 
 fn now() -> Millis {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
@@ -46,6 +51,7 @@ fn now() -> Millis {
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    raise_descriptors();
     let daemon = Daemon::start(config).await?;
     systemd::ready("serving");
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
@@ -55,6 +61,25 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     systemd::stopping();
     daemon.stop().await
+}
+
+/// Takes as many descriptors as the system lets this process have.
+fn raise_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = soft.max(hard.min(DESCRIPTORS));
+        if wanted > soft {
+            setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
+        }
+        Ok(wanted)
+    });
+    match raised {
+        Ok(granted) if granted >= DESCRIPTORS_MIN => {}
+        Ok(granted) => warn!(
+            granted,
+            "few descriptors: with many machines at once, transfers are refused; raise LimitNOFILE or `ulimit -Hn`"
+        ),
+        Err(error) => warn!(%error, "cannot raise the limit of descriptors"),
+    }
 }
 
 struct Daemon {
@@ -79,7 +104,7 @@ impl Daemon {
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };
         daemon.serve_operators(ApiListener::open(&config.socket)?, &site);
-        daemon.serve_http(http, Backend::new(shelf.clone(), site.clone()), &site);
+        daemon.serve_http(http, Backend { files: shelf.clone(), site: site.clone() }, &site);
         let networks = config.networks.clone();
         let answering: Vec<&str> = networks
             .iter()
@@ -183,7 +208,7 @@ impl Daemon {
             self.spawn(supervise(name, remedy, site.clone(), shutdown.clone(), part));
         }
         if network.tftp {
-            let backend = Backend::new(shelf.clone(), site.clone());
+            let backend = Backend { files: shelf.clone(), site: site.clone() };
             let (token, bound_to) = (shutdown.clone(), interface.clone());
             let part = move || serve_tftp(bound_to.clone(), backend.clone(), http_port, token.clone());
             let remedy = "run `ironwake doctor`: another program may hold UDP port 69";

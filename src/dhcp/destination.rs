@@ -28,18 +28,6 @@ pub struct Source {
     pub unicast: bool,
 }
 
-impl Source {
-    pub(super) fn fuzz(pxe: bool, request: &Request<'_>) -> Self {
-        Self {
-            mac: request.mac,
-            address: request.client.unwrap_or(Ipv4Addr::UNSPECIFIED),
-            port: PORT_CLIENT,
-            to_port: if pxe { PORT_PXE } else { PORT_SERVER },
-            unicast: pxe,
-        }
-    }
-}
-
 /// The link address of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkTarget {

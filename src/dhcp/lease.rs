@@ -4,13 +4,14 @@
 //! that ran out, oldest first. Entries are never removed, only given to another client, so the table
 //! is bounded by the number of addresses in the ranges and reservations.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use ironwake_api::{Lease, LeaseState, MacAddr, Millis};
 
 use super::request::is_mac_id;
 use super::settings::{ReservationSettings, SubnetSettings};
+use super::subnet::{Subnet, SubnetIndex};
 
 /// An offer is kept for this long: firmware collects offers for 4 s and more, and retries.
 pub const OFFER_HOLD_MILLIS: Millis = 60_000;
@@ -18,17 +19,6 @@ pub const OFFER_HOLD_MILLIS: Millis = 60_000;
 pub const CONFLICT_MILLIS: Millis = 3_600_000;
 /// Longest stored host name: one DNS label.
 const HOSTNAME_BYTES_MAX: usize = 63;
-
-/// Number of a subnet; 0 is the interface's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SubnetIndex(u16);
-
-impl SubnetIndex {
-    /// Whether it is the interface's own: its addresses can be probed by ARP.
-    pub fn is_own(self) -> bool {
-        self.0 == 0
-    }
-}
 
 /// Whom a lease belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -95,15 +85,6 @@ struct Entry {
     until: Millis,
 }
 
-#[derive(Debug)]
-struct Subnet {
-    settings: SubnetSettings,
-    /// Range and offset of the next address that was never used.
-    cursor: (usize, u32),
-    /// Leasable entries by when they run out.
-    expiry: BTreeSet<(Millis, u32)>,
-}
-
 /// The lease table of one network and the subnets behind its relays.
 #[derive(Debug)]
 pub struct LeaseTable {
@@ -131,25 +112,13 @@ impl LeaseTable {
         set_aside.extend(reservations.iter().map(|one| (one.address, Some(one.mac))));
         Self {
             network: network.to_owned(),
-            subnets: subnets
-                .iter()
-                .map(|settings| Subnet {
-                    settings: settings.clone(),
-                    cursor: (0, 0),
-                    expiry: BTreeSet::new(),
-                })
-                .collect(),
+            subnets: subnets.iter().cloned().map(Subnet::new).collect(),
             entries: Vec::new(),
             by_address: HashMap::new(),
             by_client: HashMap::new(),
             reserved: reservations.iter().map(|one| (one.mac, one.clone())).collect(),
             set_aside,
         }
-    }
-
-    pub(super) fn fuzz() -> Self {
-        let subnets = super::Settings::fuzz_subnets();
-        Self::new("fuzz", Ipv4Addr::new(10, 0, 0, 1), &subnets, &[])
     }
 
     /// The subnet that `address` lies in.
@@ -160,7 +129,7 @@ impl LeaseTable {
 
     /// What a subnet's answers carry.
     pub fn settings(&self, subnet: SubnetIndex) -> &SubnetSettings {
-        &self.subnets[usize::from(subnet.0)].settings
+        &self.subnet(subnet).settings
     }
 
     /// The reservation of `mac`, if its address lies in `subnet`.
@@ -202,12 +171,6 @@ impl LeaseTable {
         Some((entry.address, entry.until > now))
     }
 
-    /// Whose address this is at present.
-    pub fn mac_of(&self, address: Ipv4Addr, now: Millis) -> Option<MacAddr> {
-        let entry = self.entry(address)?;
-        (entry.state == State::Bound && entry.until > now).then_some(entry.mac)
-    }
-
     /// Finds an address for a client and holds it for a moment.
     pub fn offer(
         &mut self,
@@ -230,7 +193,7 @@ impl LeaseTable {
             .or_else(|| self.next_expired(subnet, now))
             .ok_or_else(|| Exhausted {
                 subnet: self.settings(subnet).network,
-                addresses: self.addresses_in(subnet),
+                addresses: self.subnet(subnet).addresses(),
             })?;
         if let Some(entry) = self.entry(address).filter(|entry| entry.key == *key && entry.until > now) {
             // What the client has stays as it is: an offer must not shorten a lease.
@@ -287,9 +250,8 @@ impl LeaseTable {
 
     /// Frees an offer that the client did not take.
     pub fn withdraw(&mut self, subnet: SubnetIndex, key: &ClientKey, now: Millis) {
-        if let Some(at) =
-            self.own(subnet, key).filter(|at| self.entries[*at as usize].state == State::Offered)
-        {
+        let own = self.by_client.get(&(subnet, key.clone())).copied();
+        if let Some(at) = own.filter(|at| self.entries[*at as usize].state == State::Offered) {
             self.set_state(at, State::Released, now, now);
         }
     }
@@ -302,7 +264,7 @@ impl LeaseTable {
         address: Ipv4Addr,
         now: Millis,
     ) -> Option<Lease> {
-        let at = self.own(subnet, key).filter(|at| self.entries[*at as usize].address == address)?;
+        let at = self.own(subnet, key, address)?;
         let bound = self.entries[at as usize].state == State::Bound;
         self.set_state(at, State::Released, now, now);
         bound.then(|| self.lease(at))
@@ -316,7 +278,7 @@ impl LeaseTable {
         address: Ipv4Addr,
         now: Millis,
     ) -> Option<Lease> {
-        let at = self.own(subnet, key).filter(|at| self.entries[*at as usize].address == address)?;
+        let at = self.own(subnet, key, address)?;
         Some(self.quarantine(at, now))
     }
 
@@ -331,7 +293,7 @@ impl LeaseTable {
 
     /// Addresses in all ranges and reservations.
     pub fn addresses(&self) -> u64 {
-        let ranges: u64 = (0..self.subnets.len()).map(|at| self.addresses_in(SubnetIndex(at as u16))).sum();
+        let ranges: u64 = self.subnets.iter().map(Subnet::addresses).sum();
         ranges + self.reserved.len() as u64
     }
 
@@ -340,33 +302,25 @@ impl LeaseTable {
         self.entries.iter().filter(|entry| entry.state == State::Bound && entry.until > now).count() as u64
     }
 
-    fn addresses_in(&self, subnet: SubnetIndex) -> u64 {
-        let span = |range: &std::ops::RangeInclusive<Ipv4Addr>| {
-            (u64::from(u32::from(*range.end())) + 1).saturating_sub(u32::from(*range.start()).into())
-        };
-        self.settings(subnet).ranges.iter().map(span).sum()
+    fn subnet(&self, subnet: SubnetIndex) -> &Subnet {
+        &self.subnets[usize::from(subnet.0)]
     }
 
     fn entry(&self, address: Ipv4Addr) -> Option<&Entry> {
         self.by_address.get(&address).map(|at| &self.entries[*at as usize])
     }
 
-    fn own(&self, subnet: SubnetIndex, key: &ClientKey) -> Option<u32> {
-        self.by_client.get(&(subnet, key.clone())).copied()
+    /// The client's entry, if it is that of `address`.
+    fn own(&self, subnet: SubnetIndex, key: &ClientKey, address: Ipv4Addr) -> Option<u32> {
+        let at = *self.by_client.get(&(subnet, key.clone()))?;
+        (self.entries[at as usize].address == address).then_some(at)
     }
 
     /// Whether `mac` may ever have `address` there.
     fn is_leasable(&self, subnet: SubnetIndex, address: Ipv4Addr, mac: MacAddr) -> bool {
-        let settings = self.settings(subnet);
-        let inside = settings.network.contains(&address);
         match self.set_aside.get(&address) {
-            Some(owner) => inside && *owner == Some(mac),
-            None => {
-                let ends = [settings.network.network(), settings.network.broadcast()];
-                inside
-                    && settings.ranges.iter().any(|range| range.contains(&address))
-                    && (settings.network.prefix_len() > 30 || !ends.contains(&address))
-            }
+            Some(owner) => self.settings(subnet).network.contains(&address) && *owner == Some(mac),
+            None => self.subnet(subnet).leases(address),
         }
     }
 
@@ -380,14 +334,7 @@ impl LeaseTable {
 
     fn next_unused(&mut self, subnet: SubnetIndex, mac: MacAddr) -> Option<Ipv4Addr> {
         loop {
-            let Subnet { settings, cursor, .. } = &mut self.subnets[usize::from(subnet.0)];
-            let range = settings.ranges.get(cursor.0)?;
-            let address = u32::from(*range.start()).checked_add(cursor.1).map(Ipv4Addr::from);
-            let Some(address) = address.filter(|address| address <= range.end()) else {
-                *cursor = (cursor.0 + 1, 0);
-                continue;
-            };
-            cursor.1 += 1;
+            let address = self.subnets[usize::from(subnet.0)].next_address()?;
             if !self.by_address.contains_key(&address)
                 && !self.set_aside.contains_key(&address)
                 && self.is_leasable(subnet, address, mac)
@@ -398,8 +345,7 @@ impl LeaseTable {
     }
 
     fn next_expired(&self, subnet: SubnetIndex, now: Millis) -> Option<Ipv4Addr> {
-        let (until, at) = *self.subnets[usize::from(subnet.0)].expiry.first()?;
-        (until <= now).then(|| self.entries[at as usize].address)
+        self.subnet(subnet).expired(now).map(|at| self.entries[at as usize].address)
     }
 
     /// Writes an entry over what its address had before.
@@ -420,15 +366,20 @@ impl LeaseTable {
             }
         };
         if let Some(until) = timer {
-            self.subnets[usize::from(subnet.0)].expiry.insert((until, at));
+            self.subnets[usize::from(subnet.0)].expires(until, at);
         }
         self.by_client.insert((subnet, key), at);
         at
     }
 
     fn forget(&mut self, at: u32, before: &Entry) {
-        self.subnets[usize::from(before.subnet.0)].expiry.remove(&(before.until, at));
-        let owner = (before.subnet, before.key.clone());
+        self.subnets[usize::from(before.subnet.0)].forget(before.until, at);
+        self.disown(at, before.subnet, before.key.clone());
+    }
+
+    /// The client has the entry no longer; it may have another one.
+    fn disown(&mut self, at: u32, subnet: SubnetIndex, key: ClientKey) {
+        let owner = (subnet, key);
         if self.by_client.get(&owner) == Some(&at) {
             self.by_client.remove(&owner);
         }
@@ -436,19 +387,17 @@ impl LeaseTable {
 
     fn set_state(&mut self, at: u32, state: State, since: Millis, until: Millis) {
         let entry = &mut self.entries[at as usize];
-        let expiry = &mut self.subnets[usize::from(entry.subnet.0)].expiry;
-        if expiry.remove(&(entry.until, at)) {
-            expiry.insert((until, at));
+        let subnet = &mut self.subnets[usize::from(entry.subnet.0)];
+        if subnet.forget(entry.until, at) {
+            subnet.expires(until, at);
         }
         (entry.state, entry.since, entry.until) = (state, since, until);
     }
 
     fn quarantine(&mut self, at: u32, now: Millis) -> Lease {
         self.set_state(at, State::Conflict, now, now + CONFLICT_MILLIS);
-        let owner = (self.entries[at as usize].subnet, self.entries[at as usize].key.clone());
-        if self.by_client.get(&owner) == Some(&at) {
-            self.by_client.remove(&owner);
-        }
+        let entry = &self.entries[at as usize];
+        self.disown(at, entry.subnet, entry.key.clone());
         self.lease(at)
     }
 

@@ -8,6 +8,7 @@
 mod option;
 mod packet;
 mod request;
+mod subnet;
 mod lease;
 mod reply;
 mod destination;
@@ -18,7 +19,7 @@ mod server;
 mod watch;
 
 pub use destination::{Destination, LinkTarget, PORT_CLIENT, PORT_PXE, PORT_SERVER, Source};
-pub use lease::{ClientKey, Exhausted, LeaseTable, Offer, SubnetIndex, Unbound};
+pub use lease::{ClientKey, Exhausted, LeaseTable, Offer, Unbound};
 pub use option::code;
 pub use outcome::{Conflict, Outcome, Reply};
 pub use packet::{BOOT_REPLY, BOOT_REQUEST, FLAG_BROADCAST, Options, Packet, PacketError};
@@ -27,6 +28,7 @@ pub use reply::message_bytes_max;
 pub use request::{Ignored, MessageKind, Request, VendorClass};
 pub use server::Server;
 pub use settings::{ReservationSettings, Settings, SubnetSettings};
+pub use subnet::SubnetIndex;
 pub use watch::{OTHERS_MAX, OtherServer, PATROL_MILLIS, REPROBE_MILLIS, Watch, WatchAction, WatchMode};
 
 use ironwake_api::Millis;
@@ -75,29 +77,6 @@ impl Service {
         match self {
             Self::Proxy(_) => Outcome::silent("a proxy gives no addresses"),
             Self::Server(server) => server.in_use(address, mac, now),
-        }
-    }
-}
-
-/// Feeds arbitrary bytes through decoding, both services and encoding; for fuzzing. Panics only
-/// where an answer of ours cannot be read back.
-pub fn fuzz(bytes: &[u8]) {
-    let Ok(packet) = Packet::decode(bytes) else { return };
-    let Ok(request) = Request::try_from(&packet) else { return };
-    let source = Source::fuzz(bytes.len().is_multiple_of(2), &request);
-    let settings = Settings::fuzz();
-    let mut services = [
-        Service::Proxy(Proxy::new(settings.clone())),
-        Service::Server(Box::new(Server::new(settings, LeaseTable::fuzz()))),
-    ];
-    for service in &mut services {
-        let handoff = |_: &Sighting| Handoff::Url {
-            url: "http://10.0.0.1:8080/ipxe/52-54-00-12-34-56".into(),
-            why: "fuzzing".into(),
-        };
-        let outcome = service.handle(&request, &source, handoff, 1_000_000);
-        if let Some(reply) = outcome.reply {
-            Packet::decode(&reply.payload).expect("our own answer is legal");
         }
     }
 }

@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 use ironwake_api::Millis;
 
 use super::packet::FLAG_BROADCAST;
-use super::reply::{self, Mode};
-use super::{Destination, MessageKind, Outcome, PORT_PXE, Reply, Request, Settings, Source};
+use super::reply::{Answer, Mode};
+use super::{Destination, MessageKind, Outcome, PORT_PXE, Request, Settings, Source};
 use crate::boot::{Handoff, Sighting};
 
 /// Answers on a network where another server gives the addresses.
@@ -107,15 +107,11 @@ fn answer(
             return Outcome::refused(request, format!("{}: {}", reason.code, reason.message), now);
         }
     };
-    let mut packet = reply::begin(request, kind, settings.server);
-    packet.flags |= flags;
-    packet.ciaddr = request.client.unwrap_or(Ipv4Addr::UNSPECIFIED);
-    let file = reply::point(&mut packet, request, handoff, Mode::Proxy, settings.next_server);
-    match reply::finish(packet, request, settings.mtu) {
-        Ok(payload) => Outcome { reply: Some(Reply { kind, payload, destination }), ..Outcome::silent(why) }
-            .observed(request, request.client, file, now),
-        Err(error) => Outcome::refused(request, error.to_string(), now),
-    }
+    let mut answer = Answer::begin(settings, request, kind);
+    answer.packet.flags |= flags;
+    answer.packet.ciaddr = request.client.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    answer.point(handoff, Mode::Proxy);
+    answer.finish(destination, request.client, why, now)
 }
 
 /// A broadcast REQUEST to the other server tells which address the machine takes.

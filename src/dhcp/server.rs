@@ -5,12 +5,11 @@ use std::net::Ipv4Addr;
 
 use ironwake_api::{ClientStage, MacAddr, Millis};
 
-use super::lease::{SubnetIndex, Unbound};
+use super::lease::Unbound;
 use super::packet::{FLAG_BROADCAST, Packet};
-use super::reply::{self, Mode, TooLong};
-use super::{
-    Conflict, Destination, LeaseTable, MessageKind, Outcome, PORT_PXE, Reply, Request, Settings, Source,
-};
+use super::reply::{self, Answer, Mode};
+use super::subnet::SubnetIndex;
+use super::{Conflict, Destination, LeaseTable, MessageKind, Outcome, PORT_PXE, Request, Settings, Source};
 use super::{code, proxy};
 use crate::boot::{Handoff, Sighting};
 
@@ -290,43 +289,23 @@ impl Server {
             Handoff::File { why, .. } | Handoff::Url { why, .. } => Cow::Owned(why.clone()),
             Handoff::AddressOnly | Handoff::Refused(_) => Cow::Borrowed("it needs an address only"),
         };
-        match self.build(request, source, kind, subnet, address, handoff) {
-            Ok((reply, file)) => Outcome { reply: Some(reply), ..Outcome::silent(why) }.observed(
-                request,
-                address.or(request.client),
-                file,
-                now,
-            ),
-            Err(error) => Outcome::refused(request, error.to_string(), now),
-        }
-    }
-
-    fn build(
-        &self,
-        request: &Request<'_>,
-        source: &Source,
-        kind: MessageKind,
-        subnet: SubnetIndex,
-        address: Option<Ipv4Addr>,
-        handoff: Handoff,
-    ) -> Result<(Reply, Option<String>), TooLong> {
-        let mut packet = reply::begin(request, kind, self.settings.server);
-        packet.yiaddr = address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let mut answer = Answer::begin(&self.settings, request, kind);
+        let yours = address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        answer.packet.yiaddr = yours;
         if kind == MessageKind::Ack {
-            packet.ciaddr = request.client.unwrap_or(Ipv4Addr::UNSPECIFIED);
+            answer.packet.ciaddr = request.client.unwrap_or(Ipv4Addr::UNSPECIFIED);
         }
         if address.is_some() {
             let secs = self.lease_secs(request);
-            let options = &mut packet.options;
+            let options = &mut answer.packet.options;
             options.set(code::LEASE_TIME, secs.to_be_bytes().to_vec());
             options.set(code::RENEWAL_TIME, (secs / 2).to_be_bytes().to_vec());
             options.set(code::REBINDING_TIME, (secs - secs / 8).to_be_bytes().to_vec());
         }
-        self.describe_network(&mut packet, request, subnet);
-        let file = reply::point(&mut packet, request, handoff, Mode::Server, self.settings.next_server);
-        let payload = reply::finish(packet, request, self.settings.mtu)?;
-        let destination = Destination::of_answer(request, source, address.unwrap_or(Ipv4Addr::UNSPECIFIED));
-        Ok((Reply { kind, payload, destination }, file))
+        self.describe_network(&mut answer.packet, request, subnet);
+        answer.point(handoff, Mode::Server);
+        let destination = Destination::of_answer(request, source, yours);
+        answer.finish(destination, address.or(request.client), why, now)
     }
 
     fn describe_network(&self, packet: &mut Packet<'_>, request: &Request<'_>, subnet: SubnetIndex) {
@@ -350,21 +329,13 @@ impl Server {
     }
 
     fn nak(&self, request: &Request<'_>, source: &Source, why: Cow<'static, str>, now: Millis) -> Outcome {
-        let kind = MessageKind::Nak;
-        let mut packet = reply::begin(request, kind, self.settings.server);
+        let mut answer = Answer::begin(&self.settings, request, MessageKind::Nak);
         if request.relay.is_some() {
             // RFC 2131 section 4.3.2: the relay must broadcast it, as the client's address is wrong.
-            packet.flags |= FLAG_BROADCAST;
+            answer.packet.flags |= FLAG_BROADCAST;
         }
-        packet.options.set(code::MESSAGE, why.as_bytes().to_vec());
-        match reply::finish(packet, request, self.settings.mtu) {
-            Ok(payload) => {
-                let destination = Destination::of_nak(request, source);
-                Outcome { reply: Some(Reply { kind, payload, destination }), ..Outcome::silent(why) }
-                    .observed(request, None, None, now)
-            }
-            Err(error) => Outcome::refused(request, error.to_string(), now),
-        }
+        answer.packet.options.set(code::MESSAGE, why.as_bytes().to_vec());
+        answer.finish(Destination::of_nak(request, source), None, why, now)
     }
 }
 

@@ -50,28 +50,3 @@ pub struct ReservationSettings {
     /// Option 12.
     pub hostname: Option<String>,
 }
-
-impl Settings {
-    pub(super) fn fuzz() -> Self {
-        let server = Ipv4Addr::new(10, 0, 0, 1);
-        Self {
-            network: "fuzz".into(),
-            server,
-            next_server: server,
-            mtu: 1500,
-            lease_secs: 3600,
-            dns: vec![server],
-            domain: Some("example.net".into()),
-            subnets: Self::fuzz_subnets(),
-            reservations: Vec::new(),
-        }
-    }
-
-    pub(super) fn fuzz_subnets() -> Vec<SubnetSettings> {
-        vec![SubnetSettings {
-            network: Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 24),
-            ranges: vec![Ipv4Addr::new(10, 0, 0, 100)..=Ipv4Addr::new(10, 0, 0, 110)],
-            routers: vec![Ipv4Addr::new(10, 0, 0, 1)],
-        }]
-    }
-}

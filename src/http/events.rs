@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::{FromRef, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{self, KeepAlive};
@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 use super::extract::Query;
 use super::follow::follow;
 use super::problem::{BadRequest, Refusal};
+use crate::site::SharedSite;
 use crate::store::{READ_ROWS_MAX, Store};
 
 /// Proxies and clients close what is silent for longer, often 30 s.
@@ -32,11 +33,7 @@ const LIMIT_DEFAULT: u32 = 100;
 #[derive(Clone)]
 pub(super) struct Closing(pub CancellationToken);
 
-pub(super) fn routes<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-    Store: FromRef<S>,
-{
+pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(stream_events))
 }
 

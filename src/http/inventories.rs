@@ -1,6 +1,6 @@
 //! What is kept of a machine: its inventories, their differences, and its boot attempts.
 
-use axum::extract::{FromRef, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use ironwake_api::{Attempt, InventoryChange, InventoryRecord};
 use serde::Deserialize;
@@ -14,12 +14,7 @@ use crate::machine::diff;
 use crate::site::SharedSite;
 use crate::store::{ATTEMPTS_PER_MACHINE_MAX, INVENTORIES_PER_MACHINE_MAX, Store};
 
-pub(super) fn routes<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-    SharedSite: FromRef<S>,
-    Store: FromRef<S>,
-{
+pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new()
         .routes(routes!(history))
         .routes(routes!(difference))

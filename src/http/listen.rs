@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, os::unix::net::UnixStream as BlockingStream};
@@ -13,7 +14,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use nix::unistd::Group;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,6 +29,8 @@ use crate::site::SharedSite;
 const CONNECTIONS_MAX: usize = 256;
 /// How long a client may take to send a request's head.
 const HEAD_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long a client that has just come is waited for when the daemon ends: its request follows at once.
+const FIRST_REQUEST_MAX: Duration = Duration::from_secs(1);
 /// How long requests under way may take when the daemon ends; it has 10 s for everything.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Pause after a failed accept: the process is out of descriptors, and trying again at once burns a core.
@@ -102,7 +104,6 @@ pub async fn serve(listener: UnixListener, site: SharedSite, shutdown: Cancellat
 /// The accept loop over any router.
 pub(super) async fn accept(listener: UnixListener, router: Router, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let graceful = GracefulShutdown::new();
     // Dropped at the end, which ends what is left.
     let mut connections = JoinSet::new();
     loop {
@@ -113,11 +114,7 @@ pub(super) async fn accept(listener: UnixListener, router: Router, shutdown: Can
         };
         match accepted {
             Ok((stream, place)) => {
-                let connection = Connection {
-                    router: router.clone(),
-                    closing: Closing(shutdown.clone()),
-                    watcher: graceful.watcher(),
-                };
+                let connection = Connection { router: router.clone(), shutdown: shutdown.clone() };
                 connections.spawn(async move {
                     connection.serve(stream).await;
                     drop(place);
@@ -130,7 +127,8 @@ pub(super) async fn accept(listener: UnixListener, router: Router, shutdown: Can
         }
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_MAX, graceful.shutdown()).await.is_err() {
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
         tracing::warn!("requests to the API were cut off after {} s", DRAIN_MAX.as_secs());
     }
 }
@@ -147,13 +145,12 @@ async fn next(
 
 struct Connection {
     router: Router,
-    closing: Closing,
-    watcher: Watcher,
+    shutdown: CancellationToken,
 }
 
 impl Connection {
     async fn serve(self, stream: UnixStream) {
-        let Self { router, closing, watcher } = self;
+        let Self { router, shutdown } = self;
         let peer = match stream.peer_cred() {
             Ok(credentials) => {
                 let (uid, gid) = (credentials.uid(), credentials.gid());
@@ -162,17 +159,35 @@ impl Connection {
             Err(_) => None,
         };
         let peer = peer.unwrap_or_else(|| Peer::Refused("the connection has no credentials".into()));
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let begun = CancellationToken::new();
+        let service = service_fn(|mut request: Request<Incoming>| {
+            begun.cancel();
             request.extensions_mut().insert(peer.clone());
-            request.extensions_mut().insert(closing.clone());
+            request.extensions_mut().insert(Closing(shutdown.clone()));
             router.clone().oneshot(request.map(Body::new))
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WAIT_MAX)
             .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection).await {
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = ends(&shutdown, &begun) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "a connection to the API broke off");
         }
     }
+}
+
+/// When a connection is to end behind its answer: hyper closes one at once whose first request it has not read,
+/// which is lost to a client that was taken from the queue right before the shutdown.
+async fn ends(shutdown: &CancellationToken, begun: &CancellationToken) {
+    shutdown.cancelled().await;
+    // An error says that the client has nothing to ask.
+    let _ = tokio::time::timeout(FIRST_REQUEST_MAX, begun.cancelled()).await;
 }

@@ -1,6 +1,6 @@
 //! Machines: list, register, show, edit, delete, enrol, order.
 
-use axum::extract::{FromRef, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ironwake_api::{Machine, MachineNew, MachinePatch, MachineQuery, Order, Page};
@@ -12,11 +12,7 @@ use super::problem::{BadRequest, Conflict, Invalid, NotFound, Refusal};
 use crate::site::{SharedSite, SiteError};
 use crate::store::StoreError;
 
-pub(super) fn routes<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-    SharedSite: FromRef<S>,
-{
+pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new()
         .routes(routes!(list, register))
         .routes(routes!(show, edit, delete))

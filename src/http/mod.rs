@@ -39,17 +39,13 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// All routes over a site. Requests need a [`Peer`] among their extensions.
 pub fn router(site: SharedSite) -> Router {
-    assemble().with_state(site)
-}
-
-/// All routes over a state that holds a site and its store; tests hold a store alone.
-fn assemble<S>() -> Router<S>
-where
-    S: Clone + Send + Sync + 'static,
-    SharedSite: FromRef<S>,
-    Store: FromRef<S>,
-{
-    let (router, document) = documented::<S>().split_for_parts();
+    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
+        .merge(machines::routes())
+        .merge(inventories::routes())
+        .merge(events::routes())
+        .merge(status::routes())
+        .merge(openapi::routes())
+        .split_for_parts();
     let document = openapi::complete(document);
     router
         .fallback(guard::no_such_route)
@@ -57,20 +53,7 @@ where
         .layer(Extension(openapi::Document(Arc::new(Bytes::from(document)))))
         .layer(middleware::from_fn(guard::admitted))
         .layer(middleware::from_fn(guard::caught))
-}
-
-fn documented<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-    SharedSite: FromRef<S>,
-    Store: FromRef<S>,
-{
-    OpenApiRouter::with_openapi(openapi::base())
-        .merge(machines::routes())
-        .merge(inventories::routes())
-        .merge(events::routes())
-        .merge(status::routes())
-        .merge(openapi::routes())
+        .with_state(site)
 }
 
 impl FromRef<SharedSite> for Store {

@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::problem;
+use crate::site::SharedSite;
 
 /// The document as it is served.
 #[derive(Clone)]
@@ -54,7 +55,7 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> String {
     document.to_json().unwrap_or_default()
 }
 
-pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
+pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new().routes(routes!(document))
 }
 

@@ -1,4 +1,4 @@
-//! Refusals as RFC 9457 problem documents, and how the errors below become them.
+//! Refusals as RFC 9457 problem documents.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use ironwake_api::{FieldProblem, Problem};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 
+use crate::serve::http::{problem, site_problem, store_problem};
 use crate::site::SiteError;
 use crate::store::StoreError;
 
@@ -20,13 +21,7 @@ pub(super) struct Refusal(Box<Problem>);
 impl Refusal {
     /// `code` is stable: programs rely on it.
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
-        Self(Box::new(Problem {
-            kind: format!("urn:ironwake:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: status.as_u16(),
-            detail: detail.into(),
-            errors: Vec::new(),
-        }))
+        Self(Box::new(problem(status, code, detail)))
     }
 
     /// Names the fields that are wrong.
@@ -56,29 +51,13 @@ impl IntoResponse for Refusal {
 
 impl From<SiteError> for Refusal {
     fn from(error: SiteError) -> Self {
-        let (status, code) = match &error {
-            SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
-            SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-            SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
-            SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
-            SiteError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
-        };
-        let detail = error.to_string();
-        match error {
-            SiteError::Store(error) => error.into(),
-            SiteError::Invalid(fields) => Self::new(status, code, detail).fields(fields),
-            _ => Self::new(status, code, detail),
-        }
+        Self(Box::new(site_problem(error)))
     }
 }
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        let (status, code) = match error {
-            StoreError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "closing"),
-            _ => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
-        };
-        Self::new(status, code, error.to_string())
+        Self(Box::new(store_problem(&error)))
     }
 }
 

@@ -20,13 +20,24 @@ struct Api {
     _state: tempfile::TempDir,
 }
 
+/// A site on a store in a temporary folder, configured with `more`.
+pub(super) async fn site(more: &str) -> (SharedSite, tempfile::TempDir) {
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
+    let text = format!("[[network]]\ninterface = \"lo\"\n{more}");
+    let config = Config::parse(&text, "test").expect("a configuration");
+    let site = Site::load(&config, store, || 1_800_000_000_000, Box::new(|_| {})).await.expect("a site");
+    (SharedSite::new(site), state)
+}
+
 impl Api {
     async fn new() -> Self {
-        let state = tempfile::tempdir().expect("a temporary folder");
-        let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
-        let config = Config::parse("[[network]]\ninterface = \"lo\"\n", "test").expect("a configuration");
-        let site = Site::load(&config, store, || 1_800_000_000_000, Box::new(|_| {})).await.expect("a site");
-        let site = SharedSite::new(site);
+        Self::with("").await
+    }
+
+    /// An API whose site is configured with `more`.
+    async fn with(more: &str) -> Self {
+        let (site, state) = site(more).await;
         Self { router: router(site.clone()), site, _state: state }
     }
 
@@ -115,6 +126,31 @@ async fn a_machine_is_registered_shown_edited_and_deleted() {
         events.as_array().expect("a list").iter().map(|event| event["kind"].clone()).collect();
     assert_eq!(json!(kinds), json!(["machine_registered", "machine_edited", "enrolment", "machine_deleted"]));
     assert_eq!(events[0]["actor"], json!({"operator": "anna"}));
+}
+
+#[tokio::test]
+async fn tags_that_fit_a_rule_enrol() {
+    let rules = "[enrolment]\npolicy = \"rules\"\n[[enrolment.rule]]\nname = \"lab\"\ntags = [\"lab\"]\nadd_tags = [\"rack1\"]\n";
+    for (registered, patched) in [(Some(json!(["lab"])), None), (None, Some(json!(["lab"])))] {
+        let api = Api::with(rules).await;
+        if let Some(tags) = registered {
+            let new = json!({"serial": "7CX1Q93", "tags": tags});
+            assert_eq!(api.call(Method::POST, "/machines", new).await.0, 201);
+        }
+        let id = api.report("1.0").await;
+        if let Some(tags) = patched {
+            assert_eq!(api.get(&format!("/machines/{id}")).await["enrolment"], "unenrolled");
+            let patch = json!({"tags": tags});
+            let (status, _, answer) = api.call(Method::PATCH, &format!("/machines/{id}"), patch).await;
+            assert_eq!((status, &answer["enrolment"]), (200, &json!("enrolled")));
+        }
+        let machine = api.get(&format!("/machines/{id}")).await;
+        assert_eq!((&machine["enrolment"], &machine["tags"]), (&json!("enrolled"), &json!(["lab", "rack1"])));
+        let events = api.get("/events").await;
+        let enrolment = events.as_array().expect("a list").iter().find(|event| event["kind"] == "enrolment");
+        let enrolment = enrolment.expect("an event");
+        assert_eq!((&enrolment["actor"], &enrolment["by"]), (&json!("daemon"), &json!("rule lab")));
+    }
 }
 
 #[tokio::test]

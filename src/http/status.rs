@@ -1,6 +1,6 @@
 //! What the daemon has and how it is: artifacts, leases, health, version.
 
-use axum::extract::{FromRef, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use ironwake_api::{Artifact, Health, HealthState, Lease, SimulateQuery, SimulatedStep, Version};
 use utoipa_axum::router::OpenApiRouter;
@@ -11,12 +11,7 @@ use super::problem::Refusal;
 use crate::site::SharedSite;
 use crate::store::{SCHEMA_VERSION, Store};
 
-pub(super) fn routes<S>() -> OpenApiRouter<S>
-where
-    S: Clone + Send + Sync + 'static,
-    SharedSite: FromRef<S>,
-    Store: FromRef<S>,
-{
+pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new()
         .routes(routes!(artifacts))
         .routes(routes!(leases))

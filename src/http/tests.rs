@@ -1,4 +1,4 @@
-//! The API over a store without a site, and over a real Unix socket.
+//! The API's answers to what is wrong, what comes from the store, and a real Unix socket.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -16,37 +16,20 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::extract::Json;
+use super::site_tests::site;
 use super::*;
 use crate::store::{Change, NewEvent};
-
-/// A state without a site: what asks the site panics, and the panic has its answer.
-#[derive(Clone)]
-struct StoreOnly(Store);
-
-impl FromRef<StoreOnly> for Store {
-    fn from_ref(state: &StoreOnly) -> Self {
-        state.0.clone()
-    }
-}
-
-impl FromRef<StoreOnly> for SharedSite {
-    fn from_ref(_: &StoreOnly) -> Self {
-        panic!("this test has no site")
-    }
-}
 
 struct Api {
     router: Router,
     store: Store,
-    _folder: tempfile::TempDir,
+    _state: tempfile::TempDir,
 }
 
 impl Api {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = Store::open(&folder.path().join("ironwake.db")).expect("a store");
-        let router = assemble().with_state(StoreOnly(store.clone()));
-        Self { router, store, _folder: folder }
+    async fn new() -> Self {
+        let (site, state) = site("").await;
+        Self { store: site.store().clone(), router: router(site), _state: state }
     }
 
     /// As root would.
@@ -92,7 +75,7 @@ async fn check_problem(api: &Api, (method, path, body): (Method, &str, &str), st
 
 #[tokio::test]
 async fn every_error_is_a_problem_document() {
-    let api = Api::new();
+    let api = Api::new().await;
     let check = |request, status, texts| check_problem(&api, request, status, texts);
     let get = |path| (Method::GET, path, "");
     check(get("/api/v1/nothing"), 404, ["no_such_route", "/api/v1/nothing"]).await;
@@ -103,14 +86,23 @@ async fn every_error_is_a_problem_document() {
     check(get("/api/v1/events?limit=0"), 400, ["bad_query", "1 to 1000"]).await;
     check(get("/api/v1/events?aftr=0"), 400, ["bad_query", "aftr"]).await;
     check(get("/api/v1/events?after=x"), 400, ["bad_query", "after"]).await;
-    check(get("/api/v1/health"), 500, ["internal", "GET /api/v1/health"]).await;
     api.store.close().await.expect("closed");
     check(get("/api/v1/leases"), 503, ["closing", "closed"]).await;
 }
 
 #[tokio::test]
+async fn a_panic_is_answered_and_names_the_request() {
+    let broken = async || -> StatusCode { panic!("a fault that this test makes") };
+    let router = Router::new().route("/broken", get(broken)).layer(middleware::from_fn(guard::caught));
+    let request = Request::builder().uri("/broken").body(Body::empty()).expect("a request");
+    let (status, _, problem) = answer(&router, request).await;
+    assert_eq!((status.as_u16(), &problem["type"]), (500, &Value::from("urn:ironwake:problem:internal")));
+    assert!(problem["detail"].as_str().is_some_and(|text| text.starts_with("GET /broken ")), "{problem}");
+}
+
+#[tokio::test]
 async fn the_header_allow_names_what_a_path_knows() {
-    let api = Api::new();
+    let api = Api::new().await;
     let mut request =
         Request::builder().method(Method::PUT).uri("/api/v1/leases").body(Body::empty()).expect("it");
     request.extensions_mut().insert(Peer::Operator("root".into()));
@@ -146,7 +138,7 @@ async fn bodies_are_bounded_and_wrong_json_is_answered_with_its_place() {
 
 #[tokio::test]
 async fn a_request_without_credentials_or_with_the_wrong_ones_gets_nothing() {
-    let api = Api::new();
+    let api = Api::new().await;
     for peer in [None, Some(Peer::Refused("anna is no member".into()))] {
         for path in ["/api/v1/leases", "/api/v1/openapi.json", "/nothing"] {
             let mut request = Request::builder().uri(path).body(Body::empty()).expect("a request");
@@ -162,7 +154,7 @@ async fn a_request_without_credentials_or_with_the_wrong_ones_gets_nothing() {
 
 #[tokio::test]
 async fn leases_events_and_the_version_come_from_the_store() {
-    let api = Api::new();
+    let api = Api::new().await;
     let lease = Lease {
         address: "10.0.0.7".into(),
         network: "br0".into(),
@@ -205,7 +197,7 @@ async fn read_stream(api: &Api, path: &str, last_event_id: Option<&str>, count: 
 
 #[tokio::test]
 async fn parity_pv14_the_stream_goes_on_after_last_event_id() {
-    let api = Api::new();
+    let api = Api::new().await;
     api.store.save((1..=5).map(event).collect()).await.expect("saved");
     let text = read_stream(&api, "/api/v1/events/stream?after=1", Some("3"), 2).await;
     assert!(text.starts_with("retry: 2000\n\n"), "{text}");
@@ -219,7 +211,7 @@ async fn parity_pv14_the_stream_goes_on_after_last_event_id() {
 
 #[tokio::test]
 async fn every_documented_operation_is_routed_and_documents_its_errors() {
-    let api = Api::new();
+    let api = Api::new().await;
     let (status, media_type, document) = api.get("/api/v1/openapi.json").await;
     assert_eq!((status, media_type.as_str()), (StatusCode::OK, "application/json"));
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
@@ -278,7 +270,7 @@ fn check_references(value: &Value, document: &Value) {
 
 #[tokio::test]
 async fn the_socket_serves_its_peer_and_closes_when_told() {
-    let api = Api::new();
+    let api = Api::new().await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("api.sock");
     let listener = bind(&path).expect("a socket");
@@ -318,6 +310,30 @@ async fn the_socket_serves_its_peer_and_closes_when_told() {
     assert!(matches!(bind(&path), Err(HttpError::InTheWay { .. })), "a file stays");
     let missing = folder.path().join("no/api.sock");
     assert!(matches!(bind(&missing), Err(HttpError::Listen { .. })));
+}
+
+#[tokio::test]
+async fn who_has_connected_before_the_end_is_answered() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("api.sock");
+    let router = Router::new().route("/", get(async || "here"));
+    let shutdown = CancellationToken::new();
+    let serving = tokio::spawn(listen::accept(bind(&path).expect("a socket"), router, shutdown.clone()));
+    let mut first = UnixStream::connect(&path).await.expect("connected");
+    let mut text = String::new();
+    // An answer to the second says that the first is taken too.
+    let mut second = UnixStream::connect(&path).await.expect("connected");
+    second.write_all(b"GET / HTTP/1.0\r\n\r\n").await.expect("sent");
+    second.read_to_string(&mut text).await.expect("an answer");
+    shutdown.cancel();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    text.clear();
+    first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+    first.read_to_string(&mut text).await.expect("an answer");
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("here"), "{text}");
+    serving.await.expect("ended");
 }
 
 #[tokio::test]

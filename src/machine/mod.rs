@@ -16,7 +16,7 @@ pub use hostname::{
 };
 pub use identity::{Identity, identifying_text, identifying_uuid};
 pub use index::{Candidate, Conflict, Index, Resolution};
-pub use name::{NameError, check_name, check_tag};
+pub use name::{NameError, TAG_BYTES_MAX, check_name, check_tag};
 pub use query::{LIMIT_DEFAULT, LIMIT_MAX, matches};
 pub(crate) use rule::glob;
 pub use rule::{EnrolmentRule, RuleFacts};

@@ -9,7 +9,7 @@ pub struct NameError(String);
 const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 /// Tags are for lists and filters; longer ones fit no column.
-const TAG_BYTES_MAX: usize = 64;
+pub const TAG_BYTES_MAX: usize = 64;
 
 /// Checks a host name (RFC 1123 section 2.1) and gives it in lower case.
 pub fn check_name(name: &str) -> Result<String, NameError> {

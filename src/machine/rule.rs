@@ -17,8 +17,10 @@ pub struct EnrolmentRule {
     pub serial: Option<String>,
     /// The machine's address lies here.
     pub subnet: Option<Ipv4Net>,
-    /// Tags that a machine enrolled by this rule gets.
+    /// The machine carries all of these.
     pub tags: Vec<String>,
+    /// Tags that a machine enrolled by this rule is given.
+    pub add_tags: Vec<String>,
 }
 
 /// What a rule looks at.
@@ -32,9 +34,18 @@ pub struct RuleFacts<'a> {
     pub serial: Option<&'a str>,
     /// Address that the inventory came from.
     pub address: Option<Ipv4Addr>,
+    /// Tags that an operator put on the machine, before or after it was first seen.
+    pub tags: &'a [String],
 }
 
 impl EnrolmentRule {
+    /// Whether there is a condition; a rule without one would fit every machine. What it gives is none.
+    pub fn is_conditional(&self) -> bool {
+        [&self.manufacturer, &self.product, &self.serial].into_iter().any(Option::is_some)
+            || self.subnet.is_some()
+            || !self.tags.is_empty()
+    }
+
     /// Whether the rule enrols a machine with these facts. A rule without conditions fits none.
     pub fn fits(&self, facts: RuleFacts<'_>) -> bool {
         let texts = [
@@ -42,14 +53,14 @@ impl EnrolmentRule {
             (&self.product, facts.product),
             (&self.serial, facts.serial),
         ];
-        let conditions = texts.iter().any(|(pattern, _)| pattern.is_some()) || self.subnet.is_some();
-        conditions
+        self.is_conditional()
             && texts.iter().all(|(pattern, value)| match (pattern, value) {
                 (None, _) => true,
                 (Some(pattern), Some(value)) => glob(pattern, value),
                 (Some(_), None) => false,
             })
             && self.subnet.is_none_or(|subnet| facts.address.is_some_and(|address| subnet.contains(&address)))
+            && self.tags.iter().all(|tag| facts.tags.contains(tag))
     }
 }
 
@@ -93,6 +104,7 @@ mod tests {
         let facts = RuleFacts {
             manufacturer: Some("Dell Inc."),
             address: Some(Ipv4Addr::new(10, 0, 1, 7)),
+            tags: &["rack1".to_owned(), "owner=lab".to_owned()],
             ..RuleFacts::default()
         };
         let check = |rule: EnrolmentRule, fits: bool| assert_eq!(rule.fits(facts), fits, "{rule:?}");
@@ -100,7 +112,21 @@ mod tests {
         check(dell.clone(), true);
         check(EnrolmentRule { subnet: Some("10.0.1.0/24".parse().unwrap()), ..dell.clone() }, true);
         check(EnrolmentRule { subnet: Some("10.0.2.0/24".parse().unwrap()), ..dell.clone() }, false);
-        check(EnrolmentRule { product: Some("*".into()), ..dell }, false);
+        check(EnrolmentRule { product: Some("*".into()), ..dell.clone() }, false);
+        let tagged = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
+        for (tags, fits) in [
+            (tagged(&["rack1"]), true),
+            (tagged(&["owner=lab", "rack1"]), true),
+            (tagged(&["rack1", "rack2"]), false),
+            (tagged(&["rack"]), false),
+            (tagged(&["Rack1"]), false),
+        ] {
+            check(EnrolmentRule { tags: tags.clone(), ..EnrolmentRule::default() }, fits);
+            check(EnrolmentRule { tags, ..dell.clone() }, fits);
+        }
+        let gives = EnrolmentRule { add_tags: tagged(&["rack1"]), ..EnrolmentRule::default() };
+        check(EnrolmentRule { add_tags: tagged(&["new"]), ..dell }, true);
+        check(gives, false);
         check(EnrolmentRule::default(), false);
     }
 }

@@ -31,6 +31,14 @@ pub struct Enrolled {
     pub new: bool,
 }
 
+/// What makes a machine known.
+struct Grounds {
+    /// As the event names it.
+    by: String,
+    /// What the machine is given with it.
+    tags: Vec<String>,
+}
+
 impl Site {
     /// Takes an inventory. It is in the store when this returns.
     pub async fn enroll(&self, request: EnrollRequest, from: Ipv4Addr) -> Result<Enrolled, SiteError> {
@@ -61,16 +69,10 @@ impl Site {
         let differences = before.as_ref().map(|before| diff(before, &inventory));
         let mut machine = known.unwrap_or_else(|| self.blank(&identity));
         self.refresh(&mut machine, &identity, &inventory, from);
-        let enrolment = self.enrolment(&machine, &inventory, from);
 
         let mut changes = Vec::new();
-        if let Some((by, tags)) = enrolment {
-            let kind = EventKind::Enrolment { from: machine.enrolment, to: Enrolment::Enrolled, by };
-            changes.push(self.event(Actor::Daemon, Some(&machine.id), kind));
-            machine.enrolment = Enrolment::Enrolled;
-            machine.tags.extend(tags);
-            machine.tags.sort();
-            machine.tags.dedup();
+        if let Some(grounds) = self.enrolment(&machine, &inventory, from) {
+            changes.push(self.make_known(&mut machine, grounds));
         }
         let inventory_id = self.read().last_inventory + 1;
         let kind = EventKind::Inventory {
@@ -155,33 +157,63 @@ impl Site {
         machine.inventory = None;
     }
 
-    /// Who makes this machine known, and the tags that come with it; `None` if it stays as it is.
-    fn enrolment(
+    /// What makes this machine known when its inventory comes in; `None` if it stays as it is.
+    fn enrolment(&self, machine: &Machine, inventory: &Inventory, from: Ipv4Addr) -> Option<Grounds> {
+        let grounds = |by: &str| Grounds { by: by.into(), tags: Vec::new() };
+        match (machine.enrolment, self.settings.policy) {
+            (Enrolment::Enrolled, _) | (Enrolment::Unenrolled, EnrolmentPolicy::Manual) => None,
+            (Enrolment::Unenrolled, EnrolmentPolicy::Auto) => Some(grounds("policy auto")),
+            (Enrolment::Unenrolled, EnrolmentPolicy::Rules) => self.rule_for(machine, inventory, Some(from)),
+            // The operator named it before it was seen: that was the enrolment. A rule that fits has
+            // tags to give besides.
+            (Enrolment::Registered, _) => {
+                self.rule_for(machine, inventory, Some(from)).or_else(|| Some(grounds("registration")))
+            }
+        }
+    }
+
+    /// The first rule that fits, where rules decide.
+    fn rule_for(
         &self,
         machine: &Machine,
         inventory: &Inventory,
-        from: Ipv4Addr,
-    ) -> Option<(String, Vec<String>)> {
-        match machine.enrolment {
-            Enrolment::Enrolled => return None,
-            // The operator named it before it was seen: that was the enrolment.
-            Enrolment::Registered => return Some(("registration".into(), Vec::new())),
-            Enrolment::Unenrolled => {}
+        address: Option<Ipv4Addr>,
+    ) -> Option<Grounds> {
+        if self.settings.policy != EnrolmentPolicy::Rules {
+            return None;
         }
         let facts = RuleFacts {
             manufacturer: inventory.system.manufacturer.as_deref(),
             product: inventory.system.product.as_deref(),
             serial: inventory.system.serial.as_deref(),
-            address: Some(from),
+            address,
+            tags: &machine.tags,
         };
-        match self.settings.policy {
-            EnrolmentPolicy::Manual => None,
-            EnrolmentPolicy::Auto => Some(("policy auto".into(), Vec::new())),
-            EnrolmentPolicy::Rules => {
-                let rule = self.settings.rules.iter().find(|rule| rule.fits(facts))?;
-                Some((format!("rule {}", rule.name), rule.tags.clone()))
-            }
+        let rule = self.settings.rules.iter().find(|rule| rule.fits(facts))?;
+        Some(Grounds { by: format!("rule {}", rule.name), tags: rule.add_tags.clone() })
+    }
+
+    /// Judges a machine again whose tags an operator changed, so that nobody has to wait for its next
+    /// boot. One without an inventory stays unknown: there is nothing yet to judge it by.
+    pub(super) async fn judge_again(&self, machine: &mut Machine) -> Result<Option<Change>, SiteError> {
+        let waits = machine.enrolment == Enrolment::Unenrolled && machine.inventory_at.is_some();
+        if !waits || self.settings.policy != EnrolmentPolicy::Rules {
+            return Ok(None);
         }
+        let Some(record) = self.store.inventory(&machine.id).await? else { return Ok(None) };
+        let address = machine.address.as_ref().and_then(|text| text.parse().ok());
+        let grounds = self.rule_for(machine, &record.inventory, address);
+        Ok(grounds.map(|grounds| self.make_known(machine, grounds)))
+    }
+
+    /// Changes the record, and returns the event that says so.
+    fn make_known(&self, machine: &mut Machine, Grounds { by, tags }: Grounds) -> Change {
+        let kind = EventKind::Enrolment { from: machine.enrolment, to: Enrolment::Enrolled, by };
+        machine.enrolment = Enrolment::Enrolled;
+        machine.tags.extend(tags);
+        machine.tags.sort();
+        machine.tags.dedup();
+        self.event(Actor::Daemon, Some(&machine.id), kind)
     }
 
     /// Records that list an address of this inventory and are other machines: the card is here, and they

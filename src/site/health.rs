@@ -44,16 +44,21 @@ impl Site {
 
     /// Waits until each of these networks answers DHCP, or says why it does not.
     pub async fn networks_settled(&self, interfaces: &[&str]) {
+        self.networks_until(interfaces, |network| network.answering || network.state != HealthState::Ok)
+            .await;
+    }
+
+    /// Waits until the health of each of these networks is as `ready` wants it.
+    pub async fn networks_until(&self, interfaces: &[&str], ready: impl Fn(&NetworkHealth) -> bool) {
         loop {
             let told = self.health.told.notified();
             tokio::pin!(told);
             told.as_mut().enable();
-            let settled = {
+            let all_ready = {
                 let networks = self.health.networks.lock().expect("no panic while held");
-                let settled = |n: &NetworkHealth| n.answering || n.state != HealthState::Ok;
-                interfaces.iter().all(|name| networks.get(*name).is_some_and(settled))
+                interfaces.iter().all(|name| networks.get(*name).is_some_and(&ready))
             };
-            if settled {
+            if all_ready {
                 return;
             }
             told.await;

@@ -317,6 +317,8 @@ impl Records {
         })
     }
 }
+
+/// Whether a record holds nothing but sightings.
 fn only_seen(machine: &Machine) -> bool {
     machine.enrolment == ironwake_api::Enrolment::Unenrolled
         && machine.inventory_at.is_none()

@@ -89,9 +89,7 @@ impl Site {
         if let Some(notes) = patch.notes {
             changed(&mut machine.notes, notes, "notes", &mut fields);
         }
-        if let Some(tags) = tags {
-            changed(&mut machine.tags, tags, "tags", &mut fields);
-        }
+        let tagged = tags.is_some_and(|tags| changed(&mut machine.tags, tags, "tags", &mut fields));
         if let Some(policy) = patch.secure_boot {
             changed(&mut machine.secure_boot, policy, "secure_boot", &mut fields);
         }
@@ -102,8 +100,11 @@ impl Site {
         if fields.is_empty() {
             return Ok(before);
         }
-        let event = self.event(actor, Some(&machine.id), EventKind::MachineEdited { fields });
-        self.replace(machine, event).await
+        let mut events = vec![self.event(actor, Some(&machine.id), EventKind::MachineEdited { fields })];
+        if tagged {
+            events.extend(self.judge_again(&mut machine).await?);
+        }
+        self.replace(machine, events).await
     }
 
     /// Makes a machine known. Doing it twice changes nothing.
@@ -117,7 +118,7 @@ impl Site {
             EventKind::Enrolment { from: machine.enrolment, to: Enrolment::Enrolled, by: "operator".into() };
         machine.enrolment = Enrolment::Enrolled;
         let event = self.event(actor, Some(&machine.id), kind);
-        self.replace(machine, event).await
+        self.replace(machine, vec![event]).await
     }
 
     /// Deletes a record. A machine that boots again is unknown again.
@@ -131,19 +132,23 @@ impl Site {
         Ok(())
     }
 
-    /// Saves a changed record and its event, then shows it. The gate must be held.
-    async fn replace(&self, machine: Machine, event: Change) -> Result<Machine, SiteError> {
-        self.store.save(vec![Change::Machine(Box::new(machine.clone())), event]).await?;
+    /// Saves a changed record and its events, then shows it. The gate must be held.
+    async fn replace(&self, machine: Machine, events: Vec<Change>) -> Result<Machine, SiteError> {
+        let record = Change::Machine(Box::new(machine.clone()));
+        self.store.save(std::iter::once(record).chain(events).collect()).await?;
         self.write().put(machine.clone());
         Ok(machine)
     }
 }
 
-fn changed<T: PartialEq>(field: &mut T, value: T, name: &str, fields: &mut Vec<String>) {
-    if *field != value {
+/// Sets a field and notes its name; whether it had another value.
+fn changed<T: PartialEq>(field: &mut T, value: T, name: &str, fields: &mut Vec<String>) -> bool {
+    let differs = *field != value;
+    if differs {
         *field = value;
         fields.push(name.into());
     }
+    differs
 }
 
 fn name_is_free(records: &Records, name: Option<&str>, own: Option<&str>) -> Result<(), SiteError> {

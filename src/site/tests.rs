@@ -1,3 +1,5 @@
+mod rules;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -184,7 +186,7 @@ async fn policy_and_rules_enrol() {
     assert!(auto.enroll("A1234", &[1]).await.answer.enrolled);
 
     let rules = "[enrolment]\npolicy = \"rules\"\n[[enrolment.rule]]\nname = \"dells\"\nmanufacturer = \"dell*\"\n\
-                 subnet = \"10.0.0.0/29\"\ntags = [\"rack1\"]\n";
+                 subnet = \"10.0.0.0/29\"\nadd_tags = [\"rack1\"]\n";
     let ruled = Fixture::with(rules).await;
     assert!(ruled.enroll("A1234", &[1]).await.answer.enrolled);
     assert_eq!(ruled.site.machine("A1234").expect("a record").tags, ["rack1"]);

@@ -19,8 +19,11 @@ impl Writer {
             Change::MachineDeleted(id) => self.execute("DELETE FROM machines WHERE id = ?1", [id]),
             Change::MachineAbsorbed { id, into } => {
                 // The document names the machine too: it is what readers get.
-                let sql = "UPDATE attempts SET machine = ?2, doc = json_set(doc, '$.machine', ?2) WHERE machine = ?1";
-                self.execute(sql, [id, into])?;
+                self.execute(
+                    "UPDATE attempts SET machine = ?2, doc = json_set(doc, '$.machine', ?2) \
+                     WHERE machine = ?1",
+                    [id, into],
+                )?;
                 self.execute("DELETE FROM machines WHERE id = ?1", [id])
             }
             Change::Inventory { id, machine, at, inventory } => {
@@ -39,9 +42,6 @@ impl Writer {
                 params![attempt, seq, row::encode(stage)?],
             ),
             Change::Lease(lease) => self.put_lease(lease),
-            Change::LeaseRemoved { address } => {
-                self.execute("DELETE FROM leases WHERE address = ?1", [address.to_bits()])
-            }
             Change::Event(event) => {
                 events.push(self.add_event(event)?);
                 Ok(())
@@ -72,7 +72,8 @@ impl Writer {
         self.execute(
             // The record may be gone by the time that its attempt is saved: the attempt is nobody's then.
             "INSERT INTO attempts (id, machine, running, doc) \
-             VALUES (?1, (SELECT id FROM machines WHERE id = ?2), ?3, ?4) ON CONFLICT (id) DO UPDATE SET machine = excluded.machine, running = excluded.running, \
+             VALUES (?1, (SELECT id FROM machines WHERE id = ?2), ?3, ?4) \
+             ON CONFLICT (id) DO UPDATE SET machine = excluded.machine, running = excluded.running, \
              doc = excluded.doc",
             params![attempt.id, attempt.machine, running, doc],
         )?;

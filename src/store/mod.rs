@@ -6,7 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 
 use ironwake_api::{
@@ -81,11 +81,6 @@ pub enum Change {
     },
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
-    /// Forget a lease.
-    LeaseRemoved {
-        /// Its address.
-        address: std::net::Ipv4Addr,
-    },
     /// Append an event; it gets its id when it is saved and is published after the commit.
     Event(Box<NewEvent>),
 }
@@ -125,7 +120,6 @@ struct Inner {
     readers: Arc<Readers>,
     events: broadcast::Sender<Arc<Event>>,
     last_event: Arc<AtomicI64>,
-    refused: AtomicU64,
     counters: Counters,
     ended: watch::Receiver<bool>,
     writer: Option<JoinHandle<()>>,
@@ -163,7 +157,6 @@ impl Store {
                 readers: Arc::new(Readers::new(opened.readers)),
                 events,
                 last_event,
-                refused: AtomicU64::new(0),
                 counters: opened.counters,
                 ended,
                 writer: Some(thread),
@@ -185,18 +178,9 @@ impl Store {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Queues `changes` to be saved within a moment. False (and counted) when the queue is full.
+    /// Queues `changes` to be saved within a moment. False when the queue is full or closed.
     pub fn save_behind(&self, changes: Vec<Change>) -> bool {
-        let queued = self.inner.queue.push_behind(Job { changes, answer: None });
-        if !queued {
-            self.inner.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        queued
-    }
-
-    /// How often [`Store::save_behind`] was refused.
-    pub fn refused(&self) -> u64 {
-        self.inner.refused.load(Ordering::Relaxed)
+        self.inner.queue.push_behind(Job { changes, answer: None })
     }
 
     /// Events as they are committed.

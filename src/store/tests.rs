@@ -217,7 +217,6 @@ async fn what_is_saved_behind_is_there_soon_in_order_and_bounded() {
         assert_eq!(event.kind, EventKind::DaemonStarted { version: expected.into() });
     }
     assert_eq!(store.last_event(), 2);
-    assert_eq!(store.refused(), 0);
     // What is queued when the last handle goes is saved first.
     assert!(store.save_behind(vec![put("m1", None)]));
     drop(store);

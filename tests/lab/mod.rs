@@ -41,6 +41,6 @@ pub use milestones::table as milestones_table;
 pub use names::LabName;
 pub use net::{Bridge, Namespace};
 pub use peers::{Dnsmasq, Relay};
-pub use process::Process;
+pub use process::{Piped, Process, run};
 pub use report::since;
 pub use site::{Lab, LabOptions, PoweredOn, WAIT_MAX};

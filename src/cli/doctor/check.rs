@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::facts::{ConfigFact, Facts, wanted_boot_files};
+use super::facts::{ConfigFact, Facts};
 use super::ports::{Listener, Protocol};
 use super::{Finding, Interface};
+use crate::artifacts::expected_loaders;
 use crate::cli::human;
 use crate::config::{DhcpMode, Network};
 
@@ -201,7 +202,7 @@ fn firewall(facts: &Facts) -> Finding {
 
 fn boot_files(facts: &Facts) -> Finding {
     let missing: Vec<&str> =
-        wanted_boot_files().into_iter().filter(|name| !facts.boot_files.contains(name)).collect();
+        expected_loaders().into_iter().filter(|name| !facts.boot_files.contains(name)).collect();
     let folders: Vec<String> = facts.boot_folders.iter().map(|folder| folder.display().to_string()).collect();
     let folders = folders.join(", ");
     if missing.is_empty() {
@@ -283,7 +284,7 @@ mod tests {
             listeners: Vec::new(),
             firewall: Firewall::default(),
             boot_folders: vec!["/boot".into()],
-            boot_files: wanted_boot_files(),
+            boot_files: expected_loaders(),
             state: StateFolder { path: "/s".into(), exists: true, writable: true, free_bytes: Some(1 << 40) },
             asked: vec![Asked { interface: "br0".into(), servers: Ok(Vec::new()) }],
             now: TIME_MIN,

@@ -14,7 +14,8 @@ use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::Interface;
 use super::ports::{self, Listener, Protocol};
-use crate::boot::{ARCHES, ArchRow};
+use crate::artifacts;
+use crate::boot::ArchRow;
 use crate::cli::human;
 use crate::config::{Config, ConfigErrors, DhcpMode};
 use crate::serve::dhcp;
@@ -100,7 +101,7 @@ impl Facts {
             (Protocol::Udp, 4011),
             (Protocol::Tcp, settings.http.listen.port()),
         ];
-        let boot_folders = boot_folders();
+        let boot_folders = artifacts::boot_dirs();
         Self {
             interfaces: interfaces(),
             capabilities: capabilities(&fs::read_to_string("/proc/self/status").unwrap_or_default()),
@@ -218,29 +219,9 @@ fn firewall(root: &Path) -> Firewall {
     Firewall { loaded }
 }
 
-/// `$IRONWAKE_BOOT` alone if it is set, else the cache, else what a package installed.
-fn boot_folders() -> Vec<PathBuf> {
-    if let Some(folder) = std::env::var_os("IRONWAKE_BOOT") {
-        return vec![folder.into()];
-    }
-    let cache = std::env::var_os("IRONWAKE_CACHE").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/ironwake"));
-    let cache = cache.or_else(home).map(|cache| cache.join("boot"));
-    cache.into_iter().chain([PathBuf::from("/usr/lib/ironwake/boot")]).collect()
-}
-
 fn boot_files(folders: &[PathBuf]) -> Vec<&'static str> {
     let is_there = |name: &&str| folders.iter().any(|folder| folder.join("loaders").join(name).is_file());
-    wanted_boot_files().into_iter().filter(is_there).collect()
-}
-
-/// Every loader of the architecture table, each once, and what shim starts.
-pub(super) fn wanted_boot_files() -> Vec<&'static str> {
-    let mut names: Vec<&str> = ARCHES.iter().flat_map(|row| [row.loader, row.shim]).flatten().collect();
-    names.push("grubx64.efi");
-    names.sort_unstable();
-    names.dedup();
-    names
+    artifacts::expected_loaders().into_iter().filter(is_there).collect()
 }
 
 fn state_folder(path: &Path) -> StateFolder {

@@ -4,7 +4,7 @@
 //! do not wait for commits. An interface that goes down or changes its address is said and tried again.
 
 mod clock;
-mod decider;
+mod commits;
 pub(super) mod filter;
 mod frame;
 pub(super) mod interface;
@@ -14,13 +14,10 @@ mod session;
 mod settings;
 pub(super) mod socket;
 
-pub use decider::Decider;
 pub use interface::{Interface, Unready};
-pub use ports::{holder as port_holder, is_free as port_is_free};
 pub use probe::{ProbeAnswer, ProbeError, ProbeOption, ProbeOptions, probe};
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ironwake_api::{HealthState, NetworkHealth};
@@ -59,15 +56,6 @@ pub enum DhcpError {
 
 /// Serves DHCP on one network until `shutdown`.
 pub async fn run(network: Network, site: SharedSite, shutdown: CancellationToken) -> Result<(), DhcpError> {
-    serve(network, site, shutdown).await
-}
-
-/// As [`run`], with anything that decides.
-pub async fn serve<D: Decider>(
-    network: Network,
-    decider: Arc<D>,
-    shutdown: CancellationToken,
-) -> Result<(), DhcpError> {
     if network.dhcp == DhcpMode::Off {
         return Ok(());
     }
@@ -75,7 +63,7 @@ pub async fn serve<D: Decider>(
     while !shutdown.is_cancelled() {
         let unready = match Interface::find(&network.interface, network.subnet) {
             Ok(interface) => {
-                match Session::open(&network, interface, Arc::clone(&decider)).await {
+                match Session::open(&network, interface, site.clone()).await {
                     Ok(session) => {
                         said = None;
                         match session.run(&shutdown).await {
@@ -96,7 +84,7 @@ pub async fn serve<D: Decider>(
         };
         if said.as_ref() != Some(&unready) {
             tracing::warn!(interface = network.interface, "DHCP waits: {unready}");
-            decider.set_network_health(waiting(&network, &unready));
+            site.set_network_health(waiting(&network, &unready));
             said = Some(unready);
         }
         tokio::select! {

@@ -2,7 +2,7 @@
 //! "port unreachable" while the packet socket serves them.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt};
@@ -46,7 +46,7 @@ fn hold(interface: &str, port: u16) -> nix::Result<OwnedFd> {
 }
 
 /// The program that holds a UDP port, by `/proc`; `None` where it is hidden or gone.
-pub fn holder(port: u16) -> Option<String> {
+fn holder(port: u16) -> Option<String> {
     let table = fs::read_to_string("/proc/thread-self/net/udp").ok()?;
     let inode = table.lines().find_map(|line| {
         let mut fields = line.split_whitespace();
@@ -68,9 +68,4 @@ pub fn holder(port: u16) -> Option<String> {
             },
         )
     })
-}
-
-/// Whether a port can be held here, for `doctor`.
-pub fn is_free(port: u16) -> bool {
-    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }

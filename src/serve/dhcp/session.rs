@@ -1,9 +1,6 @@
 //! One network while its interface is up: the loop that reads, decides, saves and sends.
 
-use std::future::Future;
 use std::net::Ipv4Addr;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ironwake_api::{Actor, EventKind, HealthState, Millis, NetworkHealth};
@@ -11,26 +8,22 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::commits::Commits;
 use super::frame::{self, Datagram};
 use super::ports::HeldPorts;
 use super::settings::{load, settings};
 use super::socket::{Inbox, PacketSocket};
-use super::{Decider, DhcpError, Interface, filter, mode_name};
+use super::{DhcpError, Interface, filter, mode_name};
 use crate::config::{DhcpMode, Network};
 use crate::dhcp::{
-    Destination, LinkTarget, MessageKind, OtherServer, Outcome, PORT_CLIENT, PORT_PXE, PORT_SERVER, Packet,
-    Proxy, Reply, Request, Server, Service, Source, Watch, WatchAction, WatchMode, code,
+    Conflict, Destination, LinkTarget, MessageKind, OtherServer, Outcome, PORT_CLIENT, PORT_PXE, PORT_SERVER,
+    Packet, Proxy, Reply, Request, Server, Service, Source, Watch, WatchAction, WatchMode, code,
 };
+use crate::site::SharedSite;
 use crate::store::{Change, NewEvent, StoreError};
 
 /// How often the interface and the health are looked at.
 const CHECK: Duration = Duration::from_secs(5);
-/// Answers that wait for a commit. Beyond it requests are dropped, and clients ask again: with a store that
-/// takes a second for a commit this is still 8,000 leases a second.
-const WAITING_MAX: usize = 8192;
-/// Changes that wait for a commit: as many again as answers, for releases, declines and conflicts, which
-/// have none. Beyond it they are dropped and counted.
-const CHANGES_MAX: usize = 2 * WAITING_MAX;
 
 /// Why a session ended.
 pub(super) enum Ended {
@@ -40,13 +33,11 @@ pub(super) enum Ended {
     Interface(String),
 }
 
-type Commit = Pin<Box<dyn Future<Output = (Result<(), StoreError>, Vec<Vec<u8>>)> + Send>>;
-
 /// One network while its interface is up.
-pub(super) struct Session<D> {
+pub(super) struct Session {
     config: Network,
     interface: Interface,
-    decider: Arc<D>,
+    site: SharedSite,
     socket: PacketSocket,
     arp: PacketSocket,
     _ports: HeldPorts,
@@ -56,19 +47,16 @@ pub(super) struct Session<D> {
     clock: Clock,
     /// Frames that leave at once.
     outgoing: Vec<Vec<u8>>,
-    /// What the next commit saves, and the frames that leave behind it.
-    changes: Vec<Change>,
-    waiting: Vec<Vec<u8>>,
-    commit: Option<Commit>,
+    commits: Commits,
     /// Messages and events dropped since the last look at the health, since the store is behind.
     dropped: u64,
     /// The store refused the last commit.
     store_failed: Option<String>,
 }
 
-impl<D: Decider> Session<D> {
+impl Session {
     /// Opens the sockets and loads the leases.
-    pub async fn open(config: &Network, interface: Interface, decider: Arc<D>) -> Result<Self, DhcpError> {
+    pub async fn open(config: &Network, interface: Interface, site: SharedSite) -> Result<Self, DhcpError> {
         let open = |protocol, filter| {
             PacketSocket::open(interface.index, protocol, filter)
                 .map_err(|source| DhcpError::Socket { interface: config.interface.clone(), source })
@@ -76,10 +64,10 @@ impl<D: Decider> Session<D> {
         let socket = open(libc::ETH_P_IP, &filter::DHCP)?;
         let arp = open(libc::ETH_P_ARP, &filter::ARP)?;
         let settings = settings(config, &interface);
-        decider.set_server_address(&config.interface, settings.next_server);
+        site.set_server_address(&config.interface, settings.next_server);
         let service = match config.dhcp {
             DhcpMode::Server => {
-                let leases = load(config, &settings, decider.as_ref()).await?;
+                let leases = load(config, &settings, site.store()).await?;
                 Service::Server(Box::new(Server::new(settings, leases)))
             }
             DhcpMode::Proxy | DhcpMode::Off => Service::Proxy(Proxy::new(settings)),
@@ -93,7 +81,6 @@ impl<D: Decider> Session<D> {
         let (watch, first) = Watch::start(mode, clock.now());
         let mut session = Self {
             config: config.clone(),
-            decider,
             socket,
             arp,
             _ports: HeldPorts::hold(&config.interface),
@@ -101,12 +88,11 @@ impl<D: Decider> Session<D> {
             watch,
             clock,
             outgoing: Vec::new(),
-            changes: Vec::new(),
-            waiting: Vec::new(),
-            commit: None,
+            commits: Commits::new(site.store().clone()),
             dropped: 0,
             store_failed: None,
             interface,
+            site,
         };
         session.act(first);
         Ok(session)
@@ -121,7 +107,7 @@ impl<D: Decider> Session<D> {
             if let Err(error) = self.flush().await {
                 return self.failed(&error);
             }
-            self.begin_commit();
+            self.commits.begin();
             let watch_due = self.watch_due();
             tokio::select! {
                 () = shutdown.cancelled() => {
@@ -136,7 +122,7 @@ impl<D: Decider> Session<D> {
                     Ok(()) => self.receive_arp(&arp_inbox),
                     Err(error) => return self.failed(&error),
                 },
-                (result, frames) = commit_done(&mut self.commit) => self.committed(result, frames),
+                (result, frames) = self.commits.done() => self.committed(result, frames),
                 () = sleep_until(watch_due) => {
                     let action = self.watch.tick(self.clock.now());
                     self.act(action);
@@ -166,18 +152,7 @@ impl<D: Decider> Session<D> {
         result
     }
 
-    /// Saves what came together while the commit before was under way.
-    fn begin_commit(&mut self) {
-        if self.commit.is_some() || (self.changes.is_empty() && self.waiting.is_empty()) {
-            return;
-        }
-        let (changes, frames) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.waiting));
-        let decider = Arc::clone(&self.decider);
-        self.commit = Some(Box::pin(async move { (decider.save(changes).await, frames) }));
-    }
-
     fn committed(&mut self, result: Result<(), StoreError>, mut frames: Vec<Vec<u8>>) {
-        self.commit = None;
         match result {
             Ok(()) => {
                 self.outgoing.append(&mut frames);
@@ -197,12 +172,8 @@ impl<D: Decider> Session<D> {
 
     /// Finishes what was accepted before a shutdown.
     async fn drain(&mut self) {
-        loop {
-            self.begin_commit();
-            if self.commit.is_none() {
-                break;
-            }
-            let (result, frames) = commit_done(&mut self.commit).await;
+        while self.commits.begin() {
+            let (result, frames) = self.commits.done().await;
             self.committed(result, frames);
         }
         if let Err(error) = self.flush().await {
@@ -211,7 +182,7 @@ impl<D: Decider> Session<D> {
     }
 
     fn receive(&mut self, inbox: &Inbox) {
-        let now = self.decider.now();
+        let now = self.site.now();
         for (frame, checksum_ready) in inbox.iter() {
             let Some(datagram) = Datagram::parse(frame, checksum_ready) else { continue };
             if datagram.mac == self.interface.mac {
@@ -259,7 +230,7 @@ impl<D: Decider> Session<D> {
             self.apply(Outcome::refused(&request, why, now), &request);
             return;
         }
-        if self.is_behind() {
+        if self.commits.are_full() {
             self.dropped += 1;
             let interface = &self.config.interface;
             tracing::debug!(interface, mac = %request.mac, "dropped: the store is behind");
@@ -272,42 +243,35 @@ impl<D: Decider> Session<D> {
             to_port: datagram.destination.1,
             unicast,
         };
-        let decider = Arc::clone(&self.decider);
-        let outcome = self.service.handle(&request, &source, |sighting| decider.handoff(sighting), now);
+        let site = &self.site;
+        let outcome = self.service.handle(&request, &source, |sighting| site.handoff(sighting), now);
         if let Some(server) = outcome.chosen_server {
             self.watch.hinted(server, datagram.mac, self.clock.now());
         }
         self.apply(outcome, &request);
     }
 
-    /// Whether the store is so far behind that nothing more is accepted.
-    fn is_behind(&self) -> bool {
-        self.waiting.len() >= WAITING_MAX || self.changes.len() >= CHANGES_MAX
-    }
-
     fn apply(&mut self, outcome: Outcome, request: &Request<'_>) {
         if let Some((mac, address)) = outcome.learnt {
-            self.decider.learn_address(mac, address);
+            self.site.learn_address(mac, address);
         }
         if outcome.observation.is_some() && outcome.reply.is_none() {
-            let message = request.kind.name();
+            // `message` would be taken for the text of the event.
+            let kind = request.kind.name();
             let (interface, why) = (&self.config.interface, &outcome.why);
-            tracing::info!(interface, mac = %request.mac, message, "not answered: {why}");
+            tracing::info!(interface, mac = %request.mac, kind, "not answered: {why}");
         }
         if let Some(observation) = outcome.observation {
-            self.decider.observe(observation);
+            self.site.observe(observation);
         }
         if let Some(address) = outcome.probe {
             self.outgoing.push(frame::encode_probe(self.interface.mac, address));
         }
         if let Some(conflict) = outcome.conflict {
-            let address = conflict.address.to_string();
-            let interface = self.config.interface.clone();
-            tracing::warn!(interface, address, mac = ?conflict.mac, "address set aside: in use");
-            self.event(EventKind::AddressConflict { interface, address, mac: conflict.mac });
+            self.set_aside(conflict);
         }
         let saves = outcome.save.is_some();
-        self.changes.extend(outcome.save.map(|lease| Change::Lease(Box::new(lease))));
+        self.commits.save(outcome.save.map(|lease| Change::Lease(Box::new(lease))));
         if let Some(reply) = outcome.reply {
             self.send(reply, saves);
         }
@@ -317,39 +281,44 @@ impl<D: Decider> Session<D> {
     fn send(&mut self, reply: Reply, saves: bool) {
         let frame =
             frame::encode(self.interface.mac, self.interface.address, &reply.destination, &reply.payload);
-        let behind = self.commit.is_some() || !self.waiting.is_empty();
         let free = reply.kind == MessageKind::Offer || reply.destination.from_port == PORT_PXE;
-        if saves || (behind && !free) {
-            self.waiting.push(frame);
+        if saves || (self.commits.hold_answers() && !free) {
+            self.commits.send_after(frame);
         } else {
             self.outgoing.push(frame);
         }
     }
 
     fn receive_arp(&mut self, inbox: &Inbox) {
-        let now = self.decider.now();
+        let now = self.site.now();
         for (mac, address) in inbox.iter().filter_map(|(frame, _)| frame::parse_arp_reply(frame)) {
-            if self.is_behind() {
+            if self.commits.are_full() {
                 self.dropped += 1;
                 continue;
             }
             let outcome = self.service.in_use(address, mac, now);
             let Some(conflict) = outcome.conflict else { continue };
-            tracing::warn!(interface = self.config.interface, %address, %mac, "address set aside: in use");
-            let interface = self.config.interface.clone();
-            let address = conflict.address.to_string();
-            self.event(EventKind::AddressConflict { interface, address, mac: conflict.mac });
-            self.changes.extend(outcome.save.map(|lease| Change::Lease(Box::new(lease))));
+            self.set_aside(conflict);
+            self.commits.save(outcome.save.map(|lease| Change::Lease(Box::new(lease))));
         }
     }
 
+    /// Tells of an address that somebody else uses.
+    fn set_aside(&mut self, conflict: Conflict) {
+        let Conflict { address, mac } = conflict;
+        let interface = self.config.interface.clone();
+        let user = mac.map(tracing::field::display);
+        tracing::warn!(interface, %address, mac = user, "address set aside: in use");
+        self.event(EventKind::AddressConflict { interface, address: address.to_string(), mac });
+    }
+
     fn event(&mut self, kind: EventKind) {
-        if self.changes.len() >= CHANGES_MAX {
+        if self.commits.are_full_of_changes() {
             self.dropped += 1;
             return;
         }
-        let event = NewEvent { at: self.decider.now(), actor: Actor::Daemon, machine: None, kind };
-        self.changes.push(Change::Event(Box::new(event)));
+        let event = NewEvent { at: self.site.now(), actor: Actor::Daemon, machine: None, kind };
+        self.commits.save([Change::Event(Box::new(event))]);
     }
 
     fn act(&mut self, action: Option<WatchAction>) {
@@ -419,7 +388,7 @@ impl<D: Decider> Session<D> {
         let name = &self.config.interface;
         let (addresses, addresses_bound) = match &self.service {
             Service::Server(server) => {
-                (server.leases().addresses(), server.leases().addresses_bound(self.decider.now()))
+                (server.leases().addresses(), server.leases().addresses_bound(self.site.now()))
             }
             Service::Proxy(_) => (0, 0),
         };
@@ -444,7 +413,7 @@ impl<D: Decider> Session<D> {
             }
             _ => (HealthState::Ok, format!("serves boot files as {}", self.interface.address)),
         };
-        self.decider.set_network_health(NetworkHealth {
+        self.site.set_network_health(NetworkHealth {
             interface: name.clone(),
             dhcp: mode_name(self.config.dhcp).into(),
             state,
@@ -454,13 +423,6 @@ impl<D: Decider> Session<D> {
             addresses,
             addresses_bound,
         });
-    }
-}
-
-async fn commit_done(commit: &mut Option<Commit>) -> (Result<(), StoreError>, Vec<Vec<u8>>) {
-    match commit {
-        Some(commit) => commit.await,
-        None => std::future::pending().await,
     }
 }
 

@@ -1,16 +1,17 @@
 //! From the configuration, the interface and the store to what the core answers with.
 
-use super::{Decider, DhcpError, Interface};
+use super::{DhcpError, Interface};
 use crate::config::Network;
 use crate::dhcp::{LeaseTable, ReservationSettings, Settings, SubnetSettings};
+use crate::store::Store;
 
 /// The lease table with every stored lease of the network.
-pub(super) async fn load<D: Decider>(
+pub(super) async fn load(
     config: &Network,
     settings: &Settings,
-    decider: &D,
+    store: &Store,
 ) -> Result<LeaseTable, DhcpError> {
-    let stored = decider
+    let stored = store
         .leases()
         .await
         .map_err(|source| DhcpError::Leases { interface: config.interface.clone(), source })?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode};
-use ironwake_api::{FieldProblem, Problem};
+use ironwake_api::Problem;
 
 use super::body::Body;
 use super::range::{Conditions, Selection, select};
@@ -47,7 +47,7 @@ pub(super) fn refusal(status: StatusCode, reason: &str) -> Response<Body> {
 pub(super) fn json<T: serde::Serialize>(status: StatusCode, value: &T) -> Response<Body> {
     match serde_json::to_vec(value) {
         Ok(bytes) => answer(status, JSON, bytes.into()),
-        Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string(), Vec::new()),
+        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 
@@ -58,21 +58,10 @@ pub(super) fn nothing() -> Response<Body> {
     response
 }
 
-/// An error for programs (RFC 9457); `code` ends its `type`.
-pub(super) fn problem(
-    status: StatusCode,
-    code: &str,
-    detail: String,
-    errors: Vec<FieldProblem>,
-) -> Response<Body> {
-    let problem = Problem {
-        kind: format!("urn:ironwake:problem:{code}"),
-        title: status.canonical_reason().unwrap_or("Error").into(),
-        status: status.as_u16(),
-        detail,
-        errors,
-    };
-    answer(status, PROBLEM, serde_json::to_vec(&problem).unwrap_or_else(|_| b"{}".to_vec()).into())
+/// An error for programs.
+pub(super) fn problem(problem: &Problem) -> Response<Body> {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer(status, PROBLEM, serde_json::to_vec(problem).unwrap_or_else(|_| b"{}".to_vec()).into())
 }
 
 /// A published file, or the part of it that the request wants. `by_digest` when its path can name

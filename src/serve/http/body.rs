@@ -16,7 +16,7 @@ use ironwake_api::{ClientStage, MacAddr, StageKind};
 
 use super::link::Written;
 use crate::recorder::Observation;
-use crate::serve::boot_site::BootSite;
+use crate::site::SharedSite;
 
 /// Bytes in one frame: enough to fill any socket buffer, small enough that an aborted fetch pins little.
 const FRAME_BYTES: usize = 256 << 10;
@@ -89,7 +89,7 @@ impl AsRef<[u8]> for Chunk {
 
 /// One answer on its way; observed when it is dropped, which the last frame's end does.
 pub(super) struct Delivery {
-    pub site: Arc<dyn BootSite>,
+    pub site: SharedSite,
     pub from: Ipv4Addr,
     /// Where the request names its machine; otherwise the address does.
     pub mac: Option<MacAddr>,

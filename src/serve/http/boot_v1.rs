@@ -9,13 +9,14 @@ use axum::routing::{get, post};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::header;
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use ironwake_api::{AgentReport, EnrollRequest, FieldProblem, HealthState};
+use ironwake_api::{AgentReport, EnrollRequest, FieldProblem, HealthState, Problem};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{json, nothing, problem};
+use super::answer::{self, json, nothing};
 use super::body::Body;
+use super::problem::{problem, site_problem};
 use super::service::Peer;
 use crate::serve::Backend;
 use crate::site::SiteError;
@@ -51,16 +52,15 @@ pub fn router(backend: Backend, shutdown: CancellationToken) -> Router {
         .route("/boot/v1/machines/{id}/orders", get(orders))
         .route("/boot/v1/machines/{id}/report", post(report))
         .route("/boot/v1/health", get(health))
-        .fallback(async || axum_response(not_found()))
+        .fallback(async || {
+            let detail = "there is nothing at this path".to_owned();
+            axum_response(*refusal(StatusCode::NOT_FOUND, "not_found", detail))
+        })
         .method_not_allowed_fallback(async || {
             let detail = "the method is not allowed here".to_owned();
-            axum_response(problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail, Vec::new()))
+            axum_response(*refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail))
         })
         .with_state(Shared { backend, shutdown, enrolling: Arc::new(Semaphore::new(ENROLLING_MAX)) })
-}
-
-fn not_found() -> Response<Body> {
-    problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path".into(), Vec::new())
 }
 
 fn axum_response(response: Response<Body>) -> axum::response::Response {
@@ -191,20 +191,16 @@ fn field_of(path: &str, message: &str) -> String {
 fn invalid(errors: Vec<FieldProblem>) -> Refusal {
     let fields: Vec<String> =
         errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
-    Box::new(problem(StatusCode::BAD_REQUEST, "invalid", fields.join("; "), errors))
+    let problem = problem(StatusCode::BAD_REQUEST, "invalid", fields.join("; "));
+    Box::new(answer::problem(&Problem { errors, ..problem }))
 }
 
+/// As operators are refused, but for one thing: agents are promised 400 for whatever is wrong in a body,
+/// whether reading it shows that or the site.
 fn refused(error: SiteError) -> Refusal {
-    let (status, code) = match &error {
-        SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
-        SiteError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
-        SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
-        SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
-        SiteError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store"),
-    };
     match error {
         SiteError::Invalid(errors) => invalid(errors),
-        error => refusal(status, code, error.to_string()),
+        error => Box::new(answer::problem(&site_problem(error))),
     }
 }
 
@@ -213,5 +209,5 @@ fn interrupted(error: tokio::task::JoinError) -> Refusal {
 }
 
 fn refusal(status: StatusCode, code: &str, detail: String) -> Refusal {
-    Box::new(problem(status, code, detail, Vec::new()))
+    Box::new(answer::problem(&problem(status, code, detail)))
 }

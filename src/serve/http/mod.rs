@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod boot_v1;
 mod link;
+mod problem;
 mod query;
 mod range;
 mod service;
@@ -23,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-pub use boot_v1::{ENROLL_BYTES_MAX, REPORT_BYTES_MAX, WAIT_SECS_MAX, router};
+pub use boot_v1::{ENROLL_BYTES_MAX, REPORT_BYTES_MAX, WAIT_SECS_MAX};
+pub(crate) use problem::{problem, site_problem, store_problem};
 
+use self::boot_v1::router;
 use self::link::Link;
 use self::service::{Peer, Service};
 use crate::serve::Backend;
@@ -39,6 +42,8 @@ const BUFFER_BYTES_MAX: usize = 64 << 10;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long running answers may go on once the server is to stop; the daemon ends within ten seconds.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
+/// How long a client that has just come is waited for then: its request follows at once.
+const FIRST_REQUEST_MAX: Duration = Duration::from_secs(1);
 /// How long accepting rests when it fails, so that a lack of descriptors does not eat a core.
 const FAULT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -96,7 +101,9 @@ async fn serve(
     let (from, local) = (stream.peer_addr()?, stream.local_addr()?);
     let (link, written) = Link::new(stream);
     let peer = Peer::new(from, local, written);
+    let begun = CancellationToken::new();
     let service = service_fn(|request| {
+        begun.cancel();
         let (service, peer) = (service.clone(), &peer);
         async move { Ok::<_, Infallible>(service.answer(request, peer).await) }
     });
@@ -111,7 +118,15 @@ async fn serve(
     let mut connection = pin!(connection);
     tokio::select! {
         served = connection.as_mut() => return Ok(served?),
-        () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = ends(&shutdown, &begun) => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
+}
+
+/// When a connection is to end behind its answer: hyper closes one at once whose first request it has not read,
+/// which would fail a boot that connected right before the shutdown.
+async fn ends(shutdown: &CancellationToken, begun: &CancellationToken) {
+    shutdown.cancelled().await;
+    // An error says that the client has nothing to ask.
+    let _ = tokio::time::timeout(FIRST_REQUEST_MAX, begun.cancelled()).await;
 }

@@ -2,7 +2,6 @@
 //! few calls go on to the router.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -93,7 +92,7 @@ impl Service {
             let head_bytes = head_bytes(response.headers());
             let path: String = uri.to_string().chars().take(RECORDED_PATH_CHARS).collect();
             response.body_mut().record(Delivery {
-                site: Arc::clone(&self.backend.site),
+                site: self.backend.site.clone(),
                 from: peer.from,
                 mac,
                 client,

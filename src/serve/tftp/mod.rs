@@ -1,6 +1,8 @@
-//! TFTP on the network: one listening socket, and one port and one small task for each transfer.
+//! TFTP on the network: a thread that listens, and one port and one small task for each transfer.
 
 mod files;
+mod limits;
+mod listener;
 pub mod probe;
 mod session;
 mod socket;
@@ -18,40 +20,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+pub use limits::{CLIENT_TRANSFERS_MAX, Limits, TRANSFERS_MAX, WAIT_MAX};
 pub use socket::bind;
 
 use self::files::{Refusal, client_of_request, find};
+use self::limits::{Turn, Waiting};
+use self::listener::{Heard, Listener};
 use self::session::{Session, observe};
-use self::socket::{Arrival, TransferSocket, receive};
+use self::socket::{Arrival, TransferSocket};
 use crate::serve::Backend;
-use crate::tftp::{ErrorCode, Mode, Packet, PacketError, REQUEST_BYTES_MAX, Request, Transfer};
+use crate::tftp::{ErrorCode, Mode, Packet, PacketError, Request, Transfer};
 
-/// Transfers at once: forty racks that are switched on together.
-pub const TRANSFERS_MAX: usize = 4096;
-/// Transfers of one address at once: a rack behind one address translation. A machine needs one or two,
-/// and one host that asks from all its ports leaves fifteen sixteenths to the others.
-pub const CLIENT_TRANSFERS_MAX: usize = 256;
 /// How often the log says that requests are left unanswered.
 const FULL_SAID_EVERY: Duration = Duration::from_secs(60);
 /// How long running transfers may go on once the server is to stop; the daemon ends within ten seconds.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
-/// How long the listener rests when its socket fails, so that a lasting fault does not eat a core.
-const FAULT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How many transfers run at once; further requests are not answered, and clients repeat them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// In all.
-    pub transfers_max: usize,
-    /// From one address.
-    pub client_transfers_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { transfers_max: TRANSFERS_MAX, client_transfers_max: CLIENT_TRANSFERS_MAX }
-    }
-}
 
 type SharedActive = Arc<Mutex<Active>>;
 
@@ -99,24 +82,23 @@ pub async fn run_limited(
         stop,
         tasks: TaskTracker::new(),
         active: SharedActive::default(),
+        waiting: Waiting::default(),
         number: 0,
         full_said: None,
     };
-    let mut buffer = [0; REQUEST_BYTES_MAX + 1];
+    let mut listener = Listener::start(socket)?;
     loop {
-        let arrival = tokio::select! {
+        let heard = tokio::select! {
             () = shutdown.cancelled() => break,
-            arrival = receive(&socket, &mut buffer) => arrival,
+            heard = listener.next() => heard,
         };
-        match arrival {
-            Ok(arrival) => server.take(&arrival, &buffer[..arrival.length]).await,
-            Err(error) => {
-                warn!(%error, "tftp: cannot receive");
-                tokio::time::sleep(FAULT_PAUSE).await;
-            }
-        }
+        let Some(Heard { arrival, packet }) = heard else {
+            return Err(io::Error::other("the thread that listens has ended"));
+        };
+        server.take(&arrival, &packet).await;
     }
     server.drain().await;
+    listener.stop().await;
     Ok(())
 }
 
@@ -127,6 +109,8 @@ struct Server {
     stop: CancellationToken,
     tasks: TaskTracker,
     active: SharedActive,
+    /// Who asks in vain.
+    waiting: Waiting,
     number: u64,
     /// When the log last said that a limit is reached.
     full_said: Option<Instant>,
@@ -139,11 +123,7 @@ impl Server {
             Ok(Packet::Read(request)) => match self.begin(arrival, packet, &request) {
                 Ok(()) => return,
                 Err(refusal) => {
-                    let aborted = Some(refusal.reason.clone());
-                    let file = request.file.to_owned();
-                    let kind =
-                        StageKind::Tftp { file, bytes: 0, size: 0, duration_ms: 0, retries: 0, aborted };
-                    observe(&self.backend, from, client_of_request(request.file), kind);
+                    self.record_refused(from, &request, refusal.reason.clone());
                     refusal
                 }
             },
@@ -170,10 +150,10 @@ impl Server {
         if lock(&self.active).slots.get(&from).is_some_and(|slot| slot.request == request_hash) {
             return Ok(());
         }
-        // An error would end the boot of a client; one that hears nothing asks again until there is room.
-        if self.is_full(*from.ip()) {
-            return Ok(());
+        if let Some(reason) = self.full(*from.ip()) {
+            return self.keep_waiting(from, request, reason, started);
         }
+        self.waiting.done(from);
         if request.mode == Mode::Netascii {
             let reason = "mode netascii is not served: ask in mode octet".into();
             return Err(Refusal { code: ErrorCode::Undefined, reason });
@@ -206,16 +186,38 @@ impl Server {
         Ok(())
     }
 
-    /// Whether one more transfer of `client` is beyond a limit; the log says so once in a while.
-    fn is_full(&mut self, client: Ipv4Addr) -> bool {
-        let (all, of_client) =
-            (self.tasks.len(), lock(&self.active).clients.get(&client).copied().unwrap_or_default());
-        let full = all >= self.limits.transfers_max || of_client >= self.limits.client_transfers_max;
-        if full && self.full_said.is_none_or(|said| said.elapsed() >= FULL_SAID_EVERY) {
-            self.full_said = Some(Instant::now());
-            warn!(all, %client, of_client, "tftp: as many transfers as the limit allows run; others have to wait");
+    /// An error would end the boot of a client at once, and one that hears nothing asks again, so there
+    /// is none until the client is about to give up by itself. The record says it from the beginning.
+    fn keep_waiting(
+        &mut self,
+        from: SocketAddrV4,
+        request: &Request<'_>,
+        reason: String,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        match self.waiting.asks(from, self.limits.wait_max, now) {
+            Turn::First => self.record_refused(from, request, format!("it has to wait: {reason}")),
+            Turn::Again => {}
+            Turn::Last => return Err(Refusal { code: ErrorCode::Undefined, reason }),
         }
-        full
+        Ok(())
+    }
+
+    fn record_refused(&self, from: SocketAddrV4, request: &Request<'_>, reason: String) {
+        let (file, aborted) = (request.file.to_owned(), Some(reason));
+        let kind = StageKind::Tftp { file, bytes: 0, size: 0, duration_ms: 0, retries: 0, aborted };
+        observe(&self.backend, from, client_of_request(request.file), kind);
+    }
+
+    /// Why one more transfer of `client` is beyond a limit; the log says so once in a while.
+    fn full(&mut self, client: Ipv4Addr) -> Option<String> {
+        let of_client = lock(&self.active).clients.get(&client).copied().unwrap_or_default();
+        let reason = self.limits.reached(self.tasks.len(), of_client)?;
+        if self.full_said.is_none_or(|said| said.elapsed() >= FULL_SAID_EVERY) {
+            self.full_said = Some(Instant::now());
+            warn!(%client, reason, "tftp: others have to wait");
+        }
+        Some(reason)
     }
 
     fn http_for(&self, local: Ipv4Addr) -> SocketAddrV4 {

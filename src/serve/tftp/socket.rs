@@ -15,7 +15,8 @@ use tokio::net::UdpSocket;
 use crate::tftp::{Transfer, data_header};
 
 /// Requests that may wait for the listener: 4,096 machines that are switched on together, each
-/// request about 1 KiB of socket buffer.
+/// request about 1 KiB of socket buffer. Without privilege the kernel grants no more than
+/// `net.core.rmem_max`, which is less by default.
 const LISTEN_BUFFER_BYTES: usize = 4 << 20;
 /// Segments in one send; the kernel's UDP_MAX_SEGMENTS has been 64 or more since segmentation exists.
 const SEGMENTS_MAX: u64 = 64;

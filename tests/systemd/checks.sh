@@ -1,0 +1,263 @@
+#!/bin/bash
+# Runs in a guest of tests/systemd.rs, under its systemd, and judges the installed service. Each check is a
+# function; `ok NAME` or `failed NAME: WHY` tells how it went. The first that fails is the last; `end` ends all.
+set -u
+export NO_COLOR=1
+
+# Anything that is waited for: emulated machines are slow, and hosts loaded.
+wait_max=60
+big_bytes=$((48 << 20))
+site=10.99.0.1
+socket=/run/ironwake/api.sock
+boot=/usr/lib/ironwake/boot
+
+fail() { echo "$*" >&2; exit 1; }
+
+property() { systemctl show --property "$1" --value "${2:-ironwake.service}"; }
+
+same() { # WHAT FOUND EXPECTED
+    [ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"
+}
+
+holds() { # WHAT TEXT PART...
+    local what=$1 text=$2 part
+    shift 2
+    for part; do
+        [[ $text == *"$part"* ]] || fail "$what lacks $part: $text"
+    done
+}
+
+# Looks again until a condition is met.
+wait_for() { # WHAT COMMAND...
+    local what=$1 end=$((SECONDS + wait_max))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || fail "waited $wait_max s for $what"
+        sleep 0.1
+    done
+}
+
+# What the service said since it was last started.
+said() {
+    journalctl --sync
+    journalctl --quiet --output "$1" "_SYSTEMD_INVOCATION_ID=$(property InvocationID)"
+}
+
+answers() { ironwake machine list --json >/dev/null || fail "the API does not answer"; }
+
+# Settings of the service for one check, in the form of a drop-in.
+dropin() { # NAME TEXT
+    mkdir -p /run/systemd/system/ironwake.service.d
+    printf '%s\n' "$2" >"/run/systemd/system/ironwake.service.d/$1.conf"
+    systemctl daemon-reload
+}
+
+no_dropin() {
+    rm "/run/systemd/system/ironwake.service.d/$1.conf"
+    systemctl daemon-reload
+}
+
+starts_when_it_says_so() {
+    systemctl enable --now ironwake.service || fail "it does not start: $(systemctl status ironwake.service)"
+    same Type "$(property Type)" notify
+    same ActiveState "$(property ActiveState)" active
+    same StatusText "$(property StatusText)" serving
+    same "the socket" "$(systemctl is-active ironwake.socket) $(systemctl is-enabled ironwake.socket)" "active enabled"
+}
+
+is_confined() {
+    local user status name
+    user=$(id -u ironwake)
+    status=$(</proc/"$(property MainPID)"/status)
+    holds "its status" "$status" "Uid:	$user	$user	$user	$user" "NoNewPrivs:	1"
+    # Bits 10 and 13: CAP_NET_BIND_SERVICE and CAP_NET_RAW.
+    for name in CapEff CapPrm CapBnd; do
+        holds "its status" "$status" "$name:	0000000000002400"
+    done
+    systemd-analyze security --no-pager --threshold=20 ironwake.service >/run/security ||
+        fail "$(tail -n 1 /run/security)"
+}
+
+is_configured_by_credential() {
+    holds "its health" "$(ironwake health --json)" '"interface": "veth0"'
+    grep -q '^interface = "eth0"' /etc/ironwake/ironwake.toml || fail "the file says the same as the credential"
+}
+
+writes_fields_to_the_journal() {
+    local entries
+    ironwake probe dhcp --interface veth1 --arch uefi-ia32 --mac 02:00:00:00:00:99 --timeout-ms 2000 >/dev/null
+    entries=$(said json)
+    holds "the journal" "$(grep '"DHCP is served"' <<<"$entries")" '"_TRANSPORT":"journal"' \
+        '"INTERFACE":"veth0"' '"MODE":"proxy"' '"SYSLOG_IDENTIFIER":"ironwake"' '"PRIORITY":"5"'
+    holds "the journal" "$(grep '"MAC":"02:00:00:00:00:99"' <<<"$entries")" \
+        '"INTERFACE":"veth0"' '"KIND":"DISCOVER"' '"TARGET":"ironwake::serve::dhcp::session"'
+}
+
+keeps_its_socket_over_a_restart() {
+    local inode main
+    inode=$(stat -c %i "$socket")
+    main=$(property MainPID)
+    systemctl restart ironwake.service || fail "it does not start again"
+    [ "$main" != "$(property MainPID)" ] || fail "it did not start again"
+    same "the socket's inode" "$(stat -c %i "$socket")" "$inode"
+    same "the socket's owner" "$(stat -c '%U %G %a' "$socket")" "ironwake ironwake 660"
+    holds "the journal" "$(said json)" "\"SOCKET\":\"$socket\""
+    answers
+}
+
+# Whether a client is connected or waits: the listening socket has the path too.
+has_a_client() { [ "$(grep -c " $socket\$" /proc/net/unix)" -gt 1 ]; }
+
+# A client comes while the daemon takes no connections, and COMMAND ends that daemon.
+queue_and() { # COMMAND...
+    local client
+    kill -STOP "$(property MainPID)"
+    answers &
+    client=$!
+    wait_for "the client in the queue" has_a_client
+    "$@" || fail "cannot: $*"
+    wait "$client" || fail "the client is lost"
+}
+
+serves_who_waits_in_the_queue() {
+    queue_and systemctl restart ironwake.service
+    # This daemon dies without having taken the connection: it is the next one's.
+    queue_and systemctl kill --signal=KILL ironwake.service
+    same NRestarts "$(property NRestarts)" 1
+}
+
+stops_in_time_with_transfers_drained() {
+    local transfer before taken
+    curl -sS --limit-rate 12M -o /run/taken "http://$site:8080/boot/files/ipxe.efi" &
+    transfer=$!
+    wait_for "the transfer" test -s /run/taken
+    before=${EPOCHREALTIME/./}
+    systemctl stop ironwake.service
+    taken=$(((${EPOCHREALTIME/./} - before) / 1000))
+    echo "    it took $taken ms"
+    [ "$taken" -lt 10000 ] || fail "it took $taken ms"
+    same Result "$(property Result)" success
+    same ExecMainStatus "$(property ExecMainStatus)" 0
+    wait "$transfer" || fail "the transfer broke off"
+    same "the transfer" "$(stat -c %s /run/taken)" "$big_bytes"
+    rm /run/taken
+}
+
+is_started_by_a_client() {
+    same ActiveState "$(property ActiveState)" inactive
+    answers
+    same ActiveState "$(property ActiveState)" active
+}
+
+is_restarted_by_the_watchdog() {
+    local main
+    # The shortest that a loaded host is fast enough for.
+    dropin watchdog $'[Service]\nWatchdogSec=10'
+    systemctl restart ironwake.service
+    main=$(property MainPID)
+    kill -STOP "$main"
+    wait_for "another process" another_serves "$main"
+    same NRestarts "$(property NRestarts)" 1
+    journalctl --sync
+    holds "the journal" "$(journalctl --quiet --output cat --unit ironwake.service)" "Watchdog timeout"
+    answers
+    no_dropin watchdog
+}
+
+another_serves() { # PID
+    local main
+    # Asked first: between two processes there is none, and its state may be that of either.
+    main=$(property MainPID)
+    [ "$main" != 0 ] && [ "$main" != "$1" ] && [ "$(property ActiveState)" = active ]
+}
+
+takes_a_socket_for_machines() {
+    local units=/run/systemd/system
+    # As ironwake.socket tells operators, with an address of this guest.
+    sed -n 's/^#   \(.*\)/\1/p' /usr/lib/systemd/system/ironwake.socket >/run/example
+    sed -n '/ironwake-http.socket$/,/^# .*service.d/p' /run/example |
+        sed "s/10.0.0.1:80/$site:80/" >$units/ironwake-http.socket
+    dropin http "$(sed -n '/service.d/,$p' /run/example)"
+    grep -q "$site:80" $units/ironwake-http.socket || fail "the example has another form: $(cat /run/example)"
+    systemctl restart ironwake.service
+    holds "the journal" "$(said json)" "\"ADDRESS\":\"$site:80\""
+    curl -fsS -o /dev/null --range 0-9 "http://$site:80/boot/files/ipxe.efi" ||
+        fail "nobody answers on the passed socket"
+    ! curl -fsS "http://$site:8080/" 2>/dev/null || fail "it listens by itself too"
+    no_dropin http
+    systemctl stop ironwake-http.socket
+    rm $units/ironwake-http.socket
+    systemctl daemon-reload
+}
+
+works_without_its_socket_unit() {
+    systemctl stop ironwake.service ironwake.socket
+    [ ! -e "$socket" ] || fail "the path is left although nobody listens"
+    systemctl mask --quiet --runtime ironwake.socket
+    systemctl start ironwake.service || fail "it does not start"
+    same "the socket's owner" "$(stat -c '%U %G %a' "$socket")" "ironwake ironwake 660"
+    answers
+    systemctl stop ironwake.service
+    systemctl unmask --quiet --runtime ironwake.socket
+    # What the daemon left is no obstacle.
+    systemctl start ironwake.service
+    holds "the journal" "$(said json)" "\"SOCKET\":\"$socket\""
+    answers
+}
+
+does_not_repeat_a_wrong_configuration() {
+    systemctl stop ironwake.service ironwake.socket
+    printf '\n[[network]]\ninterfaze = "veth0"\n' >/etc/credstore/ironwake.toml
+    ! systemctl start ironwake.service 2>/dev/null || fail "it starts"
+    same "its state" "$(property ActiveState) $(property SubState)" "failed failed"
+    same ExecMainStatus "$(property ExecMainStatus)" 6
+    same NRestarts "$(property NRestarts)" 0
+    holds "the journal" "$(said cat)" "/run/credentials/ironwake.service/ironwake.toml:3:1: "
+}
+
+prepare() {
+    local sum
+    insmod /usr/lib/checks/veth.ko.xz
+    ip link add veth0 type veth peer name veth1
+    ip address add "$site/24" dev veth0
+    ip link set veth0 up
+    ip link set veth1 up
+    # A file that takes seconds to fetch.
+    mkdir -p "$boot/loaders"
+    head -c "$big_bytes" /dev/zero >"$boot/loaders/ipxe.efi"
+    sum=$(sha256sum <"$boot/loaders/ipxe.efi" | cut -c 1-64)
+    printf '{"layout": 1, "files": [{"name": "loaders/ipxe.efi", "package": "none", "version": "0",
+        "sha256": "%s", "size": %s}]}\n' "$sum" "$big_bytes" >"$boot/manifest.json"
+}
+
+check() { # NAME
+    local why
+    # Checks start it more often than a unit may start by itself.
+    systemctl reset-failed ironwake.service ironwake.socket 2>/dev/null
+    if why=$("$1" 2>&1); then
+        echo "ok $1"
+        [ -z "$why" ] || echo "$why"
+    else
+        echo "failed $1: $(tail -n 20 <<<"$why")"
+        journalctl --sync
+        journalctl --quiet --output short-monotonic --no-hostname --lines 20
+        echo end
+        # The next one would find the service as this one left it.
+        exit 1
+    fi
+}
+
+prepare
+check starts_when_it_says_so
+check is_confined
+check is_configured_by_credential
+check writes_fields_to_the_journal
+check keeps_its_socket_over_a_restart
+check serves_who_waits_in_the_queue
+check stops_in_time_with_transfers_drained
+check is_started_by_a_client
+check is_restarted_by_the_watchdog
+check takes_a_socket_for_machines
+check works_without_its_socket_unit
+check does_not_repeat_a_wrong_configuration
+echo end
