@@ -33,8 +33,8 @@ fn run(program: &Path, arguments: &[&str], file: Option<&Path>) -> Result<String
 /// ksvalidator comes from PyPI: `./dev` keeps it in an environment of its own.
 fn ksvalidator() -> PathBuf {
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/".into()));
-    let cache =
-        std::env::var_os("IRONWAKE_CACHE").map_or_else(|| home().join(".cache/ironwake"), PathBuf::from);
+    let cache = std::env::var_os("IRONWAKE_CACHE").filter(|cache| !cache.is_empty());
+    let cache = cache.map_or_else(|| home().join(".cache/ironwake"), PathBuf::from);
     cache.join("judges/bin/ksvalidator")
 }
 

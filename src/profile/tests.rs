@@ -184,6 +184,17 @@ fn lines_cannot_be_broken_out_of() {
 }
 
 #[test]
+fn facts_lists_and_loops_are_known_names() {
+    let template = "{{ machine.macs[0] }} {{ machine.macs | first }}{% for mac in machine.macs %} {{ loop.index }}={{ mac }}\
+                    {% endfor %}{% set n = namespace(a=1) %}{% set n.a = 2 %} {{ n.a }}{% if disk %}{{ disk.path }}{% endif %}\
+                    {% macro m(v) %}{{ v }}{% endmacro %} {{ m(hostname) }} {{ range(3) | last }} {{ 'x' if not disk else 'y' }}";
+    let profile = profile("", template, "");
+    let mac = "52:54:00:12:34:56";
+    let expected = format!("{mac} {mac} 1={mac} 2 node-1 2 x|");
+    assert_eq!(shown(render(&profile, &settle(&profile, json!({})), &facts())), expected);
+}
+
+#[test]
 fn facts_are_single_lines() {
     let profile = profile("", "", "");
     let mut facts = facts();

@@ -163,10 +163,14 @@ fn words() -> [String; 5] {
         .map(|parts| parts.concat())
 }
 
-/// No text names the machine it was written on.
+/// No text names the machine it was written on. What a profile writes into root's home is on the installed host.
 pub fn foreign_words(source: &Source) -> Vec<String> {
     let words = words();
-    let found = |line: &str| words.iter().find(|word| line.contains(word.as_str())).cloned();
+    let of_host = source.name.starts_with("assets/profiles/");
+    let found = |line: &str| {
+        let line = if of_host { line.replace(&format!("{}.ssh", words[1]), "") } else { line.to_owned() };
+        words.iter().find(|word| line.contains(word.as_str())).cloned()
+    };
     let finding = |(number, line): (usize, &str)| {
         Some(
             source.finding(number + 1, format_args!("names {:?}, which is somebody's machine", found(line)?)),
@@ -269,5 +273,7 @@ mod tests {
         let word = &words()[0];
         let found = format!("dev:2: names {word:?}, which is somebody's machine");
         check(foreign_words(&at("dev", &format!("ok\ncd {word}x"))), &[&found]);
+        let keys = |name| foreign_words(&at(name, &format!("mkdir -p {}.ssh", words()[1])));
+        assert_eq!((keys("assets/profiles/a/b.sh").len(), keys("dev").len()), (0, 1));
     }
 }
