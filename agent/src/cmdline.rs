@@ -1,9 +1,39 @@
-//! The kernel command line: where the daemon is and which NIC this boot came through.
+//! The kernel command line: where the daemon is, which NIC this boot came through, and the token of an armed boot.
+
+use std::fmt;
 
 use ironwake_api::MacAddr;
 
 /// How long a machine waits for an order where the command line and the daemon say nothing.
 const IDLE_SECS_DEFAULT: u64 = 600;
+/// A token is at least 128 bits in base64url.
+const TOKEN_CHARS_MIN: usize = 22;
+/// Longer than any: 512 bits as hexadecimal digits.
+const TOKEN_CHARS_MAX: usize = 128;
+
+/// What an armed boot shows to claim its operation. It is a secret: neither `Debug` nor the screen shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Hexadecimal digits or base64url, of sane length.
+    pub fn parse(value: &str) -> Option<Self> {
+        let sane = (TOKEN_CHARS_MIN..=TOKEN_CHARS_MAX).contains(&value.len())
+            && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        sane.then(|| Self(value.to_owned()))
+    }
+
+    /// The text, for the header that carries it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({} characters)", self.0.len())
+    }
+}
 
 /// What the boot script tells the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,18 +44,21 @@ pub struct Cmdline {
     pub boot_mac: Option<MacAddr>,
     /// Seconds without any answer of the daemon before the machine reboots; 0 waits for ever.
     pub idle_secs: u64,
+    /// The token of an armed boot (`ironwake.operation=…`); nothing is written without one.
+    pub token: Option<Token>,
 }
 
 impl Cmdline {
     /// Reads `/proc/cmdline`'s text. Unknown words are the kernel's; of repeated words the last one counts.
     pub fn parse(text: &str) -> Self {
-        let mut cmdline = Self { url: None, boot_mac: None, idle_secs: IDLE_SECS_DEFAULT };
+        let mut cmdline = Self { url: None, boot_mac: None, idle_secs: IDLE_SECS_DEFAULT, token: None };
         for word in text.split_ascii_whitespace() {
             let Some((key, value)) = word.split_once('=') else { continue };
             match key {
                 "ironwake.url" => cmdline.url = usable_url(value),
                 "BOOTIF" => cmdline.boot_mac = parse_bootif(value),
                 "ironwake.idle_secs" => cmdline.idle_secs = value.parse().unwrap_or(IDLE_SECS_DEFAULT),
+                "ironwake.operation" => cmdline.token = Token::parse(value),
                 _ => {}
             }
         }
@@ -75,5 +108,20 @@ mod tests {
         check("", None, None, 600);
         check("ironwake.url= BOOTIF= ironwake.idle_secs=soon", None, None, 600);
         check("ironwake.url=ftp://10.0.0.1 BOOTIF=01-00-00-00-00-00-00", None, None, 600);
+    }
+
+    #[test]
+    fn a_token_is_bounded_and_stays_hidden() {
+        let token = |value: &str| {
+            let cmdline = Cmdline::parse(&format!("quiet ironwake.operation={value} x=y"));
+            assert!(value.is_empty() || !format!("{cmdline:?}").contains(value));
+            cmdline.token.map(|token| token.expose().to_owned())
+        };
+        for good in ["0123456789abcdef0123456789abcdef", "-_AZaz09-_AZaz09-_AZaz", &"a".repeat(128)] {
+            assert_eq!(token(good).as_deref(), Some(good));
+        }
+        for bad in ["", "short", &"a".repeat(129), "0123456789abcdef0123456789abcde/"] {
+            assert_eq!(token(bad), None, "{bad}");
+        }
     }
 }

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use ironwake_api::{AgentReport, EnrollAnswer, EnrollRequest, Order, Problem};
+use ironwake_api::{
+    AgentReport, Claim, ClaimRequest, EnrollAnswer, EnrollRequest, Order, Problem, WorkReport,
+};
 use ureq::{Agent, Body, http::Response};
+
+use crate::cmdline::Token;
 
 /// How long the daemon holds a question for orders open.
 const ORDERS_WAIT_SECS: u64 = 30;
@@ -12,6 +16,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(15);
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// Answers are a few hundred bytes.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
+/// A claim carries the files that are put into an image.
+const CLAIM_BYTES_MAX: u64 = 16 << 20;
 
 /// Why the daemon was not heard or did not agree.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +43,15 @@ impl ServerError {
     pub fn is_unknown_machine(&self) -> bool {
         matches!(self, Self::Refused { status: 404 | 410, .. })
     }
+
+    /// Whether asking again gives the same answer: the daemon was heard, and it was not its own fault.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => false,
+            Self::Refused { status, .. } => (400..500).contains(status) && !matches!(status, 408 | 429),
+            Self::Nonsense(_) => true,
+        }
+    }
 }
 
 /// The daemon's side that machines call.
@@ -56,45 +71,78 @@ impl Server {
             .user_agent(concat!("ironwake-agent/", env!("CARGO_PKG_VERSION")))
             .proxy(None)
             .build();
-        Self { agent: config.into(), url: format!("{url}/boot/v1") }
+        Self { agent: config.into(), url: url.to_owned() }
+    }
+
+    /// The daemon's base URL, without a slash at its end.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Says who this machine is.
     pub fn enroll(&self, request: &EnrollRequest) -> Result<EnrollAnswer, ServerError> {
         let body = serde_json::to_vec(request).map_err(ServerError::Nonsense)?;
-        let answer = self.post("enroll", &body)?;
+        let answer = self.post("enroll", &body, None, ANSWER_BYTES_MAX)?;
         serde_json::from_slice(&answer).map_err(ServerError::Nonsense)
     }
 
     /// Says one thing that happened.
     pub fn report(&self, machine: &str, report: &AgentReport) -> Result<(), ServerError> {
         let body = serde_json::to_vec(report).map_err(ServerError::Nonsense)?;
-        self.post(&format!("machines/{machine}/report"), &body).map(drop)
+        self.post(&format!("machines/{machine}/report"), &body, None, ANSWER_BYTES_MAX).map(drop)
+    }
+
+    /// Claims the work of an armed boot.
+    pub fn claim(&self, token: &Token, request: &ClaimRequest) -> Result<Claim, ServerError> {
+        let body = serde_json::to_vec(request).map_err(ServerError::Nonsense)?;
+        let answer = self.post("operations/claim", &body, Some(token), CLAIM_BYTES_MAX)?;
+        serde_json::from_slice(&answer).map_err(ServerError::Nonsense)
+    }
+
+    /// Says how claimed work goes.
+    pub fn report_work(
+        &self,
+        token: &Token,
+        operation: &str,
+        report: &WorkReport,
+    ) -> Result<(), ServerError> {
+        let body = serde_json::to_vec(report).map_err(ServerError::Nonsense)?;
+        self.post(&format!("operations/{operation}/report"), &body, Some(token), ANSWER_BYTES_MAX).map(drop)
     }
 
     /// Waits for an order; `None` when there was none for a while.
     pub fn orders(&self, machine: &str) -> Result<Option<Order>, ServerError> {
-        let url = format!("{}/machines/{machine}/orders?wait_secs={ORDERS_WAIT_SECS}", self.url);
-        let answer = read(self.agent.get(&url).call())?;
+        let url = format!("{}/boot/v1/machines/{machine}/orders?wait_secs={ORDERS_WAIT_SECS}", self.url);
+        let answer = read(self.agent.get(&url).call(), ANSWER_BYTES_MAX)?;
         if answer.is_empty() {
             return Ok(None);
         }
         serde_json::from_slice(&answer).map(Some).map_err(ServerError::Nonsense)
     }
 
-    fn post(&self, path: &str, body: &[u8]) -> Result<Vec<u8>, ServerError> {
-        let request =
-            self.agent.post(format!("{}/{path}", self.url)).header("content-type", "application/json");
-        read(request.send(body))
+    fn post(
+        &self,
+        path: &str,
+        body: &[u8],
+        token: Option<&Token>,
+        limit: u64,
+    ) -> Result<Vec<u8>, ServerError> {
+        let mut request = self
+            .agent
+            .post(format!("{}/boot/v1/{path}", self.url))
+            .header("content-type", "application/json");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {}", token.expose()));
+        }
+        read(request.send(body), limit)
     }
 }
 
-fn read(response: Result<Response<Body>, ureq::Error>) -> Result<Vec<u8>, ServerError> {
+fn read(response: Result<Response<Body>, ureq::Error>, limit: u64) -> Result<Vec<u8>, ServerError> {
     let unreachable = |error| ServerError::Unreachable(Box::new(error));
     let mut response = response.map_err(unreachable)?;
     let status = response.status().as_u16();
-    let body =
-        response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(unreachable)?;
+    let body = response.body_mut().with_config().limit(limit).read_to_vec().map_err(unreachable)?;
     match status {
         204 => Ok(Vec::new()),
         200..=299 => Ok(body),
