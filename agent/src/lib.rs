@@ -19,5 +19,6 @@ pub mod power;
 pub mod server;
 pub mod drivers;
 pub mod network;
+pub mod work;
 pub mod worker;
 pub mod supervisor;

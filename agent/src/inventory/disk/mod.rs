@@ -7,5 +7,6 @@ mod sys;
 
 pub use contents::{Contents, Medium, read as read_contents};
 pub use filesystem::{Found, probe};
-pub use sys::read;
+pub use sys::{list, read};
 pub use table::{Entry, Table, find as find_table};
+pub(crate) use table::{Gpt, crc32, dos_entries, is_extended, number, read_gpt};

@@ -23,23 +23,26 @@ const SYSFS_SECTOR_BYTES: u64 = 512;
 /// Whole block devices that are not disks of this machine.
 const NOT_DISKS: [&str; 9] = ["loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd", "rbd"];
 
-struct DiskFile(File);
-
-impl Medium for DiskFile {
+impl Medium for File {
     fn read_at(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
         let mut bytes = vec![0; length];
-        self.0.read_exact_at(&mut bytes, offset).ok()?;
+        self.read_exact_at(&mut bytes, offset).ok()?;
         Some(bytes)
     }
 }
 
-/// Reads all disks below `root`, and what lies on them from `root/dev`. Never writes.
-pub fn read(root: &Path, notes: &mut Vec<String>) -> Vec<Disk> {
-    let mut disks: Vec<Disk> = sysfs::entries(&root.join("sys/block"))
+/// All disks below `root` as the kernel knows them; what lies on them is not looked at.
+pub fn list(root: &Path) -> Vec<Disk> {
+    sysfs::entries(&root.join("sys/block"))
         .into_iter()
         .filter_map(|(name, folder)| read_disk(root, name, &folder))
         .take(DISKS_MAX)
-        .collect();
+        .collect()
+}
+
+/// Reads all disks below `root`, and what lies on them from `root/dev`. Never writes.
+pub fn read(root: &Path, notes: &mut Vec<String>) -> Vec<Disk> {
+    let mut disks = list(root);
     let (sender, receiver) = mpsc::channel();
     let mut awaited = 0;
     for (index, disk) in disks.iter().enumerate().filter(|(_, disk)| disk.size_bytes > 0) {
@@ -48,7 +51,7 @@ pub fn read(root: &Path, notes: &mut Vec<String>) -> Vec<Disk> {
         awaited += 1;
         // Each disk has its own thread: one that hangs in the kernel cannot be interrupted, only left behind.
         thread::spawn(move || {
-            let contents = File::open(&path).map(|file| read_contents(&DiskFile(file), size, sector_bytes));
+            let contents = File::open(&path).map(|file| read_contents(&file, size, sector_bytes));
             let _ = sender.send((index, contents));
         });
     }

@@ -65,10 +65,14 @@ pub fn find(medium: &(impl Medium + ?Sized), size_bytes: u64, sector_bytes: u32)
         .or_else(|| find_dos(medium, size_bytes, u64::from(sector_bytes)))
 }
 
-struct Gpt {
-    header: Vec<u8>,
-    array: Vec<u8>,
-    entry_bytes: usize,
+/// One of a GPT's two copies, with its checksums right.
+pub(crate) struct Gpt {
+    /// The header, as long as it says it is.
+    pub(crate) header: Vec<u8>,
+    /// All entries.
+    pub(crate) array: Vec<u8>,
+    /// Bytes of one entry.
+    pub(crate) entry_bytes: usize,
 }
 
 fn find_gpt(medium: &(impl Medium + ?Sized), size_bytes: u64, sector_bytes: u64) -> Option<Table> {
@@ -97,7 +101,7 @@ fn find_gpt(medium: &(impl Medium + ?Sized), size_bytes: u64, sector_bytes: u64)
 }
 
 /// A header at this sector and its array, if both checksums fit.
-fn read_gpt(medium: &(impl Medium + ?Sized), at: u64, sector_bytes: u64) -> Option<Gpt> {
+pub(crate) fn read_gpt(medium: &(impl Medium + ?Sized), at: u64, sector_bytes: u64) -> Option<Gpt> {
     let mut header = medium.read_at(at.checked_mul(sector_bytes)?, sector_bytes as usize)?;
     if !header.starts_with(GPT_SIGNATURE) {
         return None;
@@ -158,11 +162,12 @@ fn guid_text(mut guid: [u8; 16]) -> String {
     uuid_text(&guid)
 }
 
+/// One entry of a DOS table, in sectors.
 #[derive(Clone, Copy)]
-struct DosEntry {
-    kind: u8,
-    start: u64,
-    sectors: u64,
+pub(crate) struct DosEntry {
+    pub(crate) kind: u8,
+    pub(crate) start: u64,
+    pub(crate) sectors: u64,
 }
 
 fn find_dos(medium: &(impl Medium + ?Sized), size_bytes: u64, sector_bytes: u64) -> Option<Table> {
@@ -229,7 +234,7 @@ fn read_logical(
 }
 
 /// The four entries of a boot record, if it looks like a table: boot code ends in the same signature.
-fn dos_entries(record: &[u8]) -> Option<[DosEntry; 4]> {
+pub(crate) fn dos_entries(record: &[u8]) -> Option<[DosEntry; 4]> {
     if record.get(510..512)? != [0x55, 0xaa] {
         return None;
     }
@@ -243,7 +248,7 @@ fn dos_entries(record: &[u8]) -> Option<[DosEntry; 4]> {
     Some(entries)
 }
 
-fn is_extended(kind: u8) -> bool {
+pub(crate) fn is_extended(kind: u8) -> bool {
     matches!(kind, 0x05 | 0x0f | 0x85)
 }
 
@@ -259,14 +264,14 @@ fn dos_partition(number: u32, entry: &DosEntry, sector_bytes: u64) -> Entry {
 }
 
 /// A little-endian number of up to eight bytes.
-fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
+pub(crate) fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
     let mut wide = [0; 8];
     wide[..length].copy_from_slice(bytes.get(at..at + length)?);
     Some(u64::from_le_bytes(wide))
 }
 
 /// CRC-32 as in Ethernet and zlib, bit by bit: two arrays of 16 KiB do not need a table.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = !0u32;
     for &byte in bytes {
         crc ^= u32::from(byte);
