@@ -1,4 +1,5 @@
-//! The work: drivers, inventory, network at the same time; then report, and wait for orders.
+//! The agent's course: drivers, inventory, network at the same time; then report, do what the boot was armed for,
+//! and wait for orders.
 
 use std::{
     collections::HashMap,
@@ -12,12 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ironwake_api::{AgentReport, EnrollAnswer, EnrollRequest, Inventory, Lldp, MacAddr, Order, OrderKind};
+use ironwake_api::{
+    AgentReport, Claim, ClaimRequest, EnrollAnswer, EnrollRequest, Inventory, Lldp, MacAddr, Order, OrderKind,
+};
 
 use crate::{
     backoff::Backoff,
     chance,
-    cmdline::Cmdline,
+    cmdline::{Cmdline, Token},
     drivers::Drivers,
     idle::Idle,
     inventory::{self, smbios::Facts},
@@ -27,6 +30,7 @@ use crate::{
     server::{Server, ServerError},
     summary,
     uevent::Uevents,
+    work::{self, Next, Reports},
 };
 
 /// The inventory is read once more this long after the first is in: links that were down may have been
@@ -127,6 +131,9 @@ struct Worker {
     post_at: Option<Instant>,
     /// When the hardware is to be read again.
     read_at: Option<Instant>,
+    /// When the operation of an armed boot is to be claimed.
+    claim_at: Option<Instant>,
+    claim_backoff: Backoff,
     idle: Idle,
     said_at: Instant,
 }
@@ -157,6 +164,8 @@ impl Worker {
             backoff: Backoff::default(),
             post_at: Some(now),
             read_at: None,
+            claim_at: None,
+            claim_backoff: Backoff::default(),
             idle,
             said_at: now,
         }
@@ -187,7 +196,8 @@ impl Worker {
     fn wait_and_obey(mut self, receiver: &Receiver<Event>) {
         loop {
             let now = Instant::now();
-            let due = [self.post_due(), self.read_at, self.idle.until(), Some(self.said_at + COUNTDOWN)];
+            let said = Some(self.said_at + COUNTDOWN);
+            let due = [self.post_due(), self.read_at, self.claim_at, self.idle.until(), said];
             let wait = due.into_iter().flatten().min().unwrap_or(now).saturating_duration_since(now);
             match receiver.recv_timeout(wait) {
                 Ok(event) => self.take(event),
@@ -234,6 +244,9 @@ impl Worker {
         }
         if self.post_due().is_some_and(|at| at <= now) {
             self.post();
+        }
+        if self.claim_at.is_some_and(|at| at <= now) {
+            self.claim();
         }
         if self.idle.is_over(Instant::now()) {
             self.give_up_waiting();
@@ -307,10 +320,61 @@ impl Worker {
         if first {
             self.say_waiting();
             self.read_at = self.read_at.or(Some(Instant::now() + LINKS_PAUSE));
+            self.claim_at = self.cmdline.token.as_ref().map(|_| Instant::now());
             let (server, machine) = (server.clone(), Arc::clone(&self.machine));
             let (events, screen) = (self.events.clone(), self.screen.clone());
             thread::spawn(move || ask_for_orders(&server, &machine, &events, &screen));
         }
+    }
+
+    /// The token is good for one claim; whatever the daemon answers, it is not shown again.
+    fn claim(&mut self) {
+        self.claim_at = None;
+        let (Some(server), Some(answer), Some(boot_mac)) =
+            (self.server.clone(), &self.answer, self.boot_mac())
+        else {
+            return;
+        };
+        let Some(token) = self.cmdline.token.take() else { return };
+        let request = ClaimRequest { machine: answer.machine.clone(), boot_mac };
+        match server.claim(&token, &request) {
+            Ok(claim) => self.work(&claim, token, server, request),
+            Err(error) if error.is_final() => {
+                self.report(
+                    &format!("this boot's operation cannot be claimed, nothing is written: {error}"),
+                    true,
+                );
+                self.say_waiting();
+            }
+            Err(error) => {
+                let wait = self.claim_backoff.next(chance::jitter());
+                self.cmdline.token = Some(token);
+                self.claim_at = Some(Instant::now() + wait);
+                let wait = wait.as_secs_f32();
+                self.screen.say(format!("the operation is not claimed yet: {error}; again in {wait:.0} s"));
+            }
+        }
+    }
+
+    /// Nothing else is done meanwhile: orders and changes of the hardware wait until the work has ended.
+    fn work(&mut self, claim: &Claim, token: Token, server: Server, request: ClaimRequest) {
+        self.screen.say(format!("operation {} is claimed: {}", claim.operation, claim.kind));
+        let reports = Reports {
+            server,
+            token,
+            operation: claim.operation.clone(),
+            machine: request.machine,
+            boot_mac: request.boot_mac,
+            screen: self.screen.clone(),
+        };
+        let drivers = &mut self.drivers;
+        let mut load = |name: &str| drivers.load_by_name(name);
+        match work::perform(claim, Path::new("/"), &reports, &mut load) {
+            Next::Reboot => self.end("the operation is done: rebooting", power::restart),
+            Next::Wait => {}
+        }
+        self.idle.restart(Instant::now());
+        self.say_waiting();
     }
 
     fn say_waiting(&self) {
@@ -352,14 +416,18 @@ impl Worker {
         self.end(&format!("no order within {} s: rebooting", self.idle.secs()), power::restart);
     }
 
-    fn end(&self, message: &str, how: fn() -> nix::Error) {
+    fn report(&self, message: &str, failed: bool) {
         self.screen.say(message);
         if let (Some(server), Some(answer), Some(boot_mac)) = (&self.server, &self.answer, self.boot_mac()) {
-            let report = AgentReport { boot_mac, message: message.to_owned(), failed: false };
+            let report = AgentReport { boot_mac, message: message.to_owned(), failed };
             if let Err(error) = server.report(&answer.machine, &report) {
                 self.screen.say(format!("the server did not hear that: {error}"));
             }
         }
+    }
+
+    fn end(&self, message: &str, how: fn() -> nix::Error) {
+        self.report(message, false);
         let error = how();
         self.screen.say(format!("the kernel refuses: {error}"));
     }
