@@ -86,3 +86,31 @@ fn nonsense_and_silence_are_errors() {
     let server = Server::new(&format!("http://{closed}"));
     assert!(matches!(server.enroll(&request()), Err(ServerError::Unreachable(_))));
 }
+
+#[test]
+fn a_claim_is_answered_once_or_refused() {
+    let token = Token::parse("0123456789abcdef0123456789abcdef").expect("a token");
+    let request = ClaimRequest { machine: "m1".into(), boot_mac: MAC };
+    let (server, double) = daemon("200 OK", r#"{"operation":"o1","kind":"rescue","work":{"do":"rescue"}}"#);
+    assert_eq!(server.claim(&token, &request).expect("a claim").operation, "o1");
+    let (line, body) = double.join().expect("the double");
+    assert_eq!(line, "POST /boot/v1/operations/claim HTTP/1.1");
+    assert!(!body.contains(token.expose()), "the token is in the header alone");
+    for (status, is_final) in [
+        ("401 Unauthorized", true),
+        ("409 Conflict", true),
+        ("410 Gone", true),
+        ("429 Too Many Requests", false),
+        ("503 Service Unavailable", false),
+    ] {
+        let (server, _double) = daemon(status, "no");
+        assert_eq!(server.claim(&token, &request).expect_err("a refusal").is_final(), is_final, "{status}");
+    }
+    let (server, double) = daemon("204 No Content", "");
+    server.report_work(&token, "o1", &WorkReport::Began).expect("heard");
+    let (line, body) = double.join().expect("the double");
+    assert_eq!(
+        (line.as_str(), body.as_str()),
+        ("POST /boot/v1/operations/o1/report HTTP/1.1", r#"{"report":"began"}"#)
+    );
+}

@@ -29,18 +29,16 @@ pub fn run(work: &ImageWork, site: &mut Site<'_>) -> Result<(), Failure> {
     let name = approved.name();
     site.reports.screen.say(format!("writing {} over {name}", work.image.path));
     let reports = site.reports;
-    let result = reports.while_reporting(site.meter, || {
-        write_disk(work, site.base_url, &approved, &mut target, site.meter).map_err(Failure::from).and_then(
-            |grown| {
-                target.reread_partitions().map_err(|error| format!("read {name}'s table again: {error}"))?;
-                Ok(grown)
-            },
-        )
-    });
+    let result = reports
+        .while_reporting(site.meter, || write_disk(work, site.base_url, &approved, &mut target, site.meter));
     let grown = match result {
         Ok(grown) => grown,
-        Err(failure) => return Err(undone(failure, &mut target)),
+        Err(error) => return Err(undone(error.into(), &mut target)),
     };
+    // Partitions that do not appear are a failure only to files that need them, which will say so.
+    if let Err(error) = target.reread_partitions() {
+        site.reports.screen.say(format!("the kernel does not read {name}'s table again: {error}"));
+    }
     // Partitions cannot be mounted while the whole disk is held.
     drop(target);
     if let Err(failure) = fill(work, site, name, &grown) {

@@ -107,7 +107,7 @@ pub fn write_file(root: &OwnedFd, file: &InjectedFile, has_modes: bool) -> Resul
     let beside = format!(".{:016x}", chance::bits());
     let result = write_beside(&folder, &beside, file, has_modes).and_then(|()| {
         renameat(&folder, beside.as_str(), &folder, *name)?;
-        Ok(File::from(folder.try_clone()?).sync_all()?)
+        File::from(folder.try_clone()?).sync_all()
     });
     result.map_err(|error| {
         let _ = unlinkat(&folder, beside.as_str(), UnlinkatFlags::NoRemoveDir);

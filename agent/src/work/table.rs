@@ -114,7 +114,7 @@ fn grow_gpt(first: &mut [u8], mut gpt: Gpt, disk_sectors: u64, sector: u64) -> R
             let aligned_last = ((usable_last + 1) / alignment * alignment).saturating_sub(1);
             if aligned_last > end {
                 gpt.array[index * gpt.entry_bytes + 40..][..8].copy_from_slice(&aligned_last.to_le_bytes());
-                grown.partition = Some((index as u32 + 1, (aligned_last + 1 - start) * sector));
+                grown.partition = Some((index as u32 + 1, (aligned_last + 1).saturating_sub(start) * sector));
             } else {
                 grown.note = Some("the last partition fills the disk already");
             }

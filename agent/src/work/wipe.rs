@@ -45,8 +45,9 @@ pub fn run(work: &WipeWork, site: &mut Site<'_>) -> Result<(), Failure> {
                         let name = target.name().to_owned();
                         let wiped = signature::wipe(target, partitions)
                             .and_then(|()| if work.every_sector { zero_all(target, meter) } else { Ok(()) })
-                            .and_then(|()| target.flush())
-                            .and_then(|()| target.reread_partitions());
+                            .and_then(|()| target.flush());
+                        // The reboot makes the kernel forget the old partitions if this does not.
+                        let _ = target.reread_partitions();
                         wiped.map_err(|error| format!("{name} could not be wiped: {error}"))
                     })
                 })

@@ -21,11 +21,12 @@ fn source(bytes: &[u8]) -> ImageSource {
 
 /// What comes from a server with this handler: bytes and digest, or the error.
 fn fetched(
+    patience: Duration,
     handler: impl FnMut(&Request) -> Answer + Send + 'static,
 ) -> (Result<(Vec<u8>, String), FetchError>, Double) {
     let double = Double::start(handler);
     let (source, meter) = (source(&image_bytes(SIZE)), Meter::default());
-    let fetch = Fetch::new(&double.url, &source, &meter, true).giving_up_after(Duration::from_millis(100));
+    let fetch = Fetch::new(&double.url, &source, &meter, true).giving_up_after(patience);
     let (sender, receiver) = sync_channel(PIECES_MAX);
     let result = thread::scope(|scope| {
         let fetching = scope.spawn(move || fetch.run(&sender));
@@ -38,7 +39,7 @@ fn fetched(
 
 #[track_caller]
 fn check(handler: impl FnMut(&Request) -> Answer + Send + 'static) -> Double {
-    let (result, double) = fetched(handler);
+    let (result, double) = fetched(GIVE_UP, handler);
     let (bytes, digest) = result.expect("fetched");
     assert!(bytes == image_bytes(SIZE));
     let expected: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -48,7 +49,7 @@ fn check(handler: impl FnMut(&Request) -> Answer + Send + 'static) -> Double {
 
 #[track_caller]
 fn check_fails(handler: impl FnMut(&Request) -> Answer + Send + 'static, expected: &str) {
-    let error = fetched(handler).0.expect_err("an error").to_string();
+    let error = fetched(GIVE_UP, handler).0.expect_err("an error").to_string();
     assert!(error.contains(expected), "{error}");
 }
 
@@ -124,5 +125,6 @@ fn another_file_is_not_taken_for_the_image() {
 
 #[test]
 fn a_server_that_stays_away_is_given_up() {
-    check_fails(|_| Answer::new(500, "broken"), "status 500");
+    let error = fetched(Duration::ZERO, |_| Answer::new(500, "broken")).0.expect_err("an error").to_string();
+    assert!(error.contains("stopped at byte 0") && error.contains("status 500"), "{error}");
 }
