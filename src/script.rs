@@ -13,14 +13,23 @@ use crate::boot::BootPlan;
 /// Where the discovery image is, and how it is started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DiscoveryImage {
-    /// URL path of the kernel.
-    pub kernel: String,
-    /// URL path of the initramfs.
-    pub initramfs: String,
+    /// Where its files are.
+    pub files: DiscoveryFiles,
     /// Further kernel parameters.
     pub parameters: String,
     /// After this many seconds without an order the agent reboots.
     pub idle_secs: u64,
+}
+
+/// URL paths of the files of a discovery image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiscoveryFiles {
+    /// The kernel.
+    pub kernel: String,
+    /// The initramfs.
+    pub initramfs: String,
+    /// What only a rebuild needs, behind the initramfs.
+    pub installing: String,
 }
 
 /// What a script needs beside its plan.
@@ -41,6 +50,8 @@ pub struct Context<'a> {
 pub struct ArmedBoot {
     /// URL path of the kernel, which may be fetched once.
     pub kernel: String,
+    /// Whether an image is written, which takes more drivers.
+    pub installs: bool,
     /// What the agent takes up its work with.
     pub token: String,
 }
@@ -67,8 +78,14 @@ const LOCAL_DISK_GRUB: &str = "if search --no-floppy --file --set=esp /EFI/BOOT/
 fn kernel<'a>(plan: &BootPlan, context: Context<'a>) -> &'a str {
     match (plan, context.armed) {
         (BootPlan::Armed(_), Some(armed)) => &armed.kernel,
-        _ => &context.discovery.kernel,
+        _ => &context.discovery.files.kernel,
     }
+}
+
+/// URL path of the archive behind the initramfs, for a boot that needs it.
+fn installing<'a>(plan: &BootPlan, context: Context<'a>) -> Option<&'a str> {
+    let installs = matches!(plan, BootPlan::Armed(_)) && context.armed.is_some_and(|armed| armed.installs);
+    installs.then_some(&context.discovery.files.installing)
 }
 
 /// The discovery image's kernel parameters.
@@ -80,6 +97,9 @@ fn discovery_parameters(plan: &BootPlan, context: Context<'_>) -> String {
         discovery.idle_secs,
         mac.dashed(),
     );
+    if installing(plan, context).is_some() {
+        line.push_str(" initrd=installing");
+    }
     if let (BootPlan::Armed(_), Some(armed)) = (plan, context.armed) {
         line.push_str(" ironwake.operation=");
         line.push_str(&armed.token);
@@ -103,15 +123,19 @@ pub fn ipxe(plan: &BootPlan, context: Context<'_>) -> String {
         }
         BootPlan::Discovery(_) | BootPlan::Armed(_) => {
             let Context { http, discovery, .. } = context;
-            let initramfs = &discovery.initramfs;
+            let initramfs = &discovery.files.initramfs;
             let (name, kernel) = (plan.name(), kernel(plan, context));
             let parameters = discovery_parameters(plan, context);
+            let more = installing(plan, context)
+                .map(|path| format!("initrd --name installing http://{http}{path} || goto failed\n"))
+                .unwrap_or_default();
             format!(
                 "#!ipxe\n\
                  echo Ironwake: {why}: {name}\n\
                  imgfree\n\
                  kernel --name vmlinuz http://{http}{kernel} {parameters} || goto failed\n\
                  initrd --name initramfs http://{http}{initramfs} || goto failed\n\
+                 {more}\
                  boot || goto failed\n\
                  :failed\n\
                  inc tries\n\
@@ -157,14 +181,16 @@ pub fn grub(plan: &BootPlan, context: Context<'_>) -> String {
         ),
         BootPlan::Discovery(_) | BootPlan::Armed(_) => {
             let Context { http, discovery, .. } = context;
-            let initramfs = &discovery.initramfs;
+            let initramfs = &discovery.files.initramfs;
             let (name, kernel) = (plan.name(), kernel(plan, context));
             let parameters = discovery_parameters(plan, context);
+            let more =
+                installing(plan, context).map(|path| format!(" (http,{http}){path}")).unwrap_or_default();
             format!(
                 "set timeout=0\n\
                  echo 'Ironwake: {why}: {name}'\n\
                  if linux (http,{http}){kernel} {parameters}; then\n\
-                 \x20 if initrd (http,{http}){initramfs}; then\n\
+                 \x20 if initrd (http,{http}){initramfs}{more}; then\n\
                  \x20   boot\n\
                  \x20 fi\n\
                  fi\n\
@@ -183,13 +209,21 @@ mod tests {
     use crate::boot::Why;
 
     fn texts(plan: &BootPlan) -> [String; 2] {
-        let discovery = DiscoveryImage {
+        let files = DiscoveryFiles {
             kernel: "/artifacts/aa/vmlinuz".into(),
             initramfs: "/artifacts/bb/initramfs".into(),
+            installing: "/artifacts/cc/installing".into(),
+        };
+        let discovery = DiscoveryImage {
+            files,
             parameters: "console=ttyS1".into(),
             idle_secs: 600,
         };
-        let armed = ArmedBoot { kernel: "/boot/v1/operations/o/k/vmlinuz".into(), token: "t0k3n".into() };
+        let armed = ArmedBoot {
+            kernel: "/boot/v1/operations/o/k/vmlinuz".into(),
+            installs: true,
+            token: "t0k3n".into(),
+        };
         let context = Context {
             http: "10.0.0.1:8080".parse().unwrap(),
             mac: "52:54:00:12:34:56".parse().unwrap(),
@@ -230,10 +264,12 @@ mod tests {
             assert!(text.contains("/boot/v1/operations/o/k/vmlinuz"), "{text}");
             assert!(text.contains(" ironwake.operation=t0k3n"), "{text}");
             assert!(!text.contains("/artifacts/aa/vmlinuz"), "{text}");
+            assert!(text.contains("/artifacts/cc/installing"), "{text}");
         }
         for plan in [BootPlan::Discovery(Why::Unknown), BootPlan::LocalBoot(Why::NotArmed)] {
             for text in texts(&plan) {
                 assert!(!text.contains("t0k3n") && !text.contains("/operations/"), "{text}");
+                assert!(!text.contains("installing"), "{text}");
             }
         }
     }

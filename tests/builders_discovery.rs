@@ -65,7 +65,11 @@ async fn kernel_and_initramfs_are_published_whole_and_small() {
         built.artifacts.iter().map(|artifact| (artifact.name.as_str(), artifact.kind)).collect();
     assert_eq!(
         kinds,
-        [("discovery/vmlinuz", ArtifactKind::Kernel), ("discovery/initramfs", ArtifactKind::Initramfs)]
+        [
+            ("discovery/vmlinuz", ArtifactKind::Kernel),
+            ("discovery/initramfs", ArtifactKind::Initramfs),
+            ("discovery/installing", ArtifactKind::Initramfs)
+        ]
     );
     assert!(built.artifacts.iter().all(|artifact| artifact.state == ArtifactState::Done));
     assert!(built.artifacts.iter().all(|artifact| artifact.version.as_deref() != Some("unknown")));

@@ -91,7 +91,7 @@ fn the_examples_of_the_reference_are_legal_and_name_every_key() {
     assert_eq!(config.networks[0].reservations.len(), 1);
     assert_eq!(config.networks[0].relayed.len(), 1);
     assert_eq!(config.enrolment.rules.len(), 1);
-    let keys = "state socket listen interface dhcp range subnet router dns domain lease_time next_server \
+    let keys = "state socket profiles listen interface dhcp range subnet router dns domain lease_time next_server \
                 allow_rogue tftp secure_boot mac address hostname enabled idle_reboot rediscover_after \
                 kernel_parameters policy name manufacturer product serial tags add_tags";
     for key in keys.split_whitespace() {

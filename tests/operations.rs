@@ -130,6 +130,63 @@ fn full_wipe_secureboot_one_disk_of_two() -> Result<(), LabError> {
     wipe(Firmware::SecureBoot)
 }
 
+/// What a rebuild writes here: the lab's own bootable disk, by a profile of the operator's.
+const PROFILE: &str = r#"
+name = "marker"
+version = "1"
+summary = "says that it runs"
+kind = "image"
+architectures = ["amd64"]
+firmware = ["bios", "uefi"]
+
+[image]
+artifact = "marker"
+"#;
+
+/// From a blank disk to a system that boots from it, with nothing but `rebuild`; the other disk keeps every byte.
+fn rebuild(firmware: Firmware) -> Result<(), LabError> {
+    let lab = lab()?;
+    let folder = lab.folder().join("profiles/marker");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("profile.toml"), PROFILE).expect("a profile");
+    let file = lab.folder().join("marker.raw");
+    Disk::bootable(Bus::Virtio, "", 8 * MIB).create(&file)?;
+    let image_digest = Digest::of(&fs::read(&file).expect("an image"));
+    lab.cli().run(&["artifact", "import", "marker", &file.display().to_string()])?;
+
+    let machine = Machine::new(1, firmware)
+        .with_disk(Disk::blank(Bus::Virtio, "SYSTEM", 64 * MIB))
+        .with_disk(Disk::bootable(Bus::Virtio, "DATA", 64 * MIB));
+    let (on, id) = enroll(&lab, &machine)?;
+    let data = digest(&lab, &machine, 1);
+    let rule = "serial=SYSTEM";
+    let made = operation(&lab, &["rebuild", &id, "--profile", "marker", "--disk", rule, "--yes"])?;
+    on.expect("an image that is written", reaches(OperationState::Installed))?;
+    on.expect("the first boot", reaches(OperationState::FirstBoot))?;
+    on.wait_screen(MARKER.trim())?;
+    on.power_off();
+    let written = fs::read(image(&lab, &machine, 0)).expect("a disk image");
+    assert_eq!(Digest::of(&written[..8 * MIB as usize]), image_digest, "the disk holds the image");
+    assert_eq!(digest(&lab, &machine, 1), data, "the other disk was touched");
+    // Whoever switches it on again gets its disk, not the installer.
+    let on = lab.power_on(&machine)?;
+    on.expect("local boot", boots_its_disk)?;
+    on.wait_screen(MARKER.trim())?;
+    let shown = operation(&lab, &["operation", "show", &made.id])?;
+    assert_eq!(shown.state, OperationState::FirstBoot);
+    Ok(())
+}
+
+#[test]
+fn lab_rebuild_uefi() -> Result<(), LabError> {
+    rebuild(Firmware::Uefi)
+}
+
+#[test]
+fn full_rebuild_bios() -> Result<(), LabError> {
+    rebuild(Firmware::Bios)
+}
+
 /// The disk behind the approved serial number is another one by the time that the machine boots: nothing is written.
 #[test]
 fn full_a_swapped_disk_is_refused() -> Result<(), LabError> {

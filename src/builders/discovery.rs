@@ -7,7 +7,7 @@ use std::{env, fmt};
 use ironwake_api::{Artifact, ArtifactKind, ArtifactState, Millis};
 
 use super::cpio::pack;
-use super::drivers::DRIVERS;
+use super::drivers::{DRIVERS, INSTALLING};
 use super::modules::{INDEX_VERSION, ModuleError, ModuleTree};
 use crate::artifact::{Digest, Recipe};
 use crate::artifacts::{ArtifactError, Blob, BootFile, BootManifest, Vault, map_file};
@@ -31,7 +31,9 @@ pub struct BuiltDiscovery {
     pub kernel: Blob,
     /// `discovery/initramfs`.
     pub initramfs: Blob,
-    /// Both as artifacts.
+    /// `discovery/installing`: what only a rebuild needs, loaded behind the initramfs.
+    pub installing: Blob,
+    /// All of them as artifacts.
     pub artifacts: Vec<Artifact>,
     /// How long this took.
     pub build: Duration,
@@ -150,6 +152,7 @@ fn build(
             (vault.keep(&recipe, &archive)?, false)
         }
     };
+    let installing = installing(boot_dir, &digests, &package, &vault)?;
     let (digest, initramfs) = found;
     let kernel_digest = Digest::of(&kernel);
     let kernel = Blob::new("discovery/vmlinuz", kernel, kernel_digest);
@@ -158,8 +161,41 @@ fn build(
     let artifacts = vec![
         artifact(&kernel, ArtifactKind::Kernel, &package, None),
         artifact(&initramfs, ArtifactKind::Initramfs, &package, (!cached).then_some(build)),
+        artifact(&installing, ArtifactKind::Initramfs, &package, None),
     ];
-    Ok(BuiltDiscovery { kernel, initramfs, artifacts, build, cached })
+    Ok(BuiltDiscovery { kernel, initramfs, installing, artifacts, build, cached })
+}
+
+/// The archive of what only a rebuild needs. Its index names every module of both archives: unpacked later, it stands in
+/// the place of the other one.
+fn installing(
+    boot_dir: &Path,
+    digests: &Path,
+    package: &KernelPackage,
+    vault: &Vault,
+) -> Result<Blob, BuildError> {
+    let recipe = Recipe::new("discovery-installing-1")
+        .with("kernel package", package)
+        .with("kernel modules", Digest::of(&map_file(digests)?))
+        .with("drivers", drivers().chain(INSTALLING.split(' ')).collect::<Vec<_>>().join(","))
+        .with("index", INDEX_VERSION);
+    let (digest, bytes) = match vault.made_from(&recipe) {
+        Some(found) => found,
+        None => {
+            let tree = ModuleTree::open(&boot_dir.join("kernel/modules"), digests)?;
+            let quiet = |_, _| ();
+            let base = tree.choose(drivers(), &quiet)?;
+            let all = tree.choose(drivers().chain(INSTALLING.split(' ')), &quiet)?;
+            let index = all.index(&tree)?;
+            let there = base.files();
+            let mut files = vec![("lib/modules/index".to_owned(), 0o644, index.as_bytes())];
+            let more = all.files().into_iter().filter(|(path, _)| !there.iter().any(|(known, _)| known == path));
+            files.extend(more.map(|(path, bytes)| (format!("lib/modules/{path}"), 0o644, bytes)));
+            let archive = pack(&[], &[], &files).map_err(|error| BuildError::Pack(error.to_string()))?;
+            vault.keep(&recipe, &archive)?
+        }
+    };
+    Ok(Blob::new("discovery/installing", bytes, digest))
 }
 
 fn drivers() -> impl Iterator<Item = &'static str> {

@@ -50,6 +50,10 @@ pub const DRIVERS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Filesystems of written images, into which files are put. The agent loads them by name; they are in an archive of their
+/// own, which only a rebuild boots with.
+pub const INSTALLING: &str = "btrfs crc32c_generic ext4 nls_ascii nls_cp437 nls_iso8859_1 nls_utf8 vfat xfs";
+
 #[cfg(test)]
 mod tests {
     use super::*;

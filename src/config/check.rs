@@ -40,6 +40,7 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
     Config {
         state: raw.state.value_or(defaults.state),
         socket: raw.socket.value_or(defaults.socket),
+        profiles: raw.profiles.value_or(defaults.profiles),
         http: Http { listen: raw.listen.value_or(defaults.http.listen) },
         networks,
         discovery: check_discovery(raw.discovery, defaults.discovery),

@@ -40,6 +40,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Socket of the operators' API.
     pub socket: PathBuf,
+    /// The operator's own profiles, a folder each.
+    pub profiles: PathBuf,
     /// What machines fetch from.
     pub http: Http,
     /// One for each interface; at least one.
@@ -164,6 +166,7 @@ impl Default for Config {
         Self {
             state: PathBuf::from("/var/lib/ironwake"),
             socket: PathBuf::from(SOCKET),
+            profiles: PathBuf::from("/etc/ironwake/profiles"),
             http: Http { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)) },
             networks: Vec::new(),
             discovery: Discovery {

@@ -28,6 +28,7 @@ type Ranges = Field<Vec<At<RangeInclusive<Ipv4Addr>>>>;
 pub(super) struct Raw {
     pub state: Field<PathBuf>,
     pub socket: Field<PathBuf>,
+    pub profiles: Field<PathBuf>,
     pub listen: Field<SocketAddr>,
     /// `None` where `network` is something else than tables.
     pub networks: Option<Vec<RawNetwork>>,
@@ -108,6 +109,7 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
     let raw = Raw {
         state: reader.text("state", "/var/lib/ironwake", value::path),
         socket: reader.text("socket", "/run/ironwake/api.sock", value::socket_path),
+        profiles: reader.text("profiles", "/etc/ironwake/profiles", value::path),
         listen,
         networks: reader.tables("network", "[[network]]", read_network),
         discovery,

@@ -9,6 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::artifacts::{self, PciNames, Shelf};
 use crate::builders::{self, BuiltDiscovery};
+use crate::script::DiscoveryFiles;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent};
 
@@ -83,16 +84,21 @@ pub(super) async fn publish_discovery(
 
 fn publish_built(built: BuiltDiscovery, site: &Site, shelf: &Shelf) {
     let path = |blob: &artifacts::Blob, file| format!("/artifacts/{}/{file}", blob.sha256);
-    let paths = (path(&built.kernel, "vmlinuz"), path(&built.initramfs, "initramfs"));
+    let files = DiscoveryFiles {
+        kernel: path(&built.kernel, "vmlinuz"),
+        initramfs: path(&built.initramfs, "initramfs"),
+        installing: path(&built.installing, "installing"),
+    };
     let bytes = built.kernel.bytes.len() + built.initramfs.bytes.len();
     info!(bytes, build_ms = built.build.as_millis() as u64, cached = built.cached, "discovery image");
     shelf.publish(built.kernel);
     shelf.publish(built.initramfs);
+    shelf.publish(built.installing);
     for artifact in built.artifacts {
         announce(site, &artifact);
         site.set_artifact(artifact);
     }
-    site.set_discovery_image(paths.0, paths.1);
+    site.set_discovery_image(files);
 }
 
 async fn build_discovery(boot_dirs: &[PathBuf], state: &Path) -> anyhow::Result<BuiltDiscovery> {
@@ -109,11 +115,13 @@ fn announce(site: &Site, artifact: &Artifact) {
     site.store().save_behind(vec![Change::Event(Box::new(event))]);
 }
 
-/// Both files of the discovery image are in this state.
+/// The files of the discovery image are in this state.
 fn set_discovery(site: &Site, state: ArtifactState, error: Option<&str>) {
-    for (name, kind) in
-        [("discovery/vmlinuz", ArtifactKind::Kernel), ("discovery/initramfs", ArtifactKind::Initramfs)]
-    {
+    for (name, kind) in [
+        ("discovery/vmlinuz", ArtifactKind::Kernel),
+        ("discovery/initramfs", ArtifactKind::Initramfs),
+        ("discovery/installing", ArtifactKind::Initramfs),
+    ] {
         let error = error.map(str::to_owned);
         site.set_artifact(Artifact { error, ..Artifact::new(name, kind, state) });
     }

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::artifacts::{self, Shelf};
+use crate::catalog::Catalog;
 use crate::config::{Config, DhcpMode, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
@@ -99,8 +100,9 @@ impl Daemon {
         let http = HttpListener::find(config.http.listen)?;
         // Scripts name the port that is listened on, whoever opened it.
         config.http.listen = http.address();
-        let site =
-            Arc::new(Site::load(&config, store.clone(), now, annotate, key::load(&config.state)?).await?);
+        let site = Site::load(&config, store.clone(), now, annotate, key::load(&config.state)?).await?;
+        let catalog = Arc::new(Catalog::open(Some(config.profiles.clone())));
+        let site = Arc::new(site.with_profiles(catalog, Box::new(crate::site::NoImages)));
         let shelf = Shelf::default();
         images::publish_loaders(&boot_dirs, &site, &shelf);
 

@@ -20,6 +20,7 @@ impl Site {
         let id = &record.operation.id;
         let token = |purpose| self.key.token(purpose, id, record.armings);
         Some(ArmedBoot {
+            installs: record.operation.kind == OperationKind::Rebuild,
             kernel: format!("/boot/v1/operations/{id}/{}/vmlinuz", token(Purpose::Kernel)),
             token: format!("{id}_{}", token(Purpose::Work)),
         })
@@ -29,7 +30,7 @@ impl Site {
     /// store when this returns.
     pub async fn serve_armed(&self, id: &str, token: &str, from: Ipv4Addr) -> Result<String, SiteError> {
         let kernel =
-            self.discovery.read().expect("no panic while held").as_ref().map(|image| image.kernel.clone());
+            self.discovery.read().expect("no panic while held").as_ref().map(|image| image.files.kernel.clone());
         let kernel =
             kernel.ok_or_else(|| SiteError::Conflict("the discovery image is not built yet".into()))?;
         let _gate = self.gate.lock().await;

@@ -33,7 +33,7 @@ use crate::config::{Config, EnrolmentPolicy};
 use crate::machine::{Candidate, EnrolmentRule, Identity, Index, identifying_text};
 use crate::operation::SiteKey;
 use crate::recorder::Recorder;
-use crate::script::DiscoveryImage;
+use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
 pub use enroll::Enrolled;
@@ -230,10 +230,9 @@ impl Site {
     }
 
     /// The discovery image is here, under these URL paths.
-    pub fn set_discovery_image(&self, kernel: String, initramfs: String) {
+    pub fn set_discovery_image(&self, files: DiscoveryFiles) {
         let image = DiscoveryImage {
-            kernel,
-            initramfs,
+            files,
             parameters: self.settings.parameters.clone(),
             idle_secs: self.settings.idle_secs,
         };

@@ -39,7 +39,11 @@ impl Site {
         }
         let plan = self.plan(&identity).0;
         // Nobody gets a token by asking what a machine would get.
-        let shown = ArmedBoot { kernel: "/boot/v1/operations/***/vmlinuz".into(), token: "***".into() };
+        let shown = ArmedBoot {
+            kernel: "/boot/v1/operations/***/vmlinuz".into(),
+            installs: false,
+            token: "***".into(),
+        };
         if policy.secure_boot {
             steps.push(SimulatedStep {
                 step: "shim".into(),

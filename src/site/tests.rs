@@ -72,7 +72,11 @@ async fn open(config: &Config, state: &TempDir) -> Site {
     let site = Site::load(config, store, clock, Box::new(|_| {}), crate::operation::SiteKey::new([7; 32]))
         .await
         .expect("a site");
-    site.set_discovery_image("/artifacts/a/vmlinuz".into(), "/artifacts/b/initramfs".into());
+    site.set_discovery_image(crate::script::DiscoveryFiles {
+            kernel: "/artifacts/a/vmlinuz".into(),
+            initramfs: "/artifacts/b/initramfs".into(),
+            installing: "/artifacts/c/installing".into(),
+        });
     site
 }
 

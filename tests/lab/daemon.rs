@@ -170,10 +170,11 @@ pub struct Settings<'a> {
 pub fn configure(binary: &Path, folder: &Path, settings: &Settings<'_>) -> Result<(PathBuf, Cli), LabError> {
     let socket = folder.join("api.sock");
     let mut text = format!(
-        "state = {:?}\nsocket = {:?}\n\n[http]\nlisten = \"10.77.0.1:8080\"\n\n[[network]]\ninterface = \"br0\"\n\
+        "state = {:?}\nsocket = {:?}\nprofiles = {:?}\n\n[http]\nlisten = \"10.77.0.1:8080\"\n\n[[network]]\ninterface = \"br0\"\n\
          dhcp = {:?}\nsecure_boot = {:?}\n",
         folder.join("state"),
         socket,
+        folder.join("profiles"),
         settings.dhcp.name(),
         settings.secure_boot
     );

@@ -45,7 +45,11 @@ impl TestSite {
             Site::load(&config, store, now, Box::new(|_| {}), ironwake::operation::SiteKey::new([7; 32]))
                 .await
                 .expect("a site");
-        site.set_discovery_image("/artifacts/a/vmlinuz".into(), "/artifacts/b/initramfs".into());
+        site.set_discovery_image(ironwake::script::DiscoveryFiles {
+            kernel: "/artifacts/a/vmlinuz".into(),
+            initramfs: "/artifacts/b/initramfs".into(),
+            installing: "/artifacts/c/installing".into(),
+        });
         Self { site: Arc::new(site), events, state }
     }
 
