@@ -14,8 +14,12 @@ use lab::{Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, MARKER, Machine,
 
 const MIB: u64 = 1 << 20;
 
+fn options() -> LabOptions {
+    LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server)
+}
+
 fn lab() -> Result<Lab, LabError> {
-    Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server))
+    Lab::new(options())
 }
 
 /// A machine whose first disk boots and whose second holds data that is nobody's business.
@@ -94,7 +98,11 @@ fn full_unarmed_uefi_disks_stay() -> Result<(), LabError> {
 
 /// Armed for one disk of two: that one is wiped, the other keeps every byte, and it happens once.
 fn wipe(firmware: Firmware) -> Result<(), LabError> {
-    let lab = lab()?;
+    let mut options = options();
+    if firmware == Firmware::SecureBoot {
+        options.secure_boot = "on";
+    }
+    let lab = Lab::new(options)?;
     let machine = machine(firmware);
     let (on, id) = enroll(&lab, &machine)?;
     let data = digest(&lab, &machine, 1);
