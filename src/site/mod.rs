@@ -9,6 +9,7 @@ mod conflicts;
 mod enroll;
 mod fruitless;
 mod health;
+mod imports;
 mod learned;
 mod operations;
 mod operators;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 
 use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
 
+use crate::artifacts::{ImportError, Imports};
 use crate::boot::{MachineView, SitePolicy};
 use crate::config::{Config, EnrolmentPolicy};
 use crate::machine::{Candidate, EnrolmentRule, Identity, Index, identifying_text};
@@ -44,6 +46,12 @@ pub enum SiteError {
     /// No operation has this id.
     #[error("no operation {0:?}")]
     NoSuchOperation(String),
+    /// No artifact has this name.
+    #[error("no artifact {0:?}")]
+    NoSuchArtifact(String),
+    /// An image is not taken.
+    #[error(transparent)]
+    Import(Box<ImportError>),
     /// A token is not good for what was asked.
     #[error("{0}")]
     Unauthorized(String),
@@ -127,6 +135,7 @@ pub struct Site {
     conflicts: conflicts::Conflicts,
     orders: orders::Orders,
     operations: operations::Operations,
+    imports: Imports,
     /// What tokens are derived from.
     key: SiteKey,
     health: health::Board,
@@ -148,13 +157,14 @@ struct Presence {
 pub type SharedSite = Arc<Site>;
 
 impl Site {
-    /// Loads every record from the store.
+    /// Loads every record from the store; `imports` gets its names from there.
     pub async fn load(
         config: &Config,
         store: Store,
         clock: fn() -> Millis,
         annotate: Annotate,
         key: SiteKey,
+        imports: Imports,
     ) -> Result<Self, StoreError> {
         let settings = Settings {
             discovery: config.discovery.enabled,
@@ -176,7 +186,10 @@ impl Site {
         for attempt in store.attempts_running().await? {
             recorder.resume(attempt);
         }
-        Ok(Self {
+        for import in store.imports().await? {
+            imports.put(import);
+        }
+        let site = Self {
             store,
             settings,
             clock,
@@ -189,13 +202,17 @@ impl Site {
             conflicts: conflicts::Conflicts::default(),
             orders: orders::Orders::default(),
             operations,
+            imports,
             key,
             health: health::Board::default(),
             discovery: RwLock::new(None),
             servers: Mutex::default(),
             annotate,
             gate: tokio::sync::Mutex::new(()),
-        })
+        };
+        // What was received and not saved before the end, and what lost its name then.
+        site.sweep_imports();
+        Ok(site)
     }
 
     /// Milliseconds since the epoch.

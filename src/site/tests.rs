@@ -8,6 +8,7 @@ use ironwake_api::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::artifacts::Shelf;
 use crate::boot::{BootPlan, Handoff, Sighting, Why};
 use crate::recorder::Observation;
 
@@ -67,7 +68,11 @@ impl Fixture {
 
 async fn open(config: &Config, state: &TempDir) -> Site {
     let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
-    let site = Site::load(config, store, clock, Box::new(|_| {}), crate::operation::SiteKey::new([7; 32])).await.expect("a site");
+    let imports = Imports::open(state.path(), Shelf::default()).expect("a folder");
+    let site =
+        Site::load(config, store, clock, Box::new(|_| {}), crate::operation::SiteKey::new([7; 32]), imports)
+            .await
+            .expect("a site");
     site.set_discovery_image("/artifacts/a/vmlinuz".into(), "/artifacts/b/initramfs".into());
     site
 }
