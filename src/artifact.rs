@@ -1,10 +1,16 @@
-//! Artifacts as values: the digest that names one, and the recipe that determines one.
+//! Artifacts as values: the digest that names one, the recipe that determines one, and images that came from outside.
+
+mod image;
+mod import;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
+
+pub use image::{ForeignFormat, HEAD_BYTES, disk_bytes, recognise};
+pub use import::{BadImportName, Import, check_import_name};
 
 /// A SHA-256 digest; shown as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +25,13 @@ impl Digest {
     /// The digest of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    /// What a hasher gave that was fed piece by piece.
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Millis;
+use crate::{Actor, Millis, Packing};
 
 /// One artifact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,18 @@ pub struct Artifact {
     /// How long it took to build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_ms: Option<u64>,
+    /// How an image is packed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packing: Option<Packing>,
+    /// Bytes of the disk that an image holds, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+    /// Whether an import stays until it is unpinned. The pin is the name's: it stays when other bytes are imported.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// Who imported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_by: Option<Actor>,
     /// What is wrong, where the state is `failed` or `missing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -54,9 +66,33 @@ impl Artifact {
             path: None,
             created_at: None,
             build_ms: None,
+            packing: None,
+            disk_bytes: None,
+            pinned: false,
+            imported_by: None,
             error: None,
         }
     }
+}
+
+/// `PUT /api/v1/artifacts/{name}`: what is said of the bytes that come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[serde(deny_unknown_fields, default)]
+pub struct ImportQuery {
+    /// Their SHA-256, 64 hex digits; others are not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// `PATCH /api/v1/artifacts/{name}`: a field left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactPatch {
+    /// Whether it stays until it is unpinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<bool>,
 }
 
 /// What an artifact is.
@@ -70,6 +106,8 @@ pub enum ArtifactKind {
     Kernel,
     /// An initramfs.
     Initramfs,
+    /// A disk image that an operator imported.
+    Image,
     /// Anything else.
     File,
 }

@@ -5,21 +5,26 @@
 
 mod follow;
 mod sse;
+mod upload;
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::AsyncRead;
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 
 use crate::*;
+use upload::{Connection, Upload, unless_stalled};
 
 pub use follow::EventStream;
 
@@ -237,6 +242,48 @@ impl Client {
         self.list("/artifacts").await
     }
 
+    /// One artifact.
+    pub async fn artifact(&self, name: &str) -> Result<Artifact, ClientError> {
+        self.get(&artifact_path(name)).await
+    }
+
+    /// Imports an image under a name: all that `image` gives, `size` bytes where that is known before. With `sha256`
+    /// the daemon keeps no other bytes. `progress` is told how many bytes were handed to the daemon.
+    pub async fn import(
+        &self,
+        name: &str,
+        image: impl AsyncRead + Send + Unpin + 'static,
+        size: Option<u64>,
+        sha256: Option<&str>,
+        progress: impl FnMut(u64) + Send + Unpin + 'static,
+    ) -> Result<Artifact, ClientError> {
+        let query = query_of(&ImportQuery { sha256: sha256.map(str::to_owned) });
+        let request = Request::builder()
+            .method(Method::PUT)
+            .uri(format!("/api/v1{}{query}", artifact_path(name)))
+            .header("content-type", "application/octet-stream");
+        let upload = Upload::new(image, size, progress);
+        let sent = upload.sent();
+        let exchanged = async {
+            let (answer, connection) = self.send_body(request, upload).await?;
+            // An early refusal leaves the rest of the image unsent.
+            let _connection = Connection(connection);
+            read(answer).await
+        };
+        let (status, body) = unless_stalled(&sent, exchanged).await?;
+        if status.is_success() { parse(&body) } else { Err(refusal(status, &body)) }
+    }
+
+    /// Changes an import.
+    pub async fn edit_artifact(&self, name: &str, patch: &ArtifactPatch) -> Result<Artifact, ClientError> {
+        self.send(Method::PATCH, &artifact_path(name), Some(patch)).await
+    }
+
+    /// Deletes an import that is not pinned.
+    pub async fn delete_artifact(&self, name: &str) -> Result<(), ClientError> {
+        self.call(Method::DELETE, &artifact_path(name), None::<&()>).await.map(drop)
+    }
+
     /// DHCP leases.
     pub async fn leases(&self) -> Result<Vec<Lease>, ClientError> {
         self.list("/leases").await
@@ -308,10 +355,7 @@ impl Client {
         }
         let exchanged = async {
             let answer = self.open(request, content).await?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-            let body = body.map_err(|error| ClientError::Protocol(format!("read the answer: {error}")))?;
-            Ok((status, body.to_bytes()))
+            read(answer).await
         };
         tokio::time::timeout(REQUEST_TIME_MAX, exchanged).await.unwrap_or_else(|_| {
             Err(ClientError::Protocol(format!("no answer within {} s", REQUEST_TIME_MAX.as_secs())))
@@ -324,20 +368,37 @@ impl Client {
         request: hyper::http::request::Builder,
         content: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
+        // The task ends with the connection: when the answer's body is read or dropped.
+        Ok(self.send_body(request, Full::new(content)).await?.0)
+    }
+
+    /// Connects and sends a request; the answer's body is still to be read, and comes by the task.
+    async fn send_body<B>(
+        &self,
+        request: hyper::http::request::Builder,
+        body: B,
+    ) -> Result<(Response<Incoming>, JoinHandle<hyper::Result<()>>), ClientError>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
+    {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| ClientError::NotReachable { socket: self.socket.clone(), source })?;
         let request = request
             .header("host", "ironwake")
             .header("accept", "application/json, application/problem+json, text/event-stream")
-            .body(Full::new(content))
+            .body(body)
             .map_err(|error| protocol("write the request", &error))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| protocol("speak HTTP", &error))?;
-        // The task ends with the connection: when the answer's body is read or dropped.
-        tokio::spawn(connection);
-        sender.send_request(request).await.map_err(|error| protocol("send the request", &error))
+        let connection = tokio::spawn(connection);
+        let answer = sender.send_request(request).await;
+        let answer = answer.map_err(|error| match error.source() {
+            Some(source) => protocol(&format!("send the request: {error}"), source),
+            None => protocol("send the request", &error),
+        })?;
+        Ok((answer, connection))
     }
 }
 
@@ -355,7 +416,15 @@ pub struct EventQuery {
     pub limit: Option<u32>,
 }
 
-fn protocol(what: &str, error: &dyn std::error::Error) -> ClientError {
+/// Status and body of an answer.
+async fn read(answer: Response<Incoming>) -> Result<(StatusCode, Bytes), ClientError> {
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| ClientError::Protocol(format!("read the answer: {error}")))?;
+    Ok((status, body.to_bytes()))
+}
+
+fn protocol(what: &str, error: &dyn Error) -> ClientError {
     ClientError::Protocol(format!("{what}: {error}"))
 }
 
@@ -376,6 +445,10 @@ fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
 
 fn machine_path(key: &str, rest: &str) -> String {
     format!("/machines/{}{rest}", encode(key))
+}
+
+fn artifact_path(name: &str) -> String {
+    format!("/artifacts/{}", encode(name))
 }
 
 fn operation_path(id: &str, rest: &str) -> String {

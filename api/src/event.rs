@@ -191,4 +191,18 @@ pub enum EventKind {
         /// `sha256:` and hex digits.
         digest: String,
     },
+    /// An operator pinned an import, or took the pin back.
+    ArtifactPinned {
+        /// Its name.
+        name: String,
+        /// Whether it is pinned.
+        pinned: bool,
+    },
+    /// An operator deleted an import.
+    ArtifactDeleted {
+        /// Its name.
+        name: String,
+        /// `sha256:` and hex digits.
+        digest: String,
+    },
 }

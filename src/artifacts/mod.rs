@@ -1,6 +1,7 @@
 //! The artifacts that machines can fetch: immutable bytes by name and by digest, mapped into memory.
 
 mod boot_files;
+mod imports;
 mod manifest;
 mod map;
 mod pci_names;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 pub use boot_files::{boot_dir, boot_dirs, expected_loaders, load_boot_files};
+pub use imports::{IMAGE_BYTES_MAX, ImportError, Imports, Received, Upload};
 pub use manifest::{BootFile, BootManifest};
 pub use map::{file_behind, map_file};
 pub use pci_names::PciNames;

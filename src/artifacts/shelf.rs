@@ -34,19 +34,33 @@ impl Shelf {
         if let Some(replaced) = replaced
             && replaced.sha256 != blob.sha256
         {
-            // Another name may still stand for the same bytes.
-            let heir = index.by_name.values().find(|other| other.sha256 == replaced.sha256).cloned();
-            match heir {
-                Some(heir) => index.by_digest.insert(replaced.sha256.clone(), heir),
-                None => index.by_digest.remove(&replaced.sha256),
-            };
+            index.inherit(&replaced.sha256);
         }
         index.by_digest.insert(blob.sha256.clone(), blob);
+    }
+
+    /// Takes what has this name off the shelf. Transfers that have begun keep the bytes.
+    pub fn withdraw(&self, name: &str) -> Option<Arc<Blob>> {
+        let mut index = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let blob = index.by_name.remove(name)?;
+        index.inherit(&blob.sha256);
+        Some(blob)
     }
 
     fn read<T>(&self, look: impl FnOnce(&Index) -> T) -> T {
         // Both maps are whole between any two statements of `publish`: a poisoned lock may be read.
         look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Index {
+    /// A name with these bytes is gone: another may still stand for them.
+    fn inherit(&mut self, sha256: &str) {
+        let heir = self.by_name.values().find(|other| other.sha256 == sha256).cloned();
+        match heir {
+            Some(heir) => self.by_digest.insert(sha256.to_owned(), heir),
+            None => self.by_digest.remove(sha256),
+        };
     }
 }
 
@@ -89,5 +103,17 @@ mod tests {
         for name in ["a", "b"] {
             assert_eq!(&shelf.by_name(name).unwrap().bytes[..], b"two", "{name}");
         }
+    }
+
+    #[test]
+    fn withdrawn_names_are_gone_and_their_bytes_with_the_last() {
+        let shelf = Shelf::default();
+        shelf.publish(blob("a", b"one"));
+        shelf.publish(blob("b", b"one"));
+        assert_eq!(shelf.withdraw("b").unwrap().name, "b");
+        assert_eq!(shelf.by_digest(&sha256(b"one")).unwrap().name, "a");
+        assert!(shelf.withdraw("b").is_none());
+        shelf.withdraw("a");
+        assert!(shelf.by_name("a").is_none() && shelf.by_digest(&sha256(b"one")).is_none());
     }
 }

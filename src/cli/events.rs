@@ -139,6 +139,9 @@ fn describe(kind: &EventKind) -> (String, Style) {
         }
         E::DaemonStarted { version } => plain(format!("the daemon {version} started")),
         E::ArtifactReady { name, digest } => (format!("{name} is ready, {digest}"), Style::Good),
+        E::ArtifactPinned { name, pinned: true } => plain(format!("{name} is pinned")),
+        E::ArtifactPinned { name, pinned: false } => plain(format!("{name} is unpinned")),
+        E::ArtifactDeleted { name, digest } => plain(format!("{name} is deleted, {digest}")),
     }
 }
 

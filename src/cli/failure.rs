@@ -84,7 +84,9 @@ impl Failure {
                 format!("error: {}\n", causes.join(": "))
             }
             Self::NotFound { problem } => {
-                format!("error: {}\n  next: `ironwake machine list` shows what there is\n", problem.detail)
+                let list = LISTS.iter().find(|(code, _)| problem.kind.ends_with(code));
+                let list = list.map_or("machine", |(_, list)| list);
+                format!("error: {}\n  next: `ironwake {list} list` shows what there is\n", problem.detail)
             }
             Self::Refused { problem } => refused(problem),
             Self::NotReachable { socket, error } => {
@@ -93,6 +95,9 @@ impl Failure {
         }
     }
 }
+
+/// Which command lists what was not found, by the code of the problem; machines for all others.
+const LISTS: &[(&str, &str)] = &[(":no_such_artifact", "artifact"), (":no_such_operation", "operation")];
 
 fn refused(problem: &Problem) -> String {
     let mut text = format!("error: {}\n", problem.detail);
@@ -141,8 +146,12 @@ mod tests {
     }
 
     fn problem(status: u16) -> ClientError {
+        problem_of("x", status)
+    }
+
+    fn problem_of(code: &str, status: u16) -> ClientError {
         ClientError::Refused(Problem {
-            kind: "urn:ironwake:problem:x".into(),
+            kind: format!("urn:ironwake:problem:{code}"),
             title: "x".into(),
             status,
             detail: "no machine \"a\"".into(),
@@ -156,6 +165,7 @@ mod tests {
         check(not_reachable(io::ErrorKind::ConnectionRefused), "nothing listens on /run/x.sock");
         check(not_reachable(io::ErrorKind::PermissionDenied), "usermod -aG ironwake");
         check(problem(404), "`ironwake machine list`");
+        check(problem_of("no_such_artifact", 404), "`ironwake artifact list`");
         check(problem(422), "  macs[0]: wrong\n");
         check(problem(403), "usermod -aG ironwake");
     }

@@ -12,6 +12,7 @@ mod human;
 mod inventory;
 mod lease;
 mod machine;
+mod meter;
 mod operation;
 mod output;
 mod profile;
@@ -78,7 +79,7 @@ enum Command {
     /// Show DHCP leases
     #[command(subcommand)]
     Lease(lease::Command),
-    /// Show boot files and built artifacts
+    /// Show boot files and what is built of them; import, pin and delete disk images
     #[command(subcommand)]
     Artifact(artifact::Command),
     /// Check a configuration file
@@ -138,7 +139,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Operation(command) => operation::run(command, context).await,
         Command::Events(args) => events::run(&args, context).await,
         Command::Lease(lease::Command::List) => lease::list(context).await,
-        Command::Artifact(artifact::Command::List) => artifact::list(context).await,
+        Command::Artifact(command) => artifact::run(command, context).await,
         Command::Simulate(args) => simulate::run(args, context).await,
         Command::Probe(command) => probe::run(command, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::artifacts::{self, Shelf};
+use crate::artifacts::{self, Imports, Shelf};
 use crate::catalog::Catalog;
 use crate::config::{Config, DhcpMode, Network};
 use crate::serve::Backend;
@@ -100,10 +100,12 @@ impl Daemon {
         let http = HttpListener::find(config.http.listen)?;
         // Scripts name the port that is listened on, whoever opened it.
         config.http.listen = http.address();
-        let site = Site::load(&config, store.clone(), now, annotate, key::load(&config.state)?).await?;
-        let catalog = Arc::new(Catalog::open(Some(config.profiles.clone())));
-        let site = Arc::new(site.with_profiles(catalog, Box::new(crate::site::NoImages)));
         let shelf = Shelf::default();
+        let imports = Imports::open(&config.state, shelf.clone())?;
+        let key = key::load(&config.state)?;
+        let catalog = Catalog::open(Some(config.profiles.clone()));
+        let site = Site::load(&config, store.clone(), now, annotate, key, imports).await?;
+        let site = Arc::new(site.with_profiles(catalog));
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };

@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::site::SharedSite;
 use crate::store::Store;
 
+mod artifacts;
 mod events;
 mod extract;
 mod follow;
@@ -36,7 +37,8 @@ mod tests;
 pub use listen::{HttpError, bind, serve};
 pub use peer::Peer;
 
-/// The largest request body. The largest that is sent is a machine's notes.
+/// The largest request body that is held in memory. The largest that is sent is a machine's notes; images go to the
+/// disk as they come.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// All routes over a site. Requests need a [`Peer`] among their extensions.
@@ -46,6 +48,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(operations::routes())
         .merge(profiles::routes())
         .merge(inventories::routes())
+        .merge(artifacts::routes())
         .merge(events::routes())
         .merge(status::routes())
         .merge(openapi::routes())

@@ -32,6 +32,7 @@ pub(super) struct Document(pub Arc<Bytes>);
         (name = "profiles", description = "What a machine can be made into"),
         (name = "inventories", description = "What was reported of a machine's hardware"),
         (name = "attempts", description = "Runs of a machine through DHCP, TFTP, HTTP and the agent"),
+        (name = "artifacts", description = "Boot files, what is built of them, and imported images"),
         (name = "events", description = "Everything that happened, in order"),
         (name = "daemon", description = "What the daemon has and how it is")
     )

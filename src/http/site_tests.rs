@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
+use crate::artifacts::{Imports, Shelf};
 use crate::config::Config;
 use crate::site::Site;
 
@@ -26,12 +27,14 @@ pub(super) async fn site(more: &str) -> (SharedSite, tempfile::TempDir) {
     let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
     let text = format!("[[network]]\ninterface = \"lo\"\n{more}");
     let config = Config::parse(&text, "test").expect("a configuration");
+    let imports = Imports::open(state.path(), Shelf::default()).expect("a folder");
     let site = Site::load(
         &config,
         store,
         || 1_800_000_000_000,
         Box::new(|_| {}),
         crate::operation::SiteKey::new([7; 32]),
+        imports,
     )
     .await
     .expect("a site");

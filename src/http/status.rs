@@ -1,8 +1,8 @@
-//! What the daemon has and how it is: artifacts, leases, health, version.
+//! What the daemon has and how it is: leases, health, version.
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use ironwake_api::{Artifact, Health, HealthState, Lease, SimulateQuery, SimulatedStep, Version};
+use ironwake_api::{Health, HealthState, Lease, SimulateQuery, SimulatedStep, Version};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -13,18 +13,10 @@ use crate::store::{SCHEMA_VERSION, Store};
 
 pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new()
-        .routes(routes!(artifacts))
         .routes(routes!(leases))
         .routes(routes!(health))
         .routes(routes!(version))
         .routes(routes!(simulate))
-}
-
-/// Artifacts as they stand.
-#[utoipa::path(get, path = "/api/v1/artifacts", tag = "daemon", operation_id = "artifacts",
-    responses((status = 200, body = Vec<Artifact>)))]
-async fn artifacts(State(site): State<SharedSite>) -> axum::Json<Vec<Artifact>> {
-    axum::Json(site.artifacts())
 }
 
 /// DHCP leases, in the order of their addresses.

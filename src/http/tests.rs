@@ -233,7 +233,8 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
                 assert!(health || schema == "#/components/schemas/Problem", "{what} {status}: {response}");
             }
             assert!(responses.contains_key("403") && responses.contains_key("default"), "{what}");
-            assert_eq!(responses.contains_key("404"), path.contains('{'), "{what}");
+            // What is put need not be there.
+            assert_eq!(responses.contains_key("404"), path.contains('{') && method != "put", "{what}");
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 let name = parameter["name"].as_str().expect("a name");
                 let place = if path.contains(&format!("{{{name}}}")) {
@@ -249,7 +250,7 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
             count += 1;
         }
     }
-    assert_eq!(count, 29);
+    assert_eq!(count, 33);
     check_references(&document, &document);
 }
 

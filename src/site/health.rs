@@ -70,9 +70,14 @@ impl Site {
         self.health.parts.lock().expect("no panic while held").insert(check.name.clone(), check);
     }
 
-    /// Artifacts as they stand, by name.
-    pub fn artifacts(&self) -> Vec<Artifact> {
+    /// Boot files and what is built of them.
+    pub(super) fn shipped_artifacts(&self) -> Vec<Artifact> {
         self.health.artifacts.lock().expect("no panic while held").values().cloned().collect()
+    }
+
+    /// The one of this name.
+    pub(super) fn shipped_artifact(&self, name: &str) -> Option<Artifact> {
+        self.health.artifacts.lock().expect("no panic while held").get(name).cloned()
     }
 
     /// The latest state of one artifact.

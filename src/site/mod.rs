@@ -10,6 +10,7 @@ mod conflicts;
 mod enroll;
 mod fruitless;
 mod health;
+mod imports;
 mod learned;
 mod operations;
 mod operators;
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 
 use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
 
+use crate::artifacts::{ImportError, Imports};
 use crate::boot::{MachineView, SitePolicy};
 use crate::catalog::Catalog;
 use crate::config::{Config, EnrolmentPolicy};
@@ -37,7 +39,6 @@ use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
 pub use enroll::Enrolled;
-pub use rebuild::{Images, NoImages};
 pub use scripts::{Script, ScriptRequest};
 
 /// Why a request was refused.
@@ -49,6 +50,12 @@ pub enum SiteError {
     /// No operation has this id.
     #[error("no operation {0:?}")]
     NoSuchOperation(String),
+    /// No artifact has this name.
+    #[error("no artifact {0:?}")]
+    NoSuchArtifact(String),
+    /// An image is not taken.
+    #[error(transparent)]
+    Import(Box<ImportError>),
     /// A token is not good for what was asked.
     #[error("{0}")]
     Unauthorized(String),
@@ -138,11 +145,11 @@ pub struct Site {
     conflicts: conflicts::Conflicts,
     orders: orders::Orders,
     operations: operations::Operations,
+    imports: Imports,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
-    catalog: Arc<Catalog>,
-    images: Box<dyn Images>,
+    catalog: Catalog,
     health: health::Board,
     discovery: RwLock<Option<DiscoveryImage>>,
     /// Our address on each network, by interface.
@@ -162,13 +169,14 @@ struct Presence {
 pub type SharedSite = Arc<Site>;
 
 impl Site {
-    /// Loads every record from the store.
+    /// Loads every record from the store; `imports` gets its names from there.
     pub async fn load(
         config: &Config,
         store: Store,
         clock: fn() -> Millis,
         annotate: Annotate,
         key: SiteKey,
+        imports: Imports,
     ) -> Result<Self, StoreError> {
         let settings = Settings {
             discovery: config.discovery.enabled,
@@ -190,7 +198,10 @@ impl Site {
         for attempt in store.attempts_running().await? {
             recorder.resume(attempt);
         }
-        Ok(Self {
+        for import in store.imports().await? {
+            imports.put(import);
+        }
+        let site = Self {
             store,
             settings,
             clock,
@@ -203,20 +214,23 @@ impl Site {
             conflicts: conflicts::Conflicts::default(),
             orders: orders::Orders::default(),
             operations,
+            imports,
             key,
-            catalog: Arc::new(Catalog::open(None)),
-            images: Box::new(NoImages),
+            catalog: Catalog::open(None),
             health: health::Board::default(),
             discovery: RwLock::new(None),
             servers: Mutex::default(),
             annotate,
             gate: tokio::sync::Mutex::new(()),
-        })
+        };
+        // What was received and not saved before the end, and what lost its name then.
+        site.sweep_imports();
+        Ok(site)
     }
 
-    /// The same site with these profiles and images.
-    pub fn with_profiles(self, catalog: Arc<Catalog>, images: Box<dyn Images>) -> Self {
-        Self { catalog, images, ..self }
+    /// The same site with these profiles.
+    pub fn with_profiles(self, catalog: Catalog) -> Self {
+        Self { catalog, ..self }
     }
 
     /// Milliseconds since the epoch.

@@ -51,6 +51,13 @@ impl Operations {
         running.values().find(|record| record.operation.id == id).map(|record| Record::clone(record))
     }
 
+    /// One that installs the image of this digest.
+    pub fn of_image(&self, sha256: &str) -> Option<String> {
+        let running = self.0.read().expect("no panic while held");
+        let fits = |record: &&Box<Record>| record.rebuild.as_ref().is_some_and(|rebuild| rebuild.image.sha256 == sha256);
+        running.values().find(fits).map(|record| record.operation.id.clone())
+    }
+
     fn all(&self) -> Vec<Record> {
         self.0.read().expect("no panic while held").values().map(|record| Record::clone(record)).collect()
     }

@@ -70,7 +70,7 @@ impl Site {
                 return None;
             }
         };
-        let Some(found) = self.images.image(&image.artifact) else {
+        let Some(found) = self.imports.image(&image.artifact) else {
             refuse(
                 "profile",
                 format!(
@@ -201,19 +201,4 @@ fn boot_mac(machine: &Machine, inventory: Option<&Inventory>) -> MacAddr {
 pub(super) fn nowhere() -> Urls {
     let url = format!("http://{NOWHERE}/");
     Urls { files: url.clone(), phone_home: url.clone(), installed: url }
-}
-
-/// Where images are looked up by name.
-pub trait Images: Send + Sync {
-    /// The image of this name, as machines fetch it.
-    fn image(&self, name: &str) -> Option<ImageSource>;
-}
-
-/// No images.
-pub struct NoImages;
-
-impl Images for NoImages {
-    fn image(&self, _: &str) -> Option<ImageSource> {
-        None
-    }
 }

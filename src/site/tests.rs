@@ -10,6 +10,7 @@ use ironwake_api::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::artifacts::Shelf;
 use crate::boot::{BootPlan, Handoff, Sighting, Why};
 use crate::recorder::Observation;
 
@@ -69,14 +70,16 @@ impl Fixture {
 
 async fn open(config: &Config, state: &TempDir) -> Site {
     let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
-    let site = Site::load(config, store, clock, Box::new(|_| {}), crate::operation::SiteKey::new([7; 32]))
-        .await
-        .expect("a site");
+    let imports = Imports::open(state.path(), Shelf::default()).expect("a folder");
+    let site =
+        Site::load(config, store, clock, Box::new(|_| {}), crate::operation::SiteKey::new([7; 32]), imports)
+            .await
+            .expect("a site");
     site.set_discovery_image(crate::script::DiscoveryFiles {
-            kernel: "/artifacts/a/vmlinuz".into(),
-            initramfs: "/artifacts/b/initramfs".into(),
-            installing: "/artifacts/c/installing".into(),
-        });
+        kernel: "/artifacts/a/vmlinuz".into(),
+        initramfs: "/artifacts/b/initramfs".into(),
+        installing: "/artifacts/c/installing".into(),
+    });
     site
 }
 

@@ -7,6 +7,7 @@ use super::writer::Writer;
 use super::{
     ATTEMPTS_PER_MACHINE_MAX, Change, EVENTS_MAX, INVENTORIES_PER_MACHINE_MAX, NewEvent, StoreError, row,
 };
+use crate::artifact::Import;
 
 /// Old events go in portions: each time this many have come.
 const EVENTS_PRUNE_EVERY: i64 = 1000;
@@ -51,6 +52,8 @@ impl Writer {
                     row::encode(record)?
                 ],
             ),
+            Change::Import(import) => self.put_import(import),
+            Change::ImportDeleted(name) => self.execute("DELETE FROM imports WHERE name = ?1", [name]),
             Change::Lease(lease) => self.put_lease(lease),
             Change::Event(event) => {
                 events.push(self.add_event(event)?);
@@ -95,6 +98,24 @@ impl Writer {
             "DELETE FROM attempts WHERE machine IS ?1 AND id <= (SELECT id FROM attempts \
              WHERE machine IS ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
             params![attempt.machine, ATTEMPTS_PER_MACHINE_MAX],
+        )
+    }
+
+    fn put_import(&self, import: &Import) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT OR REPLACE INTO imports \
+             (name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                import.name,
+                import.sha256.to_string(),
+                row::size(import.size_bytes),
+                row::encode(&import.packing)?,
+                import.disk_bytes.map(row::size),
+                import.pinned,
+                row::time(import.imported_at),
+                row::encode(&import.imported_by)?
+            ],
         )
     }
 

@@ -26,6 +26,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use crate::artifact::Import;
 use crate::operation;
 pub use error::StoreError;
 pub use migrate::SCHEMA_VERSION;
@@ -82,6 +83,10 @@ pub enum Change {
     },
     /// Insert or replace an operation with its history.
     Operation(Box<operation::Record>),
+    /// Insert or replace an import, by name.
+    Import(Box<Import>),
+    /// Forget the import of this name.
+    ImportDeleted(String),
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Append an event; it gets its id when it is saved and is published after the commit.
@@ -258,6 +263,11 @@ impl Store {
     ) -> Result<Vec<operation::Record>, StoreError> {
         let read = move |db: &_| read::operations(db, machine.as_deref(), before.as_deref(), limit);
         self.inner.readers.read(read).await
+    }
+
+    /// Every import, by name; for the start.
+    pub async fn imports(&self) -> Result<Vec<Import>, StoreError> {
+        self.inner.readers.read(read::imports).await
     }
 
     /// Every lease; for the start and the API.

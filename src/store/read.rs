@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
 use super::{READ_ROWS_MAX, StoreError, row};
+use crate::artifact::Import;
 use crate::operation::Record;
 
 /// The connections that read. Each read takes one, on a thread that may block.
@@ -167,6 +168,23 @@ pub(super) fn operations(
             all(db, sql, params![machine, before, limit], |row| row::decode(row, 0))
         }
     }
+}
+
+pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
+    let sql = "SELECT name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by \
+               FROM imports ORDER BY name";
+    all(db, sql, [], |row| {
+        Ok(Import {
+            name: row.get(0)?,
+            sha256: row::digest(row, 1)?,
+            size_bytes: row::bytes(row.get(2)?),
+            packing: row::decode(row, 3)?,
+            disk_bytes: row.get::<_, Option<i64>>(4)?.map(row::bytes),
+            pinned: row.get(5)?,
+            imported_at: row::millis(row.get(6)?),
+            imported_by: row::decode(row, 7)?,
+        })
+    })
 }
 
 pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
+use crate::artifact::Digest;
 
 /// A document as JSON.
 pub(super) fn encode(value: &impl Serialize) -> Result<String, StoreError> {
@@ -29,6 +30,23 @@ pub(super) fn time(at: Millis) -> i64 {
 /// The other way round; a time before 1970 becomes 1970.
 pub(super) fn millis(at: i64) -> Millis {
     u64::try_from(at).unwrap_or(0)
+}
+
+/// Sizes beyond 8 EiB, which no disk has, are cut to that.
+pub(super) fn size(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// The other way round; what is below zero becomes zero.
+pub(super) fn bytes(size: i64) -> u64 {
+    u64::try_from(size).unwrap_or(0)
+}
+
+/// A digest from column `index`.
+pub(super) fn digest(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<Digest> {
+    let text = row.get_ref(index)?.as_str()?;
+    text.parse()
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error)))
 }
 
 /// An IPv4 address as a number, so that the order of rows is the order of addresses.

@@ -4,10 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use ironwake_api::{AttemptOutcome, ClientStage, Enrolment, LeaseState, MacAddr, SecureBoot, StageKind};
+use ironwake_api::{
+    AttemptOutcome, ClientStage, Enrolment, LeaseState, MacAddr, Packing, SecureBoot, StageKind,
+};
 use rusqlite::Connection;
 
 use super::*;
+use crate::artifact::Digest;
 
 struct Folder {
     folder: tempfile::TempDir,
@@ -83,6 +86,19 @@ fn lease(number: u32) -> Box<Lease> {
     })
 }
 
+fn import(name: &str, disk_bytes: Option<u64>) -> Box<Import> {
+    Box::new(Import {
+        name: name.into(),
+        sha256: Digest::of(b"image"),
+        size_bytes: 5,
+        packing: Packing::Zstd,
+        disk_bytes,
+        pinned: disk_bytes.is_some(),
+        imported_at: 9,
+        imported_by: Actor::Operator("anna".into()),
+    })
+}
+
 fn event(machine: Option<&str>, version: &str) -> Change {
     Change::Event(Box::new(NewEvent {
         at: 7,
@@ -115,6 +131,11 @@ async fn everything_saved_is_read_back_and_still_there_after_reopening() {
         Change::Stage { attempt: 4, seq: 0, stage: stage("first") },
         Change::Stage { attempt: 4, seq: 1, stage: stage("second") },
         Change::Stage { attempt: 4, seq: 0, stage: stage("first, again") },
+        Change::Import(import("b", None)),
+        Change::Import(import("a", Some(512))),
+        Change::Import(import("b", Some(1 << 40))),
+        Change::Import(import("c", None)),
+        Change::ImportDeleted("c".into()),
         Change::Lease(lease(7)),
         Change::Lease(lease(3)),
         event(Some("m1"), "1"),
@@ -128,6 +149,8 @@ async fn everything_saved_is_read_back_and_still_there_after_reopening() {
     let store = folder.open();
     assert_eq!(store.counters(), Counters { inventory: 9, attempt: 4 });
     assert_eq!(store.machines().await.expect("machines"), [machine("m1", Some("web1"))]);
+    let imports = [*import("a", Some(512)), *import("b", Some(1 << 40))];
+    assert_eq!(store.imports().await.expect("imports"), imports);
     let newest = store.inventory("m1").await.expect("inventory").expect("one");
     assert_eq!((newest.id, newest.at, newest.inventory.notes), (9, 5, vec!["9".to_owned()]));
     assert_eq!(store.inventories("m1", 9).await.expect("inventories").len(), 2);

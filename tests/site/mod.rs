@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use ironwake::artifacts::{Imports, Shelf};
 use ironwake::config::Config;
 use ironwake::site::{SharedSite, Site};
 use ironwake::store::Store;
@@ -23,6 +24,7 @@ fn now() -> Millis {
 pub struct TestSite {
     pub site: SharedSite,
     events: broadcast::Receiver<Arc<Event>>,
+    shelf: Shelf,
     state: tempfile::TempDir,
 }
 
@@ -41,16 +43,29 @@ impl TestSite {
         let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
         let config = Config::parse("[[network]]\ninterface = \"lo\"\n", "test").expect("a configuration");
         let events = store.subscribe();
-        let site =
-            Site::load(&config, store, now, Box::new(|_| {}), ironwake::operation::SiteKey::new([7; 32]))
-                .await
-                .expect("a site");
+        let shelf = Shelf::default();
+        let imports = Imports::open(state.path(), shelf.clone()).expect("a folder");
+        let site = Site::load(
+            &config,
+            store,
+            now,
+            Box::new(|_| {}),
+            ironwake::operation::SiteKey::new([7; 32]),
+            imports,
+        )
+        .await
+        .expect("a site");
         site.set_discovery_image(ironwake::script::DiscoveryFiles {
             kernel: "/artifacts/a/vmlinuz".into(),
             initramfs: "/artifacts/b/initramfs".into(),
             installing: "/artifacts/c/installing".into(),
         });
-        Self { site: Arc::new(site), events, state }
+        Self { site: Arc::new(site), events, shelf, state }
+    }
+
+    /// What of its imports is published.
+    pub fn shelf(&self) -> Shelf {
+        self.shelf.clone()
     }
 
     /// The folder of its store.

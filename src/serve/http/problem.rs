@@ -3,6 +3,7 @@
 use hyper::StatusCode;
 use ironwake_api::Problem;
 
+use crate::artifacts::ImportError;
 use crate::site::SiteError;
 use crate::store::StoreError;
 
@@ -17,16 +18,38 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
         SiteError::NoSuchOperation(_) => (StatusCode::NOT_FOUND, "no_such_operation"),
         SiteError::NoSuchProfile(_) => (StatusCode::NOT_FOUND, "no_such_profile"),
+        SiteError::NoSuchArtifact(_) => (StatusCode::NOT_FOUND, "no_such_artifact"),
+        SiteError::Import(error) => import_status(error),
         SiteError::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
         SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
         SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
         SiteError::Store(error) => return store_problem(error),
     };
-    let problem = problem(status, code, error.to_string());
+    let detail = match &error {
+        SiteError::Import(error) => with_source(error.as_ref()),
+        _ => error.to_string(),
+    };
+    let problem = problem(status, code, detail);
     match error {
         SiteError::Invalid(errors) => Problem { errors, ..problem },
         _ => problem,
+    }
+}
+
+fn with_source(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+fn import_status(error: &ImportError) -> (StatusCode, &'static str) {
+    match error {
+        ImportError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "image_too_large"),
+        ImportError::Empty => (StatusCode::UNPROCESSABLE_ENTITY, "image_empty"),
+        ImportError::Foreign(_) => (StatusCode::UNPROCESSABLE_ENTITY, "image_format"),
+        ImportError::Mismatch { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "digest_mismatch"),
+        ImportError::NoRoom { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_room"),
+        ImportError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "full"),
+        ImportError::File(_) => (StatusCode::INTERNAL_SERVER_ERROR, "artifact_file"),
     }
 }
 

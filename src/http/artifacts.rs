@@ -1,0 +1,191 @@
+//! Artifacts: list and show all, import, pin and delete images.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use ironwake_api::{Artifact, ArtifactPatch, ImportQuery};
+use tokio::sync::mpsc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::extract::{Json, Operator, Path, Query};
+use super::machines::to_its_end;
+use super::problem::{BadRequest, Conflict, Invalid, NotFound, Refusal};
+use crate::artifact::Digest;
+use crate::artifacts::{ImportError, Received, Upload};
+use crate::site::{SharedSite, SiteError};
+use crate::store::StoreError;
+
+/// How long nothing of an image may come: whoever sends it may be fetching it from far away.
+const SILENCE_MAX: Duration = Duration::from_secs(5 * 60);
+/// Pieces of a body between the connection and the disk, each some hundred kilobytes.
+const PIECES_WAITING_MAX: usize = 16;
+/// How long the rest of a refused body is read, so that its sender gets to read the refusal.
+const DISCARD_MAX: Duration = Duration::from_secs(10);
+
+pub(super) fn routes() -> OpenApiRouter<SharedSite> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, import, edit, delete))
+}
+
+/// Artifacts as they stand: boot files, what is built of them, imported images.
+#[utoipa::path(get, path = "/api/v1/artifacts", tag = "artifacts", operation_id = "artifacts",
+    responses((status = 200, body = Vec<Artifact>)))]
+async fn list(State(site): State<SharedSite>) -> axum::Json<Vec<Artifact>> {
+    axum::Json(site.artifacts())
+}
+
+/// One artifact.
+#[utoipa::path(get, path = "/api/v1/artifacts/{name}", tag = "artifacts", operation_id = "artifact",
+    params(("name" = String, Path)), responses((status = 200, body = Artifact), NotFound))]
+async fn show(
+    State(site): State<SharedSite>,
+    Path(name): Path<String>,
+) -> Result<axum::Json<Artifact>, Refusal> {
+    Ok(axum::Json(site.artifact(&name)?))
+}
+
+/// Imports a disk image: the body is its bytes, packed with gzip, xz, zstd or bzip2, or not at all. What had this
+/// name before is replaced; its bytes stay as long as an operation needs them.
+#[utoipa::path(put, path = "/api/v1/artifacts/{name}", tag = "artifacts", operation_id = "artifact_import",
+    params(("name" = String, Path), ImportQuery),
+    request_body(content_type = "application/octet-stream", description = "The image, 64 GiB at most"),
+    responses(
+        (status = 201, body = Artifact, headers(("Location" = String, description = "Path of the artifact"))),
+        (status = 200, body = Artifact, description = "Replaced what had this name"),
+        BadRequest, Conflict, Invalid
+    ))]
+async fn import(
+    State(site): State<SharedSite>,
+    Path(name): Path<String>,
+    Query(query): Query<ImportQuery>,
+    Operator(actor): Operator,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let (parts, mut body) = request.into_parts();
+    let received = match receive(&site, &name, &query, &parts.headers, &mut body).await {
+        Ok(received) => received,
+        Err(refusal) => {
+            discard(body);
+            return Err(refusal);
+        }
+    };
+    let location = format!("/api/v1/artifacts/{name}");
+    let name_it = async move { site.import(&name, received, actor).await };
+    let (artifact, replaced) = to_its_end(name_it).await?;
+    let status = if replaced { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, [(header::LOCATION, location)], axum::Json(artifact)).into_response())
+}
+
+/// Changes the fields given of an import.
+#[utoipa::path(patch, path = "/api/v1/artifacts/{name}", tag = "artifacts", operation_id = "artifact_edit",
+    params(("name" = String, Path)), request_body = ArtifactPatch,
+    responses((status = 200, body = Artifact), BadRequest, NotFound, Conflict))]
+async fn edit(
+    State(site): State<SharedSite>,
+    Path(name): Path<String>,
+    Operator(actor): Operator,
+    Json(patch): Json<ArtifactPatch>,
+) -> Result<axum::Json<Artifact>, Refusal> {
+    let edit = async move { site.edit_import(&name, patch, actor).await };
+    Ok(axum::Json(to_its_end(edit).await?))
+}
+
+/// Deletes an import that is not pinned.
+#[utoipa::path(delete, path = "/api/v1/artifacts/{name}", tag = "artifacts", operation_id = "artifact_delete",
+    params(("name" = String, Path)),
+    responses((status = 204, description = "Deleted"), NotFound, Conflict))]
+async fn delete(
+    State(site): State<SharedSite>,
+    Path(name): Path<String>,
+    Operator(actor): Operator,
+) -> Result<StatusCode, Refusal> {
+    to_its_end(async move { site.delete_import(&name, actor).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Writes a body to the disk as it comes.
+async fn receive(
+    site: &SharedSite,
+    name: &str,
+    query: &ImportQuery,
+    headers: &HeaderMap,
+    body: &mut Body,
+) -> Result<Received, Refusal> {
+    check_media_type(headers)?;
+    let expected = query.sha256.as_deref().map(str::parse::<Digest>).transpose();
+    let expected = expected.map_err(|error| Refusal::query("sha256", error.to_string()))?;
+    let upload = site.receive_import(name, body.size_hint().exact())?;
+    let (pieces, waiting) = mpsc::channel(PIECES_WAITING_MAX);
+    let writing = tokio::task::spawn_blocking(move || write(upload, waiting));
+    let forwarded = forward(body, pieces).await;
+    // Why the disk took no more tells more than that it did not.
+    let upload = blocking(writing.await)?;
+    forwarded?;
+    blocking(tokio::task::spawn_blocking(move || upload.finish(expected)).await)
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    match headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes()) {
+        None | Some(b"application/octet-stream") => Ok(()),
+        Some(found) => {
+            let found = String::from_utf8_lossy(found);
+            let detail = format!("content type {found:?}: expected application/octet-stream");
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+        }
+    }
+}
+
+/// Hands on what comes; ends early when nobody takes it.
+async fn forward(body: &mut Body, pieces: mpsc::Sender<Bytes>) -> Result<(), Refusal> {
+    loop {
+        let frame = tokio::time::timeout(SILENCE_MAX, body.frame()).await.map_err(|_| {
+            let detail = format!("nothing came for {} s", SILENCE_MAX.as_secs());
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+        })?;
+        match frame {
+            None => return Ok(()),
+            Some(Err(error)) => {
+                let detail = format!("the body broke off: {error}");
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_body", detail));
+            }
+            Some(Ok(frame)) => {
+                // Trailers say nothing that is asked for.
+                if let Ok(piece) = frame.into_data()
+                    && pieces.send(piece).await.is_err()
+                {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn write(mut upload: Upload, mut pieces: mpsc::Receiver<Bytes>) -> Result<Upload, ImportError> {
+    while let Some(piece) = pieces.blocking_recv() {
+        upload.write(&piece)?;
+    }
+    Ok(upload)
+}
+
+/// What a thread that may wait gave.
+fn blocking<T>(ended: Result<Result<T, ImportError>, tokio::task::JoinError>) -> Result<T, Refusal> {
+    match ended {
+        Ok(result) => Ok(result.map_err(SiteError::from)?),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going down.
+            Err(_) => Err(StoreError::Closed.into()),
+        },
+    }
+}
+
+/// Reads on for a while: closing the connection in the middle of a body would take the refusal with it.
+fn discard(mut body: Body) {
+    let reading = async move { while let Some(Ok(_)) = body.frame().await {} };
+    tokio::spawn(tokio::time::timeout(DISCARD_MAX, reading));
+}

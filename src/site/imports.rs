@@ -1,0 +1,167 @@
+//! Images that operators import: received beside the gate, named and forgotten through it.
+
+use ironwake_api::{Actor, Artifact, ArtifactPatch, EventKind, ImageSource};
+
+use super::{Site, SiteError};
+use crate::artifact::{Import, check_import_name};
+use crate::artifacts::{ImportError, Received, Upload};
+use crate::store::{Change, StoreError};
+
+/// Names of imports: each version of each image of a large site.
+const IMPORTS_MAX: usize = 1000;
+
+impl Site {
+    /// The imported image of this name as work names it to the agent, if its bytes are there.
+    pub fn image(&self, name: &str) -> Option<ImageSource> {
+        self.imports.image(name)
+    }
+
+    /// Artifacts as they stand, by name.
+    pub fn artifacts(&self) -> Vec<Artifact> {
+        let mut artifacts = self.shipped_artifacts();
+        artifacts.extend(self.imports.artifacts());
+        artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+        artifacts
+    }
+
+    /// The artifact of this name.
+    pub fn artifact(&self, name: &str) -> Result<Artifact, SiteError> {
+        let found = self.imports.artifact(name).or_else(|| self.shipped_artifact(name));
+        found.ok_or_else(|| SiteError::NoSuchArtifact(name.into()))
+    }
+
+    /// Begins to receive an image that is to have this name, of which `declared` bytes are said to come.
+    pub fn receive_import(&self, name: &str, declared: Option<u64>) -> Result<Upload, SiteError> {
+        check_import_name(name).map_err(|error| SiteError::invalid("name", error.to_string()))?;
+        self.refuse_shipped(name)?;
+        self.refuse_full(name)?;
+        self.refuse_needed(name)?;
+        Ok(self.imports.receive(declared)?)
+    }
+
+    /// Gives a received image its name; whether it had other bytes before. A pin of that name stays.
+    pub async fn import(
+        &self,
+        name: &str,
+        received: Received,
+        actor: Actor,
+    ) -> Result<(Artifact, bool), SiteError> {
+        let _gate = self.gate.lock().await;
+        self.refuse_full(name)?;
+        self.refuse_needed(name)?;
+        let before = self.imports.get(name);
+        let import = Import {
+            name: name.into(),
+            sha256: received.sha256,
+            size_bytes: received.size_bytes(),
+            packing: received.packing,
+            disk_bytes: received.disk_bytes,
+            pinned: before.as_ref().is_some_and(|before| before.pinned),
+            imported_at: self.now(),
+            imported_by: actor.clone(),
+        };
+        let settled = tokio::task::spawn_blocking(|| received.settle()).await;
+        // It does not panic, so the runtime is going down.
+        let bytes = settled.map_err(|_| StoreError::Closed)??;
+        self.imports.publish(import.sha256, bytes);
+        let kind = EventKind::ArtifactReady { name: name.into(), digest: digest(&import) };
+        let event = self.event(actor, None, kind);
+        let saved = self.store.save(vec![Change::Import(Box::new(import.clone())), event]).await;
+        if saved.is_ok() {
+            self.imports.put(import.clone());
+        }
+        self.sweep_imports();
+        saved?;
+        Ok((import.shown(None), before.is_some()))
+    }
+
+    /// Changes the fields that `patch` names.
+    pub async fn edit_import(
+        &self,
+        name: &str,
+        patch: ArtifactPatch,
+        actor: Actor,
+    ) -> Result<Artifact, SiteError> {
+        let _gate = self.gate.lock().await;
+        let mut import = self.find_import(name)?;
+        if let Some(pinned) = patch.pinned.filter(|pinned| *pinned != import.pinned) {
+            import.pinned = pinned;
+            let event = self.event(actor, None, EventKind::ArtifactPinned { name: name.into(), pinned });
+            self.store.save(vec![Change::Import(Box::new(import.clone())), event]).await?;
+            self.imports.put(import);
+        }
+        self.artifact(name)
+    }
+
+    /// Forgets a name, and its bytes unless they are needed otherwise.
+    pub async fn delete_import(&self, name: &str, actor: Actor) -> Result<(), SiteError> {
+        let _gate = self.gate.lock().await;
+        let import = self.find_import(name)?;
+        if import.pinned {
+            let reason = format!("{name} is pinned: `ironwake artifact unpin {name}` lets it go");
+            return Err(SiteError::Conflict(reason));
+        }
+        self.refuse_needed(name)?;
+        let kind = EventKind::ArtifactDeleted { name: name.into(), digest: digest(&import) };
+        let event = self.event(actor, None, kind);
+        self.store.save(vec![Change::ImportDeleted(name.into()), event]).await?;
+        self.imports.forget(name);
+        self.sweep_imports();
+        Ok(())
+    }
+
+    /// Removes bytes that no import names and no operation installs.
+    pub(super) fn sweep_imports(&self) {
+        let maps = self.imports.sweep(|sha256| self.operations.of_image(sha256).is_some());
+        if !maps.is_empty() {
+            tokio::task::spawn_blocking(move || drop(maps));
+        }
+    }
+
+    /// What is being installed stays as it was confirmed.
+    fn refuse_needed(&self, name: &str) -> Result<(), SiteError> {
+        let Some(import) = self.imports.get(name) else { return Ok(()) };
+        match self.operations.of_image(&import.sha256.to_string()) {
+            None => Ok(()),
+            Some(operation) => Err(SiteError::Conflict(format!(
+                "operation {operation} installs {name}: wait until it has ended, or cancel it"
+            ))),
+        }
+    }
+
+    fn find_import(&self, name: &str) -> Result<Import, SiteError> {
+        match self.imports.get(name) {
+            Some(import) => Ok(import),
+            None => {
+                self.refuse_shipped(name)?;
+                Err(SiteError::NoSuchArtifact(name.into()))
+            }
+        }
+    }
+
+    fn refuse_shipped(&self, name: &str) -> Result<(), SiteError> {
+        match self.shipped_artifact(name) {
+            Some(_) if self.imports.get(name).is_none() => Err(SiteError::Conflict(format!(
+                "{name} is a boot file, which is not imported: choose another name"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_full(&self, name: &str) -> Result<(), SiteError> {
+        match self.imports.get(name).is_none() && self.imports.count() >= IMPORTS_MAX {
+            true => Err(SiteError::Full { what: "imports", limit: IMPORTS_MAX }),
+            false => Ok(()),
+        }
+    }
+}
+
+fn digest(import: &Import) -> String {
+    format!("sha256:{}", import.sha256)
+}
+
+impl From<ImportError> for SiteError {
+    fn from(error: ImportError) -> Self {
+        Self::Import(Box::new(error))
+    }
+}
