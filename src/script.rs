@@ -214,11 +214,7 @@ mod tests {
             initramfs: "/artifacts/bb/initramfs".into(),
             installing: "/artifacts/cc/installing".into(),
         };
-        let discovery = DiscoveryImage {
-            files,
-            parameters: "console=ttyS1".into(),
-            idle_secs: 600,
-        };
+        let discovery = DiscoveryImage { files, parameters: "console=ttyS1".into(), idle_secs: 600 };
         let armed = ArmedBoot {
             kernel: "/boot/v1/operations/o/k/vmlinuz".into(),
             installs: true,

@@ -63,7 +63,14 @@ fn reaches(state: OperationState) -> impl Fn(&EventKind) -> bool {
 fn boots_its_disk(kind: &EventKind) -> bool {
     match kind {
         EventKind::AttemptStage { stage, .. } => {
-            matches!(&stage.kind, StageKind::Http { plan: Some(plan), .. } if plan.starts_with("local boot"))
+            // GRUB fetches its script by TFTP, which names no plan.
+            match &stage.kind {
+                StageKind::Http { plan, .. } => {
+                    plan.as_ref().is_some_and(|plan| plan.starts_with("local boot"))
+                }
+                StageKind::Tftp { file, .. } => file.ends_with("/grub.cfg"),
+                _ => false,
+            }
         }
         _ => false,
     }

@@ -189,7 +189,8 @@ fn installing(
             let index = all.index(&tree)?;
             let there = base.files();
             let mut files = vec![("lib/modules/index".to_owned(), 0o644, index.as_bytes())];
-            let more = all.files().into_iter().filter(|(path, _)| !there.iter().any(|(known, _)| known == path));
+            let more =
+                all.files().into_iter().filter(|(path, _)| !there.iter().any(|(known, _)| known == path));
             files.extend(more.map(|(path, bytes)| (format!("lib/modules/{path}"), 0o644, bytes)));
             let archive = pack(&[], &[], &files).map_err(|error| BuildError::Pack(error.to_string()))?;
             vault.keep(&recipe, &archive)?

@@ -29,8 +29,12 @@ impl Site {
     /// The kernel of an armed boot is about to be served: its URL path, the first time only. That it was served is in the
     /// store when this returns.
     pub async fn serve_armed(&self, id: &str, token: &str, from: Ipv4Addr) -> Result<String, SiteError> {
-        let kernel =
-            self.discovery.read().expect("no panic while held").as_ref().map(|image| image.files.kernel.clone());
+        let kernel = self
+            .discovery
+            .read()
+            .expect("no panic while held")
+            .as_ref()
+            .map(|image| image.files.kernel.clone());
         let kernel =
             kernel.ok_or_else(|| SiteError::Conflict("the discovery image is not built yet".into()))?;
         let _gate = self.gate.lock().await;
@@ -127,10 +131,17 @@ impl Site {
         Ok(())
     }
 
+    /// Whether everything is written on the machine of this address, and its first boot is to come.
+    pub fn awaits_first_boot(&self, mac: MacAddr) -> bool {
+        let records = self.read();
+        let state = records.id_of(mac).and_then(|machine| self.operations.state_of(machine));
+        matches!(state, Some((_, OperationState::Installed)))
+    }
+
     /// The machine was sent to its disk: where everything is written, that is its first boot.
     pub async fn sent_to_disk(&self, mac: MacAddr) -> Result<(), SiteError> {
         let Some(machine) = self.read().id_of(mac).map(str::to_owned) else { return Ok(()) };
-        if !matches!(self.operations.state_of(&machine), Some((_, OperationState::Installed))) {
+        if !self.awaits_first_boot(mac) {
             return Ok(());
         }
         let _gate = self.gate.lock().await;

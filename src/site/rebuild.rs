@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use ironwake_api::{
-    ApprovedDisk, FieldProblem, ImageSource, ImageWork, Inventory, MacAddr, Machine, OperationKind,
-    OperationNew, ProfileChoice, Work,
+    ApprovedDisk, FieldProblem, ImageWork, Inventory, MacAddr, Machine, OperationKind, OperationNew,
+    ProfileChoice, Work,
 };
 
 use super::{NOWHERE, Site, SiteError};

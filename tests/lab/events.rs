@@ -181,6 +181,11 @@ pub fn event_line(kind: &EventKind) -> String {
             format!("inventory is in, {} changes", changes.len())
         }
         EventKind::Inventory { .. } => "inventory is in".into(),
+        EventKind::OperationMade { work, .. } => format!("{work} is made"),
+        EventKind::OperationChanged { work, from, to, cause, .. } => format!("{work} {from} → {to}: {cause}"),
+        EventKind::OperationProgress { progress, what, .. } => {
+            format!("{what}, {} bytes, {} MB/s", progress.done_bytes, progress.bytes_per_sec / 1_000_000)
+        }
         other => serde_json::to_string(other).unwrap_or_default(),
     }
 }

@@ -88,5 +88,14 @@ fn grub_script(backend: &Backend, from: Ipv4Addr, http: SocketAddrV4) -> Result<
         http,
         from,
     };
+    if backend.site.awaits_first_boot(mac) {
+        // The script is told without waiting; should this be lost, the host's call home passes through the state.
+        let site = backend.site.clone();
+        tokio::spawn(async move {
+            if let Err(error) = site.sent_to_disk(mac).await {
+                tracing::warn!(%mac, %error, "that the machine was sent to its disk was not noted");
+            }
+        });
+    }
     Ok(backend.site.grub_script(&request).text)
 }

@@ -1,8 +1,7 @@
 //! Rebuilds: what is wrong is said before anything is armed; what is confirmed is what is installed.
 
 use ironwake_api::{
-    ClaimRequest, ImageSource, OperationKind as Kind, OperationState as State, Packing, PhoneHome, Work,
-    WorkReport,
+    ClaimRequest, OperationKind as Kind, OperationState as State, PhoneHome, Work, WorkReport,
 };
 
 use super::operations::{FROM, HTTP, claim, disk, operator, refused, tokens};
