@@ -6,7 +6,8 @@
 mod lab;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use ironwake::artifact::Digest;
 use ironwake_api::{EventKind, Operation, OperationState, StageKind};
@@ -200,6 +201,104 @@ fn lab_rebuild_uefi() -> Result<(), LabError> {
 #[test]
 fn full_rebuild_bios() -> Result<(), LabError> {
     rebuild(Firmware::Bios)
+}
+
+const SEEDED_PROFILE: &str = r#"
+name = "seeded"
+version = "1"
+summary = "a filesystem that files are put into"
+kind = "image"
+architectures = ["amd64"]
+firmware = ["bios", "uefi"]
+
+[variables.greeting]
+type = "string"
+required = true
+
+[image]
+artifact = "seeded"
+grow = true
+
+[[file]]
+template = "seed.j2"
+partition = "root"
+path = "/etc/ironwake/seed"
+mode = "0600"
+"#;
+const SEED: &str = "{{ hostname }}\n{{ greeting | line }}\n{{ urls.phone_home }}\n";
+/// Where the image's one partition begins.
+const PARTITION_AT: u64 = MIB;
+
+fn tool(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; run ./dev setup"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {}: {text}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// An image with a GPT and an ext4 filesystem labelled `root`.
+fn seeded_image(folder: &Path) -> PathBuf {
+    const SIZE: u64 = 64 * MIB;
+    let (image, filesystem) = (folder.join("seeded.raw"), folder.join("seeded.ext4"));
+    let (image_text, filesystem_text) = (image.display().to_string(), filesystem.display().to_string());
+    fs::File::create(&filesystem).and_then(|file| file.set_len(SIZE - 2 * MIB)).expect("a file");
+    tool("mke2fs", &["-q", "-F", "-t", "ext4", "-L", "root", &filesystem_text]);
+    fs::File::create(&image).and_then(|file| file.set_len(SIZE)).expect("a file");
+    let (start, sectors) = (PARTITION_AT / 512, (SIZE - 2 * MIB) / 512);
+    let script = format!("label: gpt\nstart={start}, size={sectors}, name=root\n");
+    let scripted = folder.join("table");
+    fs::write(&scripted, script).expect("a file");
+    tool("sh", &["-c", &format!("sfdisk -q {image_text} < {}", scripted.display())]);
+    let bytes = fs::read(&filesystem).expect("a filesystem");
+    let file = fs::File::options().write(true).open(&image).expect("an image");
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes, PARTITION_AT).expect("written");
+    image
+}
+
+/// The whole way: an image is written and grown, files with the operation's own URL are put into its filesystem, and the
+/// host that calls it makes the operation ready.
+#[test]
+fn full_rebuild_with_files_until_the_host_phones_home() -> Result<(), LabError> {
+    const DISK: u64 = 128 * MIB;
+    let lab = lab()?;
+    let folder = lab.folder().join("profiles/seeded");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("profile.toml"), SEEDED_PROFILE).expect("a profile");
+    fs::write(folder.join("seed.j2"), SEED).expect("a template");
+    let file = seeded_image(lab.folder()).display().to_string();
+    let packed = format!("{file}.xz");
+    tool("sh", &["-c", &format!("xz -T1 -1 -c {file} > {packed}")]);
+    lab.cli().run(&["artifact", "import", "seeded", &packed])?;
+
+    let machine = Machine::new(1, Firmware::Uefi).with_disk(Disk::blank(Bus::Nvme, "SYSTEM", DISK));
+    let (on, id) = enroll(&lab, &machine)?;
+    lab.cli().run(&["machine", "edit", &id, "--name", "node-1"])?;
+    let greeting = "greeting=hello $(id) 'x'";
+    let made = operation(&lab, &["rebuild", &id, "--profile", "seeded", "--var", greeting, "--yes"])?;
+    on.expect("an image that is written", reaches(OperationState::Installed))?;
+    on.power_off();
+
+    let disk = image(&lab, &machine, 0).display().to_string();
+    tool("sfdisk", &["--verify", &disk]);
+    let table = tool("sfdisk", &["--json", &disk]);
+    let table: serde_json::Value = serde_json::from_str(&table).expect("a table");
+    let partition = &table["partitiontable"]["partitions"][0];
+    let size = partition["size"].as_u64().expect("a size") * 512;
+    assert!(size > 120 * MIB, "the partition has grown to {size} bytes only");
+    let filesystem = format!("{disk}?offset={PARTITION_AT}");
+    tool("e2fsck", &["-f", "-n", &filesystem]);
+    let seed = tool("debugfs", &["-R", "cat /etc/ironwake/seed", &filesystem]);
+    let lines: Vec<&str> = seed.lines().collect();
+    assert_eq!(lines[..2], ["node-1", "hello $(id) 'x'"]);
+    let path = lines[2].strip_prefix("http://10.77.0.1:8080").expect("the daemon's address");
+
+    let answer = lab.post(path, r#"{"hostname":"node-1","serial":"LAB0001"}"#)?;
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    let done = operation(&lab, &["operation", "show", &made.id])?;
+    assert_eq!(done.state, OperationState::Ready);
+    assert_eq!(done.host.expect("a host").hostname.as_deref(), Some("node-1"));
+    Ok(())
 }
 
 /// The disk behind the approved serial number is another one by the time that the machine boots: nothing is written.

@@ -241,7 +241,7 @@ fn parity_pv1() -> Result<(), LabError> {
 
 /// The part without operations: list, get, delete.
 #[test]
-fn parity_pv2_without_operations() -> Result<(), LabError> {
+fn parity_pv2() -> Result<(), LabError> {
     let lab = lab()?;
     let (_, machine) = api(&lab, "POST", "/machines", Some(json!({"macs": ["52:54:00:00:00:01"]})));
     let path = format!("/machines/{}", machine["id"].as_str().expect("an id"));
@@ -249,6 +249,93 @@ fn parity_pv2_without_operations() -> Result<(), LabError> {
     assert_eq!(api(&lab, "DELETE", &path, None).0, 204);
     assert_eq!(api(&lab, "GET", &path, None).0, 404);
     assert_eq!(api(&lab, "DELETE", &path, None).0, 404);
+
+    let path = format!("/machines/{}", enrolled(&lab));
+    let (status, operation) =
+        api(&lab, "POST", &format!("{path}/operations"), Some(json!({"kind": "inspect"})));
+    assert_eq!(status, 202, "{operation}");
+    assert_eq!(api(&lab, "DELETE", &path, None).0, 409);
+    let id = operation["id"].as_str().expect("an id");
+    assert_eq!(api(&lab, "POST", &format!("/operations/{id}/cancel"), None).0, 200);
+    assert_eq!(api(&lab, "DELETE", &path, None).0, 204);
+    Ok(())
+}
+
+/// A machine with two disks that an operator has enrolled; its id.
+fn enrolled(lab: &Lab) -> String {
+    let disk = |serial: &str| json!({"name": serial, "serial": serial, "size_bytes": 1_000_000});
+    let body = json!({
+        "agent": "test",
+        "boot_mac": "52:54:00:aa:bb:cc",
+        "inventory": {"schema": 1, "system": {"serial": "PV3"}, "disks": [disk("A"), disk("B")]}
+    });
+    let (status, answer) = post_enroll(lab, &body.to_string());
+    assert_eq!(status, 201, "{answer}");
+    let id = answer["machine"].as_str().expect("an id").to_owned();
+    assert_eq!(api(lab, "POST", &format!("/machines/{id}/enroll"), None).0, 200);
+    id
+}
+
+/// PV3 for a wipe: 202 and the operation, a second one 409; the armed machine's script is not local boot, once.
+#[test]
+fn parity_pv3_and_pv5_armed_for_a_wipe() -> Result<(), LabError> {
+    let lab = lab()?;
+    let path = format!("/machines/{}/operations", enrolled(&lab));
+    let wipe = json!({"kind": "wipe", "disks": ["serial=A"], "arm": true});
+    let (status, operation) = api(&lab, "POST", &path, Some(wipe.clone()));
+    assert_eq!((status, operation["state"].as_str()), (202, Some("pxe_ready")), "{operation}");
+    let (status, problem) = api(&lab, "POST", &path, Some(wipe));
+    let id = operation["id"].as_str().expect("an id");
+    assert!(
+        status == 409 && problem["detail"].as_str().is_some_and(|detail| detail.contains(id)),
+        "{problem}"
+    );
+    for spelling in ["52:54:00:aa:bb:cc", "52-54-00-AA-BB-CC"] {
+        let text = script(&lab, spelling);
+        assert!(!is_local_boot(&text) && text.contains(" ironwake.operation="), "{text}");
+    }
+    assert!(!script(&lab, "52-54-00-00-00-01").contains("operation"), "another machine is not armed");
+    let text = script(&lab, "52-54-00-aa-bb-cc");
+    let kernel =
+        text.split_whitespace().find(|word| word.ends_with("/vmlinuz")).expect("a kernel").to_owned();
+    assert_eq!(curl(&lab, &["-I", &kernel]).0, 200, "HEAD takes nothing");
+    assert_eq!(curl(&lab, &["-o", "/dev/null", &kernel]).0, 200);
+    assert_eq!(curl(&lab, &["-o", "/dev/null", &kernel]).0, 409);
+    assert!(is_local_boot(&script(&lab, "52-54-00-aa-bb-cc")), "served once, it boots its disk");
+    Ok(())
+}
+
+/// PV4: an event that the state does not allow is refused with both named.
+#[test]
+fn parity_pv4_illegal_events() -> Result<(), LabError> {
+    let lab = lab()?;
+    let path = format!("/machines/{}/operations", enrolled(&lab));
+    let (_, operation) = api(&lab, "POST", &path, Some(json!({"kind": "wipe", "disks": ["serial=B"]})));
+    let id = operation["id"].as_str().expect("an id");
+    let post = |event: &str| api(&lab, "POST", &format!("/operations/{id}/{event}"), Some(json!({})));
+    let (status, problem) = post("disarm");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(
+        status == 409 && detail.contains("disarmed") && detail.contains("registered"),
+        "{status} {detail}"
+    );
+    assert_eq!(post("arm").0, 202);
+    assert_eq!(post("disarm").0, 200);
+    assert_eq!(post("cancel").0, 200);
+    let (status, problem) = post("arm");
+    assert!(
+        status == 409 && problem["detail"].as_str().is_some_and(|text| text.contains("cancelled")),
+        "{problem}"
+    );
+    let (_, shown) = api(&lab, "GET", &format!("/operations/{id}"), None);
+    let states: Vec<&str> = shown["history"]
+        .as_array()
+        .expect("a history")
+        .iter()
+        .filter_map(|event| event["to"].as_str())
+        .collect();
+    assert_eq!(states, ["pxe_ready", "registered", "cancelled"]);
+    assert!(shown["history"][0]["actor"]["operator"].is_string(), "events carry their actor");
     Ok(())
 }
 

@@ -54,10 +54,9 @@ impl Operations {
     /// One that installs the image of this digest.
     pub fn of_image(&self, sha256: &str) -> Option<String> {
         let running = self.0.read().expect("no panic while held");
-        let fits = |record: &&Box<Record>| {
-            record.rebuild.as_ref().is_some_and(|rebuild| rebuild.image.sha256 == sha256)
-        };
-        running.values().find(fits).map(|record| record.operation.id.clone())
+        let fits =
+            |record: &Record| record.rebuild.as_ref().is_some_and(|rebuild| rebuild.image.sha256 == sha256);
+        running.values().find(|record| fits(record)).map(|record| record.operation.id.clone())
     }
 
     fn all(&self) -> Vec<Record> {

@@ -52,9 +52,11 @@ pub fn request(
     method: &str,
     path: &str,
     headers: &str,
+    body: &str,
 ) -> Result<Response, LabError> {
     let what = format!("{method} http://{server}{path}");
-    let text = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{headers}\r\n");
+    let text =
+        format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{headers}\r\n{body}");
     let bytes = namespace
         .enter(|| -> std::io::Result<Vec<u8>> {
             let mut stream = TcpStream::connect_timeout(&server, SILENCE_MAX)?;

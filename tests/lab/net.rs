@@ -155,7 +155,7 @@ mod tests {
             (String::from_utf8_lossy(&request[..length]).into_owned(), from.ip().to_string())
         });
         let response =
-            http::request(&client, ([10, 77, 0, 1], 8080).into(), "GET", "/x", "").expect("an answer");
+            http::request(&client, ([10, 77, 0, 1], 8080).into(), "GET", "/x", "", "").expect("an answer");
         assert_eq!((response.status, response.text()), (200, "hello".into()));
         let (request, from) = server.join().expect("the server");
         assert!(request.starts_with("GET /x HTTP/1.1\r\n"), "{request}");

@@ -210,7 +210,13 @@ impl Lab {
 
     /// Asks the daemon by HTTP from the client's namespace.
     pub fn get(&self, path: &str) -> Result<Response, LabError> {
-        http::request(&self.client, ([10, 77, 0, 1], 8080).into(), "GET", path, "")
+        http::request(&self.client, ([10, 77, 0, 1], 8080).into(), "GET", path, "", "")
+    }
+
+    /// Posts JSON to the daemon from the client's namespace.
+    pub fn post(&self, path: &str, body: &str) -> Result<Response, LabError> {
+        let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        http::request(&self.client, ([10, 77, 0, 1], 8080).into(), "POST", path, &headers, body)
     }
 
     /// Kills the daemon as a power loss would and starts it again; its state stays.
