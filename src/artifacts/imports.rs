@@ -177,6 +177,12 @@ impl Imports {
         self.error(&table, import).is_none().then(|| import.source())
     }
 
+    /// Whether the bytes of an image are there, whatever their name.
+    pub fn holds(&self, image: &ImageSource) -> bool {
+        let size = |digest| self.read().contents.get(&digest).copied();
+        image.sha256.parse().ok().and_then(size) == Some(image.size_bytes)
+    }
+
     /// The artifact of this name.
     pub fn artifact(&self, name: &str) -> Option<Artifact> {
         let table = self.read();
