@@ -24,9 +24,11 @@ pub const IMAGE_BYTES_MAX: u64 = 64 << 30;
 const UPLOADS_MAX: usize = 4;
 /// So much stays free: the database lives on the same filesystem, and what it acknowledges must fit.
 const FREE_BYTES_MIN: u64 = 256 << 20;
-/// After so many bytes what came is forced to the disk and room is looked for: the sender's progress is then
-/// that of the disk, and the end does not take minutes.
+/// After so many bytes what came is forced to the disk: the sender's progress is then that of the disk, and the
+/// end does not take minutes.
 const SYNC_EVERY_BYTES: u64 = 256 << 20;
+/// After so many bytes room is looked for again: others write to the same filesystem.
+const LOOK_EVERY_BYTES: u64 = 16 << 20;
 /// How files end that are not whole.
 const PARTIAL: &str = ".partial";
 
@@ -177,6 +179,12 @@ impl Imports {
         self.error(&table, import).is_none().then(|| import.source())
     }
 
+    /// Whether the bytes of an image are there, whatever their name.
+    pub fn holds(&self, image: &ImageSource) -> bool {
+        let size = |digest| self.read().contents.get(&digest).copied();
+        image.sha256.parse().ok().and_then(size) == Some(image.size_bytes)
+    }
+
     /// The artifact of this name.
     pub fn artifact(&self, name: &str) -> Option<Artifact> {
         let table = self.read();
@@ -237,8 +245,11 @@ impl Upload {
         }
         self.hash.update(bytes);
         self.file.write_all(bytes).map_err(|source| failed(&self.dir, source))?;
-        if before / SYNC_EVERY_BYTES != self.size_bytes / SYNC_EVERY_BYTES {
+        let passed = |step| before / step != self.size_bytes / step;
+        if passed(SYNC_EVERY_BYTES) {
             self.file.as_file().sync_data().map_err(|source| failed(&self.dir, source))?;
+        }
+        if passed(LOOK_EVERY_BYTES) {
             check_room(&self.dir, 0)?;
         }
         Ok(())

@@ -1,4 +1,5 @@
 use ironwake_api::{Actor, ArtifactState};
+use nix::mount::MsFlags;
 use tempfile::TempDir;
 
 use super::*;
@@ -155,6 +156,47 @@ fn an_image_that_is_gone_or_cut_is_told_of_and_healed_by_importing_it_again() {
     import(&imports, "image", b"bytes");
     assert_eq!(imports.image("image"), Some(record.source()));
     assert_eq!(fs::read(&path).unwrap(), b"bytes");
+}
+
+/// A real filesystem with 24 MiB above the reserve, which only this thread sees.
+fn small_filesystem(dir: &Path) -> nix::Result<()> {
+    let none = None::<&str>;
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
+    nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    let size = format!("size={}", FREE_BYTES_MIN + (24 << 20));
+    nix::mount::mount(none, dir, Some("tmpfs"), MsFlags::empty(), Some(&*size))
+}
+
+#[test]
+fn a_full_disk_is_told_of_before_the_reserve_is_gone() {
+    // Only root can mount.
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let full = || {
+        let mut folder = Folder::new();
+        small_filesystem(folder.state.path()).unwrap();
+        let imports = folder.open();
+        let announced = imports.receive(Some(32 << 20));
+        assert!(matches!(announced, Err(ImportError::NoRoom { .. })));
+        let mut upload = imports.receive(None).unwrap();
+        let piece = vec![1; 1 << 20];
+        let ended = (0..64).find_map(|written| Some((written, upload.write(&piece).err()?)));
+        let (written, error) = ended.unwrap();
+        assert!(
+            written < 32 && error.to_string().starts_with("no room for the image: "),
+            "{written}: {error}"
+        );
+        drop(upload);
+        assert_eq!(folder.files(), [""; 0]);
+        import(&imports, "small", &[1; 1000]);
+        // Maps keep a filesystem busy.
+        drop(imports);
+        folder.shelf = Shelf::default();
+        nix::mount::umount(folder.state.path()).unwrap();
+    };
+    // The mount is the thread's, and gone with it.
+    std::thread::spawn(full).join().unwrap();
 }
 
 #[test]

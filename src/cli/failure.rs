@@ -97,7 +97,11 @@ impl Failure {
 }
 
 /// Which command lists what was not found, by the code of the problem; machines for all others.
-const LISTS: &[(&str, &str)] = &[(":no_such_artifact", "artifact"), (":no_such_operation", "operation")];
+const LISTS: &[(&str, &str)] = &[
+    (":no_such_artifact", "artifact"),
+    (":no_such_operation", "operation"),
+    (":no_such_profile", "profile"),
+];
 
 fn refused(problem: &Problem) -> String {
     let mut text = format!("error: {}\n", problem.detail);

@@ -50,7 +50,7 @@ async fn show(
 }
 
 /// Imports a disk image: the body is its bytes, packed with gzip, xz, zstd or bzip2, or not at all. What had this
-/// name before is replaced; its bytes stay as long as an operation needs them.
+/// name before is replaced, unless an operation installs it.
 #[utoipa::path(put, path = "/api/v1/artifacts/{name}", tag = "artifacts", operation_id = "artifact_import",
     params(("name" = String, Path), ImportQuery),
     request_body(content_type = "application/octet-stream", description = "The image, 64 GiB at most"),

@@ -116,6 +116,14 @@ impl Site {
             );
             return Err(SiteError::Conflict(message));
         }
+        if let Some(rebuild) = rebuild.as_ref().filter(|rebuild| !self.imports.holds(&rebuild.image)) {
+            let message = format!(
+                "the image of operation {id}, sha256:{}, is not here any more: import it again, or make another \
+                 operation",
+                rebuild.image.sha256
+            );
+            return Err(SiteError::Conflict(message));
+        }
         let inventory = self.store.inventory(&before.machine).await?.map(|record| record.inventory);
         let disks =
             before.disks.iter().map(|disk| same_disk(disk, inventory.as_ref())).collect::<Result<_, _>>()?;

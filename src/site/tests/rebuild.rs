@@ -6,6 +6,7 @@ use ironwake_api::{
 
 use super::operations::{FROM, HTTP, claim, disk, operator, refused, tokens};
 use super::*;
+use crate::operation::Trigger;
 
 /// Imports an image of 4 MiB, which is called `thirteen`.
 async fn import(lab: &Fixture) {
@@ -141,6 +142,29 @@ async fn an_image_that_is_being_installed_stays() {
     refused(lab.site.receive_import("thirteen", None).map(drop), &id);
     lab.site.phone_home(&id, &token, call(), FROM).await.expect("heard");
     lab.site.delete_import("thirteen", operator()).await.expect("nobody needs it");
+}
+
+/// What is tried again needs the bytes that it was confirmed with, under whatever name.
+#[tokio::test]
+async fn an_operation_whose_image_is_gone_is_not_tried_again() {
+    let (lab, machine) = with_machine().await;
+    let id = lab.site.operate(&machine, rebuild("thirteen"), operator()).await.expect("an operation").id;
+    lab.site.happen(&id, Trigger::Cancel, &operator()).await.expect("cancelled");
+    lab.site.delete_import("thirteen", operator()).await.expect("deleted");
+    refused(lab.site.retry(&id, None, operator()).await, "is not here any more");
+    import(&lab).await;
+    assert_eq!(lab.site.retry(&id, None, operator()).await.expect("again").state, State::PxeReady);
+}
+
+/// The size is in the image itself: here a Zstandard frame with an empty block, which says 8 GiB.
+#[tokio::test]
+async fn an_image_that_no_disk_holds_is_refused_before_anything_is_armed() {
+    let (lab, machine) = with_machine().await;
+    let frame = [&b"\x28\xb5\x2f\xfd\xc0\x58"[..], &(8_u64 << 30).to_le_bytes(), b"\x01\0\0"].concat();
+    let mut upload = lab.site.receive_import("large", None).expect("a place");
+    upload.write(&frame).expect("written");
+    lab.site.import("large", upload.finish(None).expect("whole"), operator()).await.expect("imported");
+    refused(lab.site.operate(&machine, rebuild("large"), operator()).await, "and the image has 8589934592");
 }
 
 /// What was confirmed is installed, even after a restart.
