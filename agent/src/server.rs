@@ -79,10 +79,14 @@ impl Server {
         &self.url
     }
 
-    /// Says who this machine is.
-    pub fn enroll(&self, request: &EnrollRequest) -> Result<EnrollAnswer, ServerError> {
+    /// Says who this machine is, and by the token of an armed boot that it is the one that was armed.
+    pub fn enroll(
+        &self,
+        request: &EnrollRequest,
+        token: Option<&Token>,
+    ) -> Result<EnrollAnswer, ServerError> {
         let body = serde_json::to_vec(request).map_err(ServerError::Nonsense)?;
-        let answer = self.post("enroll", &body, None, ANSWER_BYTES_MAX)?;
+        let answer = self.post("enroll", &body, token, ANSWER_BYTES_MAX)?;
         serde_json::from_slice(&answer).map_err(ServerError::Nonsense)
     }
 

@@ -280,7 +280,7 @@ impl Worker {
             boot_mac: self.boot_mac().unwrap_or(online),
             inventory: self.inventory.clone(),
         };
-        match server.enroll(&request) {
+        match server.enroll(&request, self.cmdline.token.as_ref()) {
             Ok(answer) => {
                 self.post_at = None;
                 self.backoff.reset();

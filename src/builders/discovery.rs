@@ -153,6 +153,9 @@ fn build(
         }
     };
     let installing = installing(boot_dir, &digests, &package, &vault)?;
+    if !cached {
+        give_memory_back();
+    }
     let (digest, initramfs) = found;
     let kernel_digest = Digest::of(&kernel);
     let kernel = Blob::new("discovery/vmlinuz", kernel, kernel_digest);
@@ -197,6 +200,15 @@ fn installing(
         }
     };
     Ok(Blob::new("discovery/installing", bytes, digest))
+}
+
+/// A build unpacks every driver; what that took is of no use to the daemon until the next one, weeks later.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes no pointer and may be called at any time by any thread (malloc_trim(3)).
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 fn drivers() -> impl Iterator<Item = &'static str> {

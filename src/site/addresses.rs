@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use ironwake_api::MacAddr;
 
@@ -11,8 +12,15 @@ use super::Site;
 /// Addresses remembered; the oldest makes room. A /16 and then some.
 const ADDRESSES_MAX: usize = 100_000;
 
+/// How long the kernel's neighbour table is believed: an address may move without a word of DHCP, and reading the table
+/// takes as long as answering ten small requests.
+const NEIGHBOURS_AGE_MAX: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
-pub(super) struct Addresses(Mutex<Table>);
+pub(super) struct Addresses {
+    table: Mutex<Table>,
+    neighbours: Mutex<Option<(Instant, HashMap<Ipv4Addr, MacAddr>)>>,
+}
 
 #[derive(Default)]
 struct Table {
@@ -22,7 +30,7 @@ struct Table {
 
 impl Addresses {
     fn learn(&self, mac: MacAddr, address: Ipv4Addr) {
-        let mut table = self.0.lock().expect("no panic while held");
+        let mut table = self.table.lock().expect("no panic while held");
         if table.macs.insert(address, mac).is_none() {
             table.order.push_back(address);
             if table.order.len() > ADDRESSES_MAX
@@ -34,7 +42,20 @@ impl Addresses {
     }
 
     fn get(&self, address: Ipv4Addr) -> Option<MacAddr> {
-        self.0.lock().expect("no panic while held").macs.get(&address).copied()
+        self.table.lock().expect("no panic while held").macs.get(&address).copied()
+    }
+
+    /// Whose address this is by the neighbour table. Who is not in what was read lately may have come since.
+    fn neighbour(&self, address: Ipv4Addr) -> Option<MacAddr> {
+        let mut neighbours = self.neighbours.lock().expect("no panic while held");
+        let known = neighbours.as_ref().filter(|(read_at, _)| read_at.elapsed() < NEIGHBOURS_AGE_MAX);
+        if let Some(mac) = known.and_then(|(_, table)| table.get(&address)) {
+            return Some(*mac);
+        }
+        let table = parse_neighbours(&std::fs::read_to_string("/proc/net/arp").ok()?);
+        let mac = table.get(&address).copied();
+        *neighbours = Some((Instant::now(), table));
+        mac
     }
 }
 
@@ -53,21 +74,20 @@ impl Site {
 
     /// Whose address this is: learnt from DHCP, else from the kernel's neighbour table.
     pub fn mac_of(&self, address: Ipv4Addr) -> Option<MacAddr> {
-        // The neighbour table is the kernel's to keep: an address may move without a word of DHCP.
-        let table = || std::fs::read_to_string("/proc/net/arp").ok();
-        self.addresses.get(address).or_else(|| neighbour(&table()?, address))
+        self.addresses.get(address).or_else(|| self.addresses.neighbour(address))
     }
 }
 
-/// Finds an address in the text of `/proc/net/arp`; entries without flag 2 (complete) are guesses.
-fn neighbour(table: &str, address: Ipv4Addr) -> Option<MacAddr> {
-    table.lines().skip(1).find_map(|line| {
+/// The entries of `/proc/net/arp`; those without flag 2 (complete) are guesses.
+fn parse_neighbours(table: &str) -> HashMap<Ipv4Addr, MacAddr> {
+    let entry = |line: &str| {
         let mut fields = line.split_ascii_whitespace();
-        let found: Ipv4Addr = fields.next()?.parse().ok()?;
+        let address: Ipv4Addr = fields.next()?.parse().ok()?;
         let flags = u32::from_str_radix(fields.nth(1)?.strip_prefix("0x")?, 16).ok()?;
         let mac: MacAddr = fields.next()?.parse().ok()?;
-        (found == address && flags & 2 != 0 && mac.is_unicast()).then_some(mac)
-    })
+        (flags & 2 != 0 && mac.is_unicast()).then_some((address, mac))
+    };
+    table.lines().skip(1).filter_map(entry).collect()
 }
 
 #[cfg(test)]
@@ -79,8 +99,7 @@ mod tests {
         let table = "IP address       HW type     Flags       HW address            Mask     Device\n\
                      10.0.0.7         0x1         0x2         52:54:00:00:00:07     *        br0\n\
                      10.0.0.8         0x1         0x0         00:00:00:00:00:00     *        br0\n";
-        assert_eq!(neighbour(table, Ipv4Addr::new(10, 0, 0, 7)), Some(MacAddr([0x52, 0x54, 0, 0, 0, 7])));
-        assert_eq!(neighbour(table, Ipv4Addr::new(10, 0, 0, 8)), None);
-        assert_eq!(neighbour(table, Ipv4Addr::new(10, 0, 0, 9)), None);
+        let known = HashMap::from([(Ipv4Addr::new(10, 0, 0, 7), MacAddr([0x52, 0x54, 0, 0, 0, 7]))]);
+        assert_eq!(parse_neighbours(table), known);
     }
 }

@@ -10,8 +10,8 @@ use super::{Site, SiteError};
 use crate::operation::{Purpose, Record, Taker, Trigger};
 use crate::script::ArmedBoot;
 
-/// A report's reason in bytes; the rest is cut.
-const REASON_BYTES_MAX: usize = 4096;
+/// A report's text in bytes; the rest is cut.
+const REASON_BYTES_MAX: usize = 2048;
 
 impl Site {
     /// What the script of an armed machine carries; the same each time until its kernel was served.
@@ -72,7 +72,7 @@ impl Site {
         if other_machine || second.is_some() {
             let reason = match second {
                 Some(taker) => format!("its work was taken by {} and asked for by {from} again", taker.from),
-                None => format!("its work was asked for by machine {} at {from}", request.machine),
+                None => format!("its work was asked for by machine {} at {from}", plain(&request.machine)),
             };
             let error = self.token_refused(&record, from, &reason);
             self.advance(record, &Trigger::Fail { reason }, &Actor::Daemon, |_| {}).await?;
@@ -89,6 +89,11 @@ impl Site {
             self.save_record(record).await?;
         }
         Ok(claim)
+    }
+
+    /// Whether this is the token of the work of an operation's arming.
+    pub(super) fn is_work_token(&self, record: &Record, operation: &str, token: &str) -> bool {
+        operation == record.operation.id && self.key.is_token(token, Purpose::Work, operation, record.armings)
     }
 
     /// Notes how the work goes.

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use ironwake_api::{
     Actor, ClientStage, EnrollAnswer, EnrollRequest, Enrolment, EventKind, FieldProblem, Inventory,
-    InventoryChange, Machine, StageKind,
+    InventoryChange, Machine, OperationState, StageKind,
 };
 
 use super::{MACHINES_MAX, Site, SiteError};
@@ -17,6 +17,10 @@ use crate::store::Change;
 const ENTRIES_MAX: usize = 4096;
 /// Addresses of one machine, those of cards that it had once included: the inventory's own come first.
 const MACS_MAX: usize = 64;
+/// NICs of one machine; virtual functions are not there in discovery.
+const NICS_MAX: usize = 64;
+/// One text of an inventory in bytes; the rest is cut.
+const TEXT_BYTES_MAX: usize = 512;
 /// Conflicts told at one enrolment: more come from a default value that a whole batch shares.
 const CONFLICTS_TOLD_MAX: usize = 8;
 /// Differences named in an event; the inventories hold them all.
@@ -40,10 +44,22 @@ struct Grounds {
 }
 
 impl Site {
-    /// Takes an inventory. It is in the store when this returns.
+    /// Takes an inventory of a machine that no operation is about. It is in the store when this returns.
     pub async fn enroll(&self, request: EnrollRequest, from: Ipv4Addr) -> Result<Enrolled, SiteError> {
+        self.enroll_with(request, None, from).await
+    }
+
+    /// Takes an inventory. While an operation runs on the machine, only its own boot may report one, by the
+    /// operation and the token that it carries: anybody can say to be that machine.
+    pub async fn enroll_with(
+        &self,
+        request: EnrollRequest,
+        bearer: Option<(String, String)>,
+        from: Ipv4Addr,
+    ) -> Result<Enrolled, SiteError> {
         check(&request)?;
-        let EnrollRequest { boot_mac, mut inventory, .. } = request;
+        let EnrollRequest { boot_mac, inventory, .. } = request;
+        let mut inventory = shortened(inventory)?;
         (self.annotate)(&mut inventory);
         let identity = Identity::of_inventory(&inventory, boot_mac);
 
@@ -61,6 +77,7 @@ impl Site {
             }
             (resolution, known)
         };
+        self.refuse_stranger(&resolution, bearer, from)?;
         let new = known.as_ref().is_none_or(|machine| machine.inventory_at.is_none());
         let before = match &known {
             Some(machine) => self.store.inventory(&machine.id).await?.map(|record| record.inventory),
@@ -137,6 +154,33 @@ impl Site {
         Ok(Enrolled { answer, new })
     }
 
+    /// Refuses what would change the record of a machine that an operation is about, unless its own boot reports it.
+    fn refuse_stranger(
+        &self,
+        resolution: &Resolution,
+        bearer: Option<(String, String)>,
+        from: Ipv4Addr,
+    ) -> Result<(), SiteError> {
+        let conflicting = resolution.conflicts.iter().map(|conflict| &conflict.other);
+        for machine in resolution.machine.iter().chain(conflicting) {
+            let Some(record) = self.operations.of_machine(machine) else { continue };
+            let own = resolution.machine.as_ref() == Some(machine)
+                && bearer
+                    .as_ref()
+                    .is_some_and(|(operation, token)| self.is_work_token(&record, operation, token));
+            if own || record.operation.state == OperationState::Registered {
+                continue;
+            }
+            let reason = "an inventory came without its token";
+            self.token_refused(&record, from, reason);
+            return Err(SiteError::Conflict(format!(
+                "{} {} runs on this machine: until it has ended, only its own boot may report an inventory",
+                record.operation.kind, record.operation.id
+            )));
+        }
+        Ok(())
+    }
+
     /// Brings a record up to what the inventory says. Keys that the inventory lacks are kept.
     fn refresh(&self, machine: &mut Machine, identity: &Identity, inventory: &Inventory, from: Ipv4Addr) {
         let now = self.now();
@@ -145,7 +189,7 @@ impl Site {
         machine.asset_tag = identity.asset_tag.clone().or(machine.asset_tag.take());
         let mut macs = identity.macs.clone();
         macs.extend(machine.macs.iter().filter(|mac| !identity.macs.contains(mac)));
-        macs.truncate(MACS_MAX.max(identity.macs.len()));
+        macs.truncate(MACS_MAX);
         macs.sort();
         machine.macs = macs;
         machine.manufacturer = inventory.system.manufacturer.clone();
@@ -272,6 +316,23 @@ fn named(change: &InventoryChange) -> String {
     format!("{}: {} -> {}", change.path, show(&change.before), show(&change.after))
 }
 
+/// The inventory with every text cut to a sane length: serial numbers and models have tens of characters.
+fn shortened(inventory: Inventory) -> Result<Inventory, SiteError> {
+    let wrong = |error: serde_json::Error| SiteError::invalid("inventory", error.to_string());
+    let mut value = serde_json::to_value(inventory).map_err(wrong)?;
+    shorten(&mut value);
+    serde_json::from_value(value).map_err(wrong)
+}
+
+fn shorten(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX)),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(shorten),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(shorten),
+        _ => {}
+    }
+}
+
 /// What the type cannot refuse.
 fn check(request: &EnrollRequest) -> Result<(), SiteError> {
     let mut wrong = Vec::new();
@@ -287,7 +348,6 @@ fn check(request: &EnrollRequest) -> Result<(), SiteError> {
         ("inventory.cpus", inventory.cpus.len()),
         ("inventory.memory.dimms", inventory.memory.dimms.len()),
         ("inventory.disks", inventory.disks.len()),
-        ("inventory.nics", inventory.nics.len()),
         ("inventory.pci", inventory.pci.len()),
         ("inventory.gpus", inventory.gpus.len()),
         ("inventory.usb", inventory.usb.len()),
@@ -297,6 +357,12 @@ fn check(request: &EnrollRequest) -> Result<(), SiteError> {
         if length > ENTRIES_MAX {
             refuse(field, format!("{length} entries are more than {ENTRIES_MAX}"));
         }
+    }
+    if inventory.nics.len() > NICS_MAX {
+        wrong.push(FieldProblem {
+            field: "inventory.nics".into(),
+            message: format!("{} entries are more than {NICS_MAX}", inventory.nics.len()),
+        });
     }
     if wrong.is_empty() { Ok(()) } else { Err(SiteError::Invalid(wrong)) }
 }

@@ -12,6 +12,9 @@ pub const BLOCK_BYTES_MAX: u16 = 65464;
 /// gigabit link at any latency of a LAN, and is as much as one segmented send may carry.
 pub const WINDOW_BLOCKS_MAX: u16 = 64;
 
+/// The longest wait that is granted: a client that asks for more and falls silent would keep its place for minutes.
+const TIMEOUT_SECS_MAX: u8 = 30;
+
 /// How long the first wait for an acknowledgement is where the client did not choose.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(1);
 
@@ -70,7 +73,7 @@ impl Options {
             answer: Self {
                 blksize: self.blksize.map(|bytes| bytes.min(block_bytes_max)),
                 tsize: self.tsize.map(|_| size),
-                timeout_secs: self.timeout_secs,
+                timeout_secs: self.timeout_secs.filter(|secs| *secs <= TIMEOUT_SECS_MAX),
                 windowsize: self.windowsize.map(|blocks| blocks.min(WINDOW_BLOCKS_MAX)),
             },
             size,

@@ -49,7 +49,7 @@ fn request() -> EnrollRequest {
 fn enrolling_sends_the_inventory() {
     let (server, double) =
         daemon("201 Created", r#"{"machine":"m1","enrolled":false,"idle_reboot_secs":600}"#);
-    let answer = server.enroll(&request()).expect("an answer");
+    let answer = server.enroll(&request(), None).expect("an answer");
     assert_eq!((answer.machine.as_str(), answer.idle_reboot_secs), ("m1", 600));
     let (line, body) = double.join().expect("the double");
     assert_eq!(line, "POST /boot/v1/enroll HTTP/1.1");
@@ -61,7 +61,7 @@ fn a_refusal_says_what_is_wrong() {
     let problem = r#"{"type":"urn:ironwake:problem:invalid","title":"Bad Request","status":400,
         "detail":"the request is wrong","errors":[{"field":"boot_mac","message":"is multicast"}]}"#;
     let (server, double) = daemon("400 Bad Request", problem);
-    let error = server.enroll(&request()).expect_err("a refusal");
+    let error = server.enroll(&request(), None).expect_err("a refusal");
     assert_eq!(error.to_string(), "400: the request is wrong; boot_mac: is multicast");
     double.join().expect("the double");
 }
@@ -81,10 +81,10 @@ fn orders_come_or_do_not() {
 #[test]
 fn nonsense_and_silence_are_errors() {
     let (server, _double) = daemon("200 OK", "<html>");
-    assert!(matches!(server.enroll(&request()), Err(ServerError::Nonsense(_))));
+    assert!(matches!(server.enroll(&request(), None), Err(ServerError::Nonsense(_))));
     let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
     let server = Server::new(&format!("http://{closed}"));
-    assert!(matches!(server.enroll(&request()), Err(ServerError::Unreachable(_))));
+    assert!(matches!(server.enroll(&request(), None), Err(ServerError::Unreachable(_))));
 }
 
 #[test]

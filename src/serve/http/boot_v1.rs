@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, json, nothing};
 use super::body::Body;
+use super::places::Places;
 use super::problem::{problem, site_problem};
 use super::service::Peer;
 use crate::serve::Backend;
@@ -28,6 +29,8 @@ use crate::site::SiteError;
 pub const ENROLL_BYTES_MAX: usize = 1 << 20;
 /// Enrolments that are read at once; others wait. With the largest bodies they take 64 MiB.
 const ENROLLING_MAX: usize = 64;
+/// Of one address; the others have their places then.
+const ENROLLING_EACH_MAX: usize = 4;
 /// The largest report: a sentence.
 pub const REPORT_BYTES_MAX: usize = 16 << 10;
 /// The longest wait for an order; agents ask again.
@@ -42,6 +45,7 @@ struct Shared {
     backend: Backend,
     shutdown: CancellationToken,
     enrolling: Arc<Semaphore>,
+    enrolling_of_address: Places,
 }
 
 /// A refusal is an answer too; boxed, since most calls succeed.
@@ -66,7 +70,12 @@ pub fn router(backend: Backend, shutdown: CancellationToken) -> Router {
             let detail = "the method is not allowed here".to_owned();
             axum_response(*refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail))
         })
-        .with_state(Shared { backend, shutdown, enrolling: Arc::new(Semaphore::new(ENROLLING_MAX)) })
+        .with_state(Shared {
+            backend,
+            shutdown,
+            enrolling: Arc::new(Semaphore::new(ENROLLING_MAX)),
+            enrolling_of_address: Places::new(ENROLLING_EACH_MAX),
+        })
 }
 
 fn axum_response(response: Response<Body>) -> axum::response::Response {
@@ -83,10 +92,15 @@ async fn enroll(
     request: Request<axum::body::Body>,
 ) -> axum::response::Response {
     let answer = async {
+        let Some(_own) = shared.enrolling_of_address.take(peer.from) else {
+            let detail = format!("{ENROLLING_EACH_MAX} enrolments of this address are being read already");
+            return Err(refusal(StatusCode::TOO_MANY_REQUESTS, "too_many", detail));
+        };
         let _place =
             shared.enrolling.acquire().await.map_err(|_| {
                 refusal(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the daemon ends".into())
             })?;
+        let bearer = bearer(request.headers()).ok();
         let request: EnrollRequest = read(request, ENROLL_BYTES_MAX).await?;
         if !request.boot_mac.is_unicast() {
             let message = format!("{} is not the address of one interface", request.boot_mac);
@@ -94,7 +108,7 @@ async fn enroll(
         }
         // In a task of its own: a client that leaves halfway must not leave memory behind the store.
         let site = shared.backend.site.clone();
-        let enrolling = tokio::spawn(async move { site.enroll(request, peer.from).await });
+        let enrolling = tokio::spawn(async move { site.enroll_with(request, bearer, peer.from).await });
         let enrolled = enrolling.await.map_err(interrupted)?.map_err(refused)?;
         let status = if enrolled.new { StatusCode::CREATED } else { StatusCode::OK };
         Ok(json(status, &enrolled.answer))

@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod boot_v1;
 mod link;
+mod places;
 mod problem;
 mod query;
 mod range;
@@ -29,11 +30,14 @@ pub(crate) use problem::{problem, site_problem, store_problem};
 
 use self::boot_v1::router;
 use self::link::Link;
+use self::places::Places;
 use self::service::{Peer, Service};
 use crate::serve::Backend;
 
 /// Connections at once: forty racks, each machine with one that fetches and one that waits.
 pub const CONNECTIONS_MAX: usize = 8192;
+/// Connections of one address; a machine has four at most, and what measures or relays has some hundred.
+const CONNECTIONS_EACH_MAX: usize = 512;
 /// Fields in a request's head; firmware sends five.
 const HEADERS_MAX: usize = 64;
 /// Bytes in a request's head, and of an answer that wait before they are written.
@@ -52,6 +56,7 @@ pub async fn run(listener: TcpListener, backend: Backend, shutdown: Cancellation
     let router = router(backend.clone(), shutdown.clone());
     let service = Arc::new(Service { backend, router });
     let (places, tasks) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), TaskTracker::new());
+    let of_address = Places::new(CONNECTIONS_EACH_MAX);
     let stop = CancellationToken::new();
     loop {
         let (place, accepted) = tokio::select! {
@@ -59,13 +64,17 @@ pub async fn run(listener: TcpListener, backend: Backend, shutdown: Cancellation
             // Beyond the limit connections wait in the kernel's backlog.
             next = async { (places.clone().acquire_owned().await, listener.accept().await) } => next,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok((stream, from)) => (stream, service::version_4(from.ip())),
             Err(error) => {
                 warn!(%error, "http: cannot accept");
                 tokio::time::sleep(FAULT_PAUSE).await;
                 continue;
             }
+        };
+        let Some(own) = of_address.take(from) else {
+            debug!(%from, limit = CONNECTIONS_EACH_MAX, "http: too many connections of one address");
+            continue;
         };
         let (service, shutdown, stop) = (service.clone(), shutdown.clone(), stop.clone());
         tasks.spawn(async move {
@@ -76,7 +85,7 @@ pub async fn run(listener: TcpListener, backend: Backend, shutdown: Cancellation
                 },
                 () = stop.cancelled() => {}
             }
-            drop(place);
+            drop((place, own));
         });
     }
     drop(listener);

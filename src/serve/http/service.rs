@@ -48,7 +48,7 @@ impl Peer {
 }
 
 /// Machines boot by IPv4; what comes by IPv6 has no address that any lease knows.
-fn version_4(address: IpAddr) -> Ipv4Addr {
+pub(super) fn version_4(address: IpAddr) -> Ipv4Addr {
     match address.to_canonical() {
         IpAddr::V4(address) => address,
         IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
@@ -99,9 +99,9 @@ impl Service {
         // What the agent says is recorded by the site as what it means; only what failed is added here.
         if !agent || status.is_client_error() || status.is_server_error() {
             let head_bytes = head_bytes(response.headers());
-            let path = match armed {
-                // Whoever reads the record must not learn the token.
-                Some((id, _)) => format!("/boot/v1/operations/{id}/***/vmlinuz"),
+            let path = match operation_of(&path) {
+                // Whoever reads the record must not learn a token, of whatever kind and wherever it stands.
+                Some(id) => format!("/boot/v1/operations/{id}/***"),
                 None => uri.to_string().chars().take(RECORDED_PATH_CHARS).collect(),
             };
             response.body_mut().record(Delivery {
@@ -244,6 +244,11 @@ impl Service {
 /// Operation and token of the path of an armed boot's kernel.
 fn armed_kernel(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix("boot/v1/operations/")?.strip_suffix("/vmlinuz")?.split_once('/')
+}
+
+/// The operation that a path is about.
+fn operation_of(path: &str) -> Option<&str> {
+    path.strip_prefix("boot/v1/operations/")?.split('/').next()
 }
 
 /// Programs by how their `User-Agent` begins.

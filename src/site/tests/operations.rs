@@ -235,12 +235,33 @@ async fn an_inspection_ends_with_the_inventory_of_its_boot() {
     let (lab, machine) = with_machine().await;
     let new = OperationNew { kind: Kind::Inspect, disks: Vec::new(), ..wipe("") };
     let id = lab.site.operate(&machine, new, operator()).await.expect("an operation").id;
-    lab.enroll("S1", &[1]).await;
+    refused(lab.site.enroll(report("S1", &[1]), FROM).await, "only its own boot may report");
     assert_eq!(lab.state(&id).await, State::PxeReady, "that came from a boot before the arming");
-    let (kernel, _) = tokens(&lab);
+    let (kernel, work) = tokens(&lab);
     lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
-    lab.enroll("S1", &[1]).await;
+    refused(lab.site.enroll(report("S1", &[1]), FROM).await, "only its own boot may report");
+    assert_eq!(lab.state(&id).await, State::PxeBooted);
+    let bearer = Some((id.clone(), work));
+    lab.site.enroll_with(report("S1", &[1]), bearer, FROM).await.expect("an inventory");
     assert_eq!(lab.state(&id).await, State::Ready);
+}
+
+/// Whoever knows its serial number or address cannot move the armed machine's record.
+#[tokio::test]
+async fn a_stranger_changes_nothing_of_an_armed_machine() {
+    let (lab, machine) = with_machine().await;
+    let id = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation").id;
+    let before = lab.site.machine(&machine).expect("a record");
+    for (serial, macs) in [("S1", &[66][..]), ("X9", &[1]), ("X9", &[66, 1]), ("S1", &[1])] {
+        refused(lab.site.enroll(report(serial, macs), ELSEWHERE).await, &id);
+    }
+    let after = lab.site.machine(&machine).expect("a record");
+    assert_eq!(
+        (after.macs, after.serial, after.inventory_at),
+        (before.macs, before.serial, before.inventory_at)
+    );
+    assert_eq!(lab.plan(1), BootPlan::Armed(Why::ArmedFor(Kind::Wipe)));
+    assert_ne!(lab.plan(66), BootPlan::Armed(Why::ArmedFor(Kind::Wipe)));
 }
 
 /// Nothing that a machine could show is in the store, in events or in what the API answers.
