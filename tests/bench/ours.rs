@@ -50,7 +50,19 @@ fn start(bench: &Bench, network: &str) -> Result<Server> {
     let mut command: Command = bench.wire.on_server(program);
     command.args(["serve", "--config"]).arg(&config);
     command.env("NOTIFY_SOCKET", &notify).env("IRONWAKE_BOOT", &bench.dirs.boot);
-    Server::start(NAME, state, command)?.ready(|| Ok(says_ready(&ready)))
+    let operators = socket(&state);
+    // The first start builds the discovery image, which takes both cores for a second.
+    let server = Server::start(NAME, state, command)?.ready(|| Ok(says_ready(&ready)))?;
+    server.ready(|| discovery_is_built(program, &operators))
+}
+
+fn discovery_is_built(program: &Path, socket: &Path) -> Result<bool> {
+    let mut list = Command::new(program);
+    let output = list.arg("--socket").arg(socket).args(["artifact", "list", "--json"]).output()?;
+    let artifacts: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let of = |artifact: &&serde_json::Value| artifact["name"] == "discovery/initramfs";
+    let initramfs = artifacts.as_array().into_iter().flatten().find(of);
+    Ok(initramfs.is_some_and(|artifact| artifact["state"] == "done"))
 }
 
 /// What `Type=notify` units send; nothing within the socket's timeout is "not yet".
