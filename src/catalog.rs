@@ -51,14 +51,14 @@ struct InForce {
 
 /// All profiles.
 pub struct Catalog {
-    directory: Option<PathBuf>,
+    directory: PathBuf,
     in_force: RwLock<InForce>,
     seen: Mutex<Option<Seen>>,
 }
 
 impl Catalog {
     /// The shipped profiles, and those in `directory`, which need not exist.
-    pub fn open(directory: Option<PathBuf>) -> Self {
+    pub fn open(directory: PathBuf) -> Self {
         let catalog = Self { directory, in_force: RwLock::default(), seen: Mutex::default() };
         catalog.refresh();
         catalog
@@ -82,7 +82,7 @@ impl Catalog {
     /// Reads the directory again if anything in it has changed. Cheap otherwise: to be called about once a second.
     pub fn refresh(&self) {
         let mut seen = self.seen.lock().expect("no panic while held");
-        let look = self.directory.as_deref().map_or_else(Vec::new, look);
+        let look = look(&self.directory);
         if seen.as_ref() == Some(&look) {
             return;
         }
@@ -97,7 +97,7 @@ impl Catalog {
             next.profiles.insert(shipped.name.into(), Arc::new(Entry { profile, files, origin }));
         }
         let before = self.in_force.read().expect("no panic while held").profiles.clone();
-        for folder in self.directory.as_deref().map_or_else(Vec::new, folders) {
+        for folder in folders(&self.directory) {
             let shown = folder.display().to_string();
             match read(&folder) {
                 Ok(entry) => {
@@ -212,7 +212,7 @@ mod tests {
         let folder = directory.path().join("mine");
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join(FILE), LOCAL).unwrap();
-        let catalog = Catalog::open(Some(directory.path().into()));
+        let catalog = Catalog::open(directory.path().into());
         assert_eq!(catalog.get("mine").unwrap().profile.version, "1");
         assert_eq!(catalog.get("debian-image").unwrap().origin, "shipped");
 
@@ -237,7 +237,7 @@ mod tests {
         let folder = directory.path().join("other");
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join(FILE), LOCAL).unwrap();
-        let catalog = Catalog::open(Some(directory.path().into()));
+        let catalog = Catalog::open(directory.path().into());
         assert!(catalog.get("mine").is_none() && catalog.get("other").is_none());
         assert!(catalog.refused()[0].mistakes.contains("is called \"mine\", and its folder is not"));
     }

@@ -145,7 +145,8 @@ async fn what_a_script_request_says_of_its_machine_reaches_the_site() {
     inventory.chassis.asset_tag = Some("R2-17".into());
     let request = EnrollRequest { agent: "test".into(), boot_mac, inventory };
     let site = &server.backend.site;
-    let machine = site.enroll(request, Ipv4Addr::new(10, 0, 0, 9)).await.expect("reported").answer.machine;
+    let machine =
+        site.enroll(request, None, Ipv4Addr::new(10, 0, 0, 9)).await.expect("reported").answer.machine;
     site.enroll_by_operator(&machine, Actor::Operator("anna".into())).await.expect("enrolled");
     for (query, known) in [
         (format!("uuid={uuid}&serial=A%20B"), true),

@@ -76,12 +76,12 @@ fn the_first_boot_is_the_same_everywhere() {
     }
 }
 
-/// A file of a shipped profile without variables, as it is rendered for `facts`.
-fn file_of(profile: &str, path: &str, facts: &Facts) -> String {
+/// A file of a shipped profile with the variables of `operation` alone, as it is rendered for `facts`.
+fn file_of(profile: &str, path: &str, facts: &Facts, operation: &Written) -> String {
     let shipped = SHIPPED.iter().find(|shipped| shipped.name == profile).expect("shipped");
     let profile = Profile::parse(shipped.profile, &shipped.templates(), profile).expect("legal");
     let none = Written::new();
-    let layers = Layers { site: &none, tags: &[], machine: &none, operation: &none };
+    let layers = Layers { site: &none, tags: &[], machine: &none, operation };
     let found = match render(&profile, &resolve(&profile, layers).expect("values"), facts).expect("renders") {
         Rendered::Image { files, .. } => {
             files.into_iter().find(|file| file.path == path).map(|file| file.content)
@@ -127,7 +127,7 @@ fn the_first_boot_is_reported_once() {
         (format!("{url}/phone-home/t"), format!("{url}/installed/t"));
     fs::write(folder.path().join("ssh_host_ed25519_key.pub"), "ssh-ed25519 AAAA root@node-1\n")
         .expect("a key");
-    let script = file_of("debian-image", "/usr/local/sbin/ironwake-first-boot", &facts)
+    let script = file_of("debian-image", "/usr/local/sbin/ironwake-first-boot", &facts, &Written::new())
         .replace("keys=/etc/ssh", &format!("keys={}", folder.path().display()))
         .replace("/var/lib/ironwake", &folder.path().join("state").display().to_string())
         .replace("command -v ssh-keygen", "false");
@@ -156,7 +156,8 @@ fn the_first_boot_is_reported_once() {
 fn the_guard_stops_where_the_disk_is_missing() {
     let mut facts = profile_facts::facts();
     facts.disk.as_mut().expect("a disk").path = "/dev/disk/by-id/of-no-host".into();
-    let guard = file_of("debian-installer", "guard.sh", &facts);
+    let mirror = Written::from([("mirror_host".into(), json!("mirror.example.org"))]);
+    let guard = file_of("debian-installer", "guard.sh", &facts, &mirror);
     let output = Command::new("sh").args(["-c", &guard]).stdin(Stdio::null()).output().expect("sh");
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use ironwake_api::{Artifact, ImageSource, Packing};
+use ironwake_api::{Actor, Artifact, ImageSource, Millis, Packing};
 use nix::sys::statvfs::statvfs;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
@@ -292,6 +292,20 @@ impl Received {
     /// How many bytes came.
     pub fn size_bytes(&self) -> u64 {
         self.bytes.len() as u64
+    }
+
+    /// The record that names it.
+    pub fn import(&self, name: &str, pinned: bool, imported_at: Millis, imported_by: Actor) -> Import {
+        Import {
+            name: name.into(),
+            sha256: self.sha256,
+            size_bytes: self.size_bytes(),
+            packing: self.packing,
+            disk_bytes: self.disk_bytes,
+            pinned,
+            imported_at,
+            imported_by,
+        }
     }
 
     /// Puts it in its place, durably, and gives its bytes. May replace the same bytes: those on the disk may have

@@ -40,16 +40,7 @@ fn receive(imports: &Imports, bytes: &[u8], expected: Option<Digest>) -> Result<
 /// Imports bytes under a name, as the site does.
 fn import(imports: &Imports, name: &str, bytes: &[u8]) -> Import {
     let received = receive(imports, bytes, Some(Digest::of(bytes))).unwrap();
-    let import = Import {
-        name: name.into(),
-        sha256: received.sha256,
-        size_bytes: received.size_bytes(),
-        packing: received.packing,
-        disk_bytes: received.disk_bytes,
-        pinned: false,
-        imported_at: 1,
-        imported_by: Actor::Operator("anna".into()),
-    };
+    let import = received.import(name, false, 1, Actor::Operator("anna".into()));
     imports.publish(import.sha256, received.settle().unwrap());
     imports.put(import.clone());
     import

@@ -8,7 +8,7 @@ use ironwake_api::{Artifact, ArtifactKind, ArtifactState, Millis};
 
 use super::cpio::pack;
 use super::drivers::{DRIVERS, INSTALLING};
-use super::modules::{INDEX_VERSION, ModuleError, ModuleTree};
+use super::modules::{Chosen, INDEX_VERSION, ModuleError, ModuleTree};
 use crate::artifact::{Digest, Recipe};
 use crate::artifacts::{ArtifactError, Blob, BootFile, BootManifest, Vault, map_file};
 
@@ -132,30 +132,43 @@ fn build(
     let digests = boot_dir.join("kernel/modules.sha256");
     let agent = map_file(agent)?;
     // The list names the digest of every module, so its own stands for all of them.
-    let recipe = Recipe::new("discovery-initramfs-1")
-        .with("kernel package", &package)
-        .with("kernel modules", Digest::of(&map_file(&digests)?))
+    let modules = |kind| {
+        let recipe = Recipe::new(kind).with("kernel package", &package).with("index", INDEX_VERSION);
+        Ok::<_, ArtifactError>(recipe.with("kernel modules", Digest::of(&map_file(&digests)?)))
+    };
+    let recipe = modules("discovery-initramfs-1")?
         .with("agent", Digest::of(&agent))
-        .with("drivers", drivers().collect::<Vec<_>>().join(","))
-        .with("index", INDEX_VERSION);
+        .with("drivers", drivers().collect::<Vec<_>>().join(","));
+    let installing_recipe = modules("discovery-installing-1")?
+        .with("drivers", drivers().chain(installing()).collect::<Vec<_>>().join(","));
     let vault = Vault::open(state_dir)?;
-    let (found, cached) = match vault.made_from(&recipe) {
-        Some(found) => (found, true),
-        None => {
+    let (made, made_installing) = (vault.made_from(&recipe), vault.made_from(&installing_recipe));
+    let cached = made.is_some();
+    let (found, found_installing) = match (made, made_installing) {
+        (Some(found), Some(installing)) => (found, installing),
+        _ => {
             let tree = ModuleTree::open(&boot_dir.join("kernel/modules"), &digests)?;
-            let archive = initramfs(&tree, &agent, progress)?;
+            let progress_of_modules = |done, of| progress(Progress::Modules { done, of });
+            let all = tree.choose(drivers().chain(installing()), &progress_of_modules)?;
+            if !all.absent.is_empty() {
+                tracing::debug!(drivers = ?all.absent, "this kernel has not every driver that is known");
+            }
+            let base = all.only(&tree, drivers())?;
+            let archive = initramfs(&tree, &base, &agent)?;
             progress(Progress::Packed { bytes: archive.len() });
             let bytes = kernel.len() + archive.len();
             if bytes > DOWNLOAD_BYTES_MAX {
                 return Err(BuildError::TooLarge { bytes });
             }
-            (vault.keep(&recipe, &archive)?, false)
+            let found = vault.keep(&recipe, &archive)?;
+            (found, vault.keep(&installing_recipe, &behind(&tree, &all, &base)?)?)
         }
     };
-    let installing = installing(boot_dir, &digests, &package, &vault)?;
     if !cached {
         give_memory_back();
     }
+    let (installing_digest, installing) = found_installing;
+    let installing = Blob::new("discovery/installing", installing, installing_digest);
     let (digest, initramfs) = found;
     let kernel_digest = Digest::of(&kernel);
     let kernel = Blob::new("discovery/vmlinuz", kernel, kernel_digest);
@@ -167,39 +180,6 @@ fn build(
         artifact(&installing, ArtifactKind::Initramfs, &package, None),
     ];
     Ok(BuiltDiscovery { kernel, initramfs, installing, artifacts, build, cached })
-}
-
-/// The archive of what only a rebuild needs. Its index names every module of both archives: unpacked later, it stands in
-/// the place of the other one.
-fn installing(
-    boot_dir: &Path,
-    digests: &Path,
-    package: &KernelPackage,
-    vault: &Vault,
-) -> Result<Blob, BuildError> {
-    let recipe = Recipe::new("discovery-installing-1")
-        .with("kernel package", package)
-        .with("kernel modules", Digest::of(&map_file(digests)?))
-        .with("drivers", drivers().chain(INSTALLING.split(' ')).collect::<Vec<_>>().join(","))
-        .with("index", INDEX_VERSION);
-    let (digest, bytes) = match vault.made_from(&recipe) {
-        Some(found) => found,
-        None => {
-            let tree = ModuleTree::open(&boot_dir.join("kernel/modules"), digests)?;
-            let quiet = |_, _| ();
-            let base = tree.choose(drivers(), &quiet)?;
-            let all = tree.choose(drivers().chain(INSTALLING.split(' ')), &quiet)?;
-            let index = all.index(&tree)?;
-            let there = base.files();
-            let mut files = vec![("lib/modules/index".to_owned(), 0o644, index.as_bytes())];
-            let more =
-                all.files().into_iter().filter(|(path, _)| !there.iter().any(|(known, _)| known == path));
-            files.extend(more.map(|(path, bytes)| (format!("lib/modules/{path}"), 0o644, bytes)));
-            let archive = pack(&[], &[], &files).map_err(|error| BuildError::Pack(error.to_string()))?;
-            vault.keep(&recipe, &archive)?
-        }
-    };
-    Ok(Blob::new("discovery/installing", bytes, digest))
 }
 
 /// A build unpacks every driver; what that took is of no use to the daemon until the next one, weeks later.
@@ -215,21 +195,28 @@ fn drivers() -> impl Iterator<Item = &'static str> {
     DRIVERS.iter().flat_map(|(_, names)| names.split_ascii_whitespace())
 }
 
-fn initramfs(
-    tree: &ModuleTree,
-    agent: &[u8],
-    progress: &(dyn Fn(Progress) + Sync),
-) -> Result<Vec<u8>, BuildError> {
-    let chosen = tree.choose(drivers(), &|done, of| progress(Progress::Modules { done, of }))?;
-    if !chosen.absent.is_empty() {
-        tracing::debug!(drivers = ?chosen.absent, "this kernel has not every driver that is known");
-    }
+fn installing() -> impl Iterator<Item = &'static str> {
+    INSTALLING.split_ascii_whitespace()
+}
+
+fn initramfs(tree: &ModuleTree, chosen: &Chosen, agent: &[u8]) -> Result<Vec<u8>, BuildError> {
     let index = chosen.index(tree)?;
     let mut files =
         vec![("init".to_owned(), 0o755, agent), ("lib/modules/index".to_owned(), 0o644, index.as_bytes())];
     let modules = chosen.files();
     files.extend(modules.iter().map(|(path, bytes)| (format!("lib/modules/{path}"), 0o644, *bytes)));
     pack(DIRECTORIES, DEVICES, &files).map_err(|error| BuildError::Pack(error.to_string()))
+}
+
+/// The archive of what only a rebuild needs. Its index names every module of both archives: unpacked later, it stands in
+/// the place of the other one.
+fn behind(tree: &ModuleTree, all: &Chosen, base: &Chosen) -> Result<Vec<u8>, BuildError> {
+    let index = all.index(tree)?;
+    let there = base.files();
+    let mut files = vec![("lib/modules/index".to_owned(), 0o644, index.as_bytes())];
+    let more = all.files().into_iter().filter(|file| there.binary_search(file).is_err());
+    files.extend(more.map(|(path, bytes)| (format!("lib/modules/{path}"), 0o644, bytes)));
+    pack(&[], &[], &files).map_err(|error| BuildError::Pack(error.to_string()))
 }
 
 fn artifact(blob: &Blob, kind: ArtifactKind, package: &KernelPackage, build: Option<Duration>) -> Artifact {

@@ -37,7 +37,7 @@ pub struct Chosen {
     pub absent: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Module {
     /// Path below `/lib/modules`.
     path: String,
@@ -225,6 +225,25 @@ impl ModuleTree {
 }
 
 impl Chosen {
+    /// Of these, the drivers that are named and all that they need.
+    pub fn only<'a>(
+        &self,
+        tree: &ModuleTree,
+        drivers: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, ModuleError> {
+        let mut modules = BTreeMap::new();
+        let mut wanted: Vec<String> = drivers.into_iter().map(str::to_owned).collect();
+        while let Some(name) = wanted.pop() {
+            if let Some(module) = self.modules.get(&name)
+                && !modules.contains_key(&name)
+            {
+                wanted.extend(tree.needs(&module.info)?);
+                modules.insert(name, module.clone());
+            }
+        }
+        Ok(Self { modules, absent: self.absent.clone() })
+    }
+
     /// Path below `/lib/modules` and bytes of each module, sorted by path.
     pub fn files(&self) -> Vec<(&str, &[u8])> {
         let mut files: Vec<_> =

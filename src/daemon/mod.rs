@@ -19,7 +19,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::artifacts::{self, Imports, Shelf};
-use crate::catalog::Catalog;
 use crate::config::{Config, DhcpMode, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
@@ -103,9 +102,7 @@ impl Daemon {
         let shelf = Shelf::default();
         let imports = Imports::open(&config.state, shelf.clone())?;
         let key = key::load(&config.state)?;
-        let catalog = Catalog::open(Some(config.profiles.clone()));
-        let site = Site::load(&config, store.clone(), now, annotate, key, imports).await?;
-        let site = Arc::new(site.with_profiles(catalog));
+        let site = Arc::new(Site::load(&config, store.clone(), now, annotate, key, imports).await?);
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };

@@ -95,7 +95,7 @@ impl Api {
         inventory.firmware.version = Some(version.into());
         inventory.system.serial = Some("7CX1Q93".into());
         let request = EnrollRequest { agent: "test".into(), boot_mac: mac, inventory };
-        self.site.enroll(request, Ipv4Addr::new(10, 0, 0, 9)).await.expect("enrolled").answer.machine
+        self.site.enroll(request, None, Ipv4Addr::new(10, 0, 0, 9)).await.expect("enrolled").answer.machine
     }
 }
 

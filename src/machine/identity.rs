@@ -143,7 +143,7 @@ mod tests {
         check("Default string", false);
         check("System Serial Number", false);
         check("0000000000", false);
-        check("XXXXXXXX", false);
+        check(&"X".repeat(8), false);
         check("........", false);
         check("", false);
         check("123456789", false);

@@ -98,10 +98,6 @@ impl Trigger {
 pub enum Effect {
     /// A machine that waits in discovery restarts: nothing is written in a boot that began before the arming.
     RestartWaitingAgent,
-    /// Its tokens are worth nothing any longer.
-    RevokeTokens,
-    /// Its key pair is removed from the host and from the store.
-    RemoveKey,
     /// The profile's last steps begin.
     RunSteps,
 }
@@ -218,9 +214,7 @@ pub fn apply(
 fn effects(after: &Operation) -> Vec<Effect> {
     match after.state {
         OperationState::PxeReady => vec![Effect::RestartWaitingAgent],
-        OperationState::Registered => vec![Effect::RevokeTokens],
         OperationState::Joining => vec![Effect::RunSteps],
-        state if state.has_ended() => vec![Effect::RevokeTokens, Effect::RemoveKey],
         _ => Vec::new(),
     }
 }

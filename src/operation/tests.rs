@@ -103,7 +103,7 @@ fn what_may_have_written_can_fail_and_not_be_cancelled() {
     );
     let failed = act(&writing, Failed).unwrap();
     assert_eq!(failed.operation.failure.unwrap().reason, "the disk is full");
-    assert_eq!(failed.effects, [Effect::RevokeTokens, Effect::RemoveKey]);
+    assert_eq!(failed.effects, []);
 }
 
 /// Every state of every kind that can be reached ends some time, and nothing leads out of an end.

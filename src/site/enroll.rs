@@ -44,14 +44,9 @@ struct Grounds {
 }
 
 impl Site {
-    /// Takes an inventory of a machine that no operation is about. It is in the store when this returns.
-    pub async fn enroll(&self, request: EnrollRequest, from: Ipv4Addr) -> Result<Enrolled, SiteError> {
-        self.enroll_with(request, None, from).await
-    }
-
     /// Takes an inventory. While an operation runs on the machine, only its own boot may report one, by the
-    /// operation and the token that it carries: anybody can say to be that machine.
-    pub async fn enroll_with(
+    /// operation and the token that it carries: anybody can say to be that machine. It is in the store when this returns.
+    pub async fn enroll(
         &self,
         request: EnrollRequest,
         bearer: Option<(String, String)>,

@@ -50,16 +50,8 @@ impl Site {
         self.refuse_full(name)?;
         self.refuse_needed(name)?;
         let before = self.imports.get(name);
-        let import = Import {
-            name: name.into(),
-            sha256: received.sha256,
-            size_bytes: received.size_bytes(),
-            packing: received.packing,
-            disk_bytes: received.disk_bytes,
-            pinned: before.as_ref().is_some_and(|before| before.pinned),
-            imported_at: self.now(),
-            imported_by: actor.clone(),
-        };
+        let pinned = before.as_ref().is_some_and(|before| before.pinned);
+        let import = received.import(name, pinned, self.now(), actor.clone());
         let settled = tokio::task::spawn_blocking(|| received.settle()).await;
         // It does not panic, so the runtime is going down.
         let bytes = settled.map_err(|_| StoreError::Closed)??;

@@ -216,7 +216,7 @@ impl Site {
             operations,
             imports,
             key,
-            catalog: Catalog::open(None),
+            catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),
             discovery: RwLock::new(None),
             servers: Mutex::default(),
@@ -226,11 +226,6 @@ impl Site {
         // What was received and not saved before the end, and what lost its name then.
         site.sweep_imports();
         Ok(site)
-    }
-
-    /// The same site with these profiles.
-    pub fn with_profiles(self, catalog: Catalog) -> Self {
-        Self { catalog, ..self }
     }
 
     /// Milliseconds since the epoch.

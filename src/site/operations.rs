@@ -241,9 +241,7 @@ impl Site {
                         }
                     }
                 }
-                // Tokens are derived, and the state says that they are worth nothing; keys and steps come with profiles
-                // that have them.
-                Effect::RevokeTokens | Effect::RemoveKey => {}
+                // No profile has steps: the state is passed through.
                 Effect::RunSteps => {
                     let done = Box::pin(self.happen(&operation.id, Trigger::Joined, &Actor::Daemon)).await;
                     if let Err(error) = done {

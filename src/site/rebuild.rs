@@ -110,7 +110,10 @@ impl Site {
                     Work::Wipe(ironwake_api::WipeWork { disks: operation.disks.clone(), every_sector: false })
                 }
                 OperationKind::Rescue => Work::Rescue,
-                OperationKind::Inspect | OperationKind::Rebuild => Work::Inspect,
+                OperationKind::Inspect => Work::Inspect,
+                OperationKind::Rebuild => {
+                    return Err(SiteError::Conflict("it does not say what the machine is made into".into()));
+                }
             });
         };
         let broken =

@@ -55,7 +55,10 @@ impl Fixture {
     }
 
     async fn enroll(&self, serial: &str, macs: &[u8]) -> Enrolled {
-        self.site.enroll(report(serial, macs), Ipv4Addr::new(10, 0, 0, macs[0])).await.expect("enrolled")
+        self.site
+            .enroll(report(serial, macs), None, Ipv4Addr::new(10, 0, 0, macs[0]))
+            .await
+            .expect("enrolled")
     }
 
     fn plan(&self, mac: u8) -> BootPlan {
@@ -163,7 +166,7 @@ async fn enrolment_tells_new_from_known_and_names_what_is_wrong() {
 
     let mut wrong = report("A1234", &[1]);
     wrong.inventory.schema = 7;
-    let Err(SiteError::Invalid(fields)) = lab.site.enroll(wrong, Ipv4Addr::LOCALHOST).await else {
+    let Err(SiteError::Invalid(fields)) = lab.site.enroll(wrong, None, Ipv4Addr::LOCALHOST).await else {
         panic!("schema 7 was taken");
     };
     assert_eq!(fields[0].field, "inventory.schema");
@@ -256,7 +259,7 @@ async fn parity_me4() {
     lab.enroll("A1234", &[1]).await;
     let mut changed = report("A1234", &[1]);
     changed.inventory.system.product = Some("R640".into());
-    lab.site.enroll(changed, Ipv4Addr::LOCALHOST).await.expect("enrolled");
+    lab.site.enroll(changed, None, Ipv4Addr::LOCALHOST).await.expect("enrolled");
     let named: Vec<String> = lab
         .kinds()
         .await
@@ -348,7 +351,7 @@ async fn secure_boot_seen_in_the_inventory_leads_to_shim() {
     secure.inventory.firmware.secure_boot = Some(true);
     // As it goes with real firmware: the first loader is refused, shim works, the inventory says why.
     lab.site.learned.loader_failed(mac(1));
-    lab.site.enroll(secure, Ipv4Addr::LOCALHOST).await.expect("enrolled");
+    lab.site.enroll(secure, None, Ipv4Addr::LOCALHOST).await.expect("enrolled");
     assert_eq!(file(lab.site.handoff(&sighting(1))), "shimx64.efi");
     let off = MachinePatch { secure_boot: Some(SecureBoot::Off), ..MachinePatch::default() };
     lab.site.edit("A1234", off, operator()).await.expect("edited");

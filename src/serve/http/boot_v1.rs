@@ -108,7 +108,7 @@ async fn enroll(
         }
         // In a task of its own: a client that leaves halfway must not leave memory behind the store.
         let site = shared.backend.site.clone();
-        let enrolling = tokio::spawn(async move { site.enroll_with(request, bearer, peer.from).await });
+        let enrolling = tokio::spawn(async move { site.enroll(request, bearer, peer.from).await });
         let enrolled = enrolling.await.map_err(interrupted)?.map_err(refused)?;
         let status = if enrolled.new { StatusCode::CREATED } else { StatusCode::OK };
         Ok(json(status, &enrolled.answer))

@@ -33,7 +33,7 @@ async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
     let mut report = report("S1", &[1]);
     report.inventory.disks = vec![disk("sda", "A"), disk("sdb", "B")];
-    let id = lab.site.enroll(report, FROM).await.expect("an inventory").answer.machine;
+    let id = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
     lab.site.enroll_by_operator(&id, operator()).await.expect("enrolled");
     (lab, id)
 }
@@ -235,14 +235,14 @@ async fn an_inspection_ends_with_the_inventory_of_its_boot() {
     let (lab, machine) = with_machine().await;
     let new = OperationNew { kind: Kind::Inspect, disks: Vec::new(), ..wipe("") };
     let id = lab.site.operate(&machine, new, operator()).await.expect("an operation").id;
-    refused(lab.site.enroll(report("S1", &[1]), FROM).await, "only its own boot may report");
+    refused(lab.site.enroll(report("S1", &[1]), None, FROM).await, "only its own boot may report");
     assert_eq!(lab.state(&id).await, State::PxeReady, "that came from a boot before the arming");
     let (kernel, work) = tokens(&lab);
     lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
-    refused(lab.site.enroll(report("S1", &[1]), FROM).await, "only its own boot may report");
+    refused(lab.site.enroll(report("S1", &[1]), None, FROM).await, "only its own boot may report");
     assert_eq!(lab.state(&id).await, State::PxeBooted);
     let bearer = Some((id.clone(), work));
-    lab.site.enroll_with(report("S1", &[1]), bearer, FROM).await.expect("an inventory");
+    lab.site.enroll(report("S1", &[1]), bearer, FROM).await.expect("an inventory");
     assert_eq!(lab.state(&id).await, State::Ready);
 }
 
@@ -253,7 +253,7 @@ async fn a_stranger_changes_nothing_of_an_armed_machine() {
     let id = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation").id;
     let before = lab.site.machine(&machine).expect("a record");
     for (serial, macs) in [("S1", &[66][..]), ("X9", &[1]), ("X9", &[66, 1]), ("S1", &[1])] {
-        refused(lab.site.enroll(report(serial, macs), ELSEWHERE).await, &id);
+        refused(lab.site.enroll(report(serial, macs), None, ELSEWHERE).await, &id);
     }
     let after = lab.site.machine(&machine).expect("a record");
     assert_eq!(

@@ -36,7 +36,7 @@ async fn with_machine() -> (Fixture, String) {
     let mut report = report("S1", &[1]);
     report.inventory.disks = vec![Disk { size_bytes: 8_000_000_000, ..disk("sda", "A") }];
     report.inventory.memory.total_bytes = Some(4 << 30);
-    let id = lab.site.enroll(report, FROM).await.expect("an inventory").answer.machine;
+    let id = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
     lab.site.enroll_by_operator(&id, operator()).await.expect("enrolled");
     (lab, id)
 }
