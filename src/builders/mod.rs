@@ -1,6 +1,7 @@
 //! What turns recipes into artifacts: one file for each kind, and what they are made with.
 
 mod cpio;
+pub mod debian_image;
 mod discovery;
 mod drivers;
 mod modinfo;

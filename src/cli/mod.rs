@@ -2,6 +2,7 @@
 
 mod arch;
 mod artifact;
+mod builder;
 mod config;
 mod doctor;
 mod events;
@@ -82,6 +83,9 @@ enum Command {
     /// Show boot files and what is built of them; import, pin and delete disk images
     #[command(subcommand)]
     Artifact(artifact::Command),
+    /// Build images from packages, as an unprivileged user
+    #[command(subcommand)]
+    Builder(builder::Command),
     /// Check a configuration file
     #[command(subcommand)]
     Config(config::Command),
@@ -118,6 +122,7 @@ pub fn main() -> Result<(), Failure> {
         Command::Completions(args) => generate::completions(&args, &mut context),
         Command::Man(args) => generate::man(&args),
         Command::Config(command) => config::run(&command, &mut context),
+        Command::Builder(builder::Command::Make(args)) => builder::make(&args, &mut context),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.context("start the runtime")?.block_on(run(command, &mut context))
@@ -145,7 +150,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Health => health::health(context).await,
         Command::Version => health::version(context).await,
-        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Config(_) => Ok(()),
+        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Config(_) | Command::Builder(_) => Ok(()),
     }
 }
 
