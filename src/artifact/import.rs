@@ -31,7 +31,9 @@ pub struct Import {
 impl Import {
     /// Where machines fetch it.
     pub fn path(&self) -> String {
-        format!("/artifacts/{}/{}", self.sha256, self.name)
+        // The digest says which; the last part of the name is for people who read logs.
+        let file = self.name.rsplit('/').next().unwrap_or_default();
+        format!("/artifacts/{}/{file}", self.sha256)
     }
 
     /// As work names it to the agent.
@@ -66,7 +68,8 @@ impl Import {
 /// A name that no import can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no name for an image: 1 to {NAME_CHARS_MAX} of a-z, 0-9, `.`, `_` and `-`, the first a letter or a digit"
+    "{0:?} is no name for an image: 1 to {NAME_CHARS_MAX} of a-z, 0-9, `.`, `_` and `-`, the first a letter or a digit; \
+     one `/` may part it in two such names"
 )]
 pub struct BadImportName(String);
 
@@ -74,9 +77,9 @@ pub struct BadImportName(String);
 pub fn check_import_name(name: &str) -> Result<(), BadImportName> {
     let first = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let other = |byte: &u8| first(byte) || matches!(byte, b'.' | b'_' | b'-');
-    let bytes = name.as_bytes();
-    let good = bytes.first().is_some_and(first) && bytes.iter().all(other);
-    match good && bytes.len() <= NAME_CHARS_MAX {
+    let part = |part: &str| part.as_bytes().first().is_some_and(first) && part.bytes().all(|b| other(&b));
+    let good = name.splitn(2, '/').all(part);
+    match good && name.len() <= NAME_CHARS_MAX {
         true => Ok(()),
         false => Err(BadImportName(name.chars().take(NAME_CHARS_MAX + 1).collect())),
     }
@@ -87,11 +90,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_lower_case_and_no_paths() {
-        for name in ["debian-13", "a", "0.img_2", &"a".repeat(64)] {
+    fn names_are_lower_case_in_two_parts_at_most() {
+        for name in ["debian-13", "a", "0.img_2", "debian-image/trixie-amd64", &"a".repeat(64)] {
             assert_eq!(check_import_name(name), Ok(()), "{name}");
         }
-        for name in ["", ".a", "-a", "A", "a/b", "..", "ä", "a b", "a\0", &"a".repeat(65)] {
+        for name in ["", ".a", "-a", "A", "a/", "/a", "a/b/c", "a/../b", "..", "ä", "a b", "a\0", &"a".repeat(65)] {
             assert!(check_import_name(name).is_err(), "{name:?}");
         }
     }

@@ -44,7 +44,7 @@ pub enum Command {
 /// Arguments of `artifact import`.
 #[derive(Debug, clap::Args)]
 pub struct ImportArgs {
-    /// Name it gets: a-z, 0-9, `.`, `_` and `-`; what has this name is replaced
+    /// Name it gets: a-z, 0-9, `.`, `_` and `-`, in two parts with a `/` at most; what has this name is replaced
     name: String,
     /// The image; `-` reads standard input
     file: PathBuf,

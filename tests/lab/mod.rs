@@ -29,6 +29,7 @@ mod daemon;
 mod site;
 mod report;
 mod milestones;
+pub mod rebuild;
 
 pub use daemon::{Cli, Daemon, Dhcp};
 pub use disk::{Bus, Disk, MARKER};

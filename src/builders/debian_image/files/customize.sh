@@ -54,6 +54,11 @@ chroot "$root" systemctl -q enable systemd-networkd.service systemd-resolved.ser
 chroot "$root" systemctl -q mask e2scrub_all.timer e2scrub_reap.service
 
 chroot "$root" update-initramfs -c -k all
+# The kernel's package made the links to itself; those to the initramfs it leaves to whoever makes one.
+for link in "" .old; do
+    kernel=$(readlink "$root/vmlinuz$link")
+    ln -sf "boot/initrd.img-${kernel#boot/vmlinuz-}" "$root/initrd.img$link"
+done
 
 # What boots the image comes from its own release, and is taken out again: the running system has no use for it.
 mkdir "$root/boot-files"

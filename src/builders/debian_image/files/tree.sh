@@ -14,11 +14,12 @@ rm -f root/etc/apt/apt.conf.d/99mmdebstrap root/var/log/apt/* root/var/log/*.log
 : >root/etc/machine-id
 # The caches that systemd would bring up to date at the first boot are.
 touch -d "@$SOURCE_DATE_EPOCH" root/etc/.updated root/var/.updated
-# Times of change cannot be set, and mke2fs copies them: it takes those that its environment names instead.
+# Newer times are those of this build; mke2fs sees to those that cannot be set, by the same variable.
 find root -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 truncate -s "$ROOT_BYTES" "$2"
-# The image's own mke2fs: what it makes does not depend on this host's.
+# The image's own mke2fs: what it makes does not depend on this host's. It takes this for a small filesystem, but it
+# is grown to whatever disk it comes to.
 libs=root/usr/lib/x86_64-linux-gnu
 MKE2FS_CONFIG=root/etc/mke2fs.conf LD_LIBRARY_PATH=$libs root/lib64/ld-linux-x86-64.so.2 root/usr/sbin/mke2fs \
-    -q -F -t ext4 -L root -O '^orphan_file,^metadata_csum_seed' -U "$IRONWAKE_ROOT_UUID" \
+    -q -F -t ext4 -T default -b 4096 -L root -O '^orphan_file,^metadata_csum_seed' -U "$IRONWAKE_ROOT_UUID" \
     -E "hash_seed=$IRONWAKE_ROOT_UUID,root_owner=0:0" -d root "$2"
