@@ -14,7 +14,9 @@ use std::process::ExitCode;
 
 use ironwake_api::{Event, EventKind, Millis, OperationState};
 use lab::rebuild::{IMAGE, MEMORY_MIB, image, rebuild, table};
-use lab::{Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, Machine, PoweredOn, WAIT_MAX, event_line, since};
+use lab::{
+    Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, Machine, PoweredOn, WAIT_MAX, event_line, since,
+};
 
 const USAGE: &str = "usage: lab [FIRMWARE=bios|uefi|secureboot|httpboot] [DHCP=server|proxy] [REBUILD=0|1]";
 

@@ -69,10 +69,11 @@ fn full_the_debian_image_is_sound() {
     let esp = partition(&disk, folder.path(), 1, &table);
     tool("fsck.fat", &["-n", text(&esp)]);
     let files = tool("mdir", &["-i", text(&esp), "-/", "-b", "::"]);
-    for file in ["BOOT/BOOTX64.EFI", "BOOT/grubx64.efi", "BOOT/grub.cfg"]
-        .into_iter()
-        .chain(["debian/shimx64.efi", "debian/grubx64.efi", "debian/grub.cfg"])
-    {
+    for file in ["BOOT/BOOTX64.EFI", "BOOT/grubx64.efi", "BOOT/grub.cfg"].into_iter().chain([
+        "debian/shimx64.efi",
+        "debian/grubx64.efi",
+        "debian/grub.cfg",
+    ]) {
         assert!(files.lines().any(|line| line == format!("::/EFI/{file}")), "{file} in {files}");
     }
 
@@ -88,7 +89,8 @@ fn full_the_debian_image_is_sound() {
     }
     for link in ["/vmlinuz", "/initrd.img", "/vmlinuz.old", "/initrd.img.old"] {
         let target = show(&format!("stat {link}"));
-        let target = target.lines().find_map(|line| line.strip_prefix("Fast link dest: ")).unwrap_or_default();
+        let target =
+            target.lines().find_map(|line| line.strip_prefix("Fast link dest: ")).unwrap_or_default();
         let target = format!("/{}", target.trim_matches('"'));
         assert!(show(&format!("stat {target}")).contains("Type: regular"), "{link} leads to {target:?}");
     }

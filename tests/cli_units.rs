@@ -31,7 +31,7 @@ fn the_service_is_confined() {
 #[test]
 fn the_units_are_understood_in_full() {
     let folder = tempfile::tempdir().expect("a folder");
-    let names = ["ironwake.service", "ironwake.socket"];
+    let names = ["ironwake.service", "ironwake.socket", "ironwake-builder.service"];
     let copies = names.map(|name| {
         let text = std::fs::read_to_string(units().join(name)).expect("the unit");
         // The command is not installed where tests run.
@@ -40,7 +40,7 @@ fn the_units_are_understood_in_full() {
         std::fs::write(&copy, text).expect("written");
         copy.to_str().expect("UTF-8").to_owned()
     });
-    let output = run("systemd-analyze", &["verify", "--man=no", &copies[0], &copies[1]]);
+    let output = run("systemd-analyze", &["verify", "--man=no", &copies[0], &copies[1], &copies[2]]);
     assert!(output.status.success(), "{}", shown(&output));
     assert!(!shown(&output).contains("ironwake"), "{}", shown(&output));
 }
@@ -63,4 +63,16 @@ fn the_service_holds_two_capabilities() {
         assert_eq!(lines, ["=CAP_NET_RAW CAP_NET_BIND_SERVICE"], "{key}");
     }
     assert!(text.contains("\nTimeoutStopSec=10\n") && text.contains("\nType=notify\n"));
+}
+
+/// It holds no capability: those of the bounding set are for newuidmap, which is setuid.
+#[test]
+fn the_builder_is_confined_as_far_as_namespaces_allow() {
+    let path = units().join("ironwake-builder.service");
+    let text = std::fs::read_to_string(&path).expect("the unit");
+    assert!(text.contains("\nCapabilityBoundingSet=CAP_SETUID CAP_SETGID\n"));
+    assert!(!text.contains("AmbientCapabilities") && text.contains("\nUser=ironwake-builder\n"));
+    let path = path.to_str().expect("UTF-8");
+    let output = run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold=70", path]);
+    assert!(output.status.success(), "{}", shown(&output));
 }

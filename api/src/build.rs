@@ -60,6 +60,16 @@ pub struct BuildNew {
     pub mirror: Option<String>,
 }
 
+/// `POST /api/v1/builds/next`: how long to wait for something to build.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[serde(deny_unknown_fields, default)]
+pub struct NextBuildQuery {
+    /// Seconds, 20 at most; not at all unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_secs: Option<u64>,
+}
+
 /// `POST /api/v1/builds/{name}/report`: how the builder gets on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

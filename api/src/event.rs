@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Enrolment, MacAddr, Millis, OperationKind, OperationState, OrderKind, Progress, Stage};
+use crate::{
+    ArtifactState, Attempt, Enrolment, MacAddr, Millis, OperationKind, OperationState, OrderKind, Progress,
+    Stage,
+};
 
 /// One event. Ids grow by time and are never reused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -190,6 +193,15 @@ pub enum EventKind {
         name: String,
         /// `sha256:` and hex digits.
         digest: String,
+    },
+    /// A build of an artifact was ordered, was begun or ended.
+    ArtifactBuild {
+        /// Its name.
+        name: String,
+        /// Where it stands.
+        state: ArtifactState,
+        /// What happened to it.
+        said: String,
     },
     /// An operator pinned an import, or took the pin back.
     ArtifactPinned {

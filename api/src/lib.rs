@@ -8,6 +8,7 @@ mod agent;
 mod approved_disk;
 mod artifact;
 mod attempt;
+mod build;
 #[cfg(feature = "client")]
 pub mod client;
 mod event;
@@ -27,6 +28,7 @@ pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
 pub use approved_disk::{ApprovedDisk, DiskDifference};
 pub use artifact::{Artifact, ArtifactKind, ArtifactPatch, ArtifactState, ImportQuery};
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
+pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use event::{Actor, Event, EventKind};
 pub use health::{Health, HealthCheck, HealthState, NetworkHealth, Version};
 pub use host::{Host, PhoneHome};

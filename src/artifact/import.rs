@@ -94,7 +94,9 @@ mod tests {
         for name in ["debian-13", "a", "0.img_2", "debian-image/trixie-amd64", &"a".repeat(64)] {
             assert_eq!(check_import_name(name), Ok(()), "{name}");
         }
-        for name in ["", ".a", "-a", "A", "a/", "/a", "a/b/c", "a/../b", "..", "ä", "a b", "a\0", &"a".repeat(65)] {
+        for name in
+            ["", ".a", "-a", "A", "a/", "/a", "a/b/c", "a/../b", "..", "ä", "a b", "a\0", &"a".repeat(65)]
+        {
             assert!(check_import_name(name).is_err(), "{name:?}");
         }
     }

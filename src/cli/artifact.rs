@@ -24,6 +24,9 @@ pub enum Command {
     },
     /// Import a disk image, packed with xz, zstd, gzip or bzip2, or not at all
     Import(ImportArgs),
+    /// Have the builder make an image, such as debian-image/trixie-amd64, and watch it; what is there already and
+    /// would be the same is not built again
+    Build(BuildArgs),
     /// Keep an imported image until it is unpinned
     Pin {
         /// Name of the image
@@ -53,6 +56,19 @@ pub struct ImportArgs {
     sha256: Option<String>,
 }
 
+/// Arguments of `artifact build`.
+#[derive(Debug, clap::Args)]
+pub struct BuildArgs {
+    /// What to build
+    name: String,
+    /// Debian mirror; the one that the builder's host uses unless given
+    #[arg(long, value_name = "URL")]
+    mirror: Option<String>,
+    /// Do not watch it
+    #[arg(long)]
+    no_wait: bool,
+}
+
 /// Hex digits of a digest that a person compares.
 const DIGEST_SHOWN: usize = 12;
 
@@ -64,6 +80,7 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
             if context.json { Ok(context.output.json(&artifact)?) } else { Ok(write(&artifact, context)?) }
         }
         Command::Import(args) => import(args, context).await,
+        Command::Build(args) => super::build::build(args.name, args.mirror, args.no_wait, context).await,
         Command::Pin { name } => pin(&name, true, context).await,
         Command::Unpin { name } => pin(&name, false, context).await,
         Command::Delete { name } => {

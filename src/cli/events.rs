@@ -1,7 +1,7 @@
 //! `ironwake events`: what happened, stored or as it happens.
 
 use ironwake_api::client::EventQuery;
-use ironwake_api::{Actor, Enrolment, Event, EventKind, OperationState};
+use ironwake_api::{Actor, ArtifactState, Enrolment, Event, EventKind, OperationState};
 
 use super::output::{Output, Style, clean};
 use super::{Context, Failure, human, timeline};
@@ -139,6 +139,10 @@ fn describe(kind: &EventKind) -> (String, Style) {
         }
         E::DaemonStarted { version } => plain(format!("the daemon {version} started")),
         E::ArtifactReady { name, digest } => (format!("{name} is ready, {digest}"), Style::Good),
+        E::ArtifactBuild { name, state: ArtifactState::Failed, said } => {
+            (format!("{name} {said}"), Style::Bad)
+        }
+        E::ArtifactBuild { name, said, .. } => plain(format!("{name} {said}")),
         E::ArtifactPinned { name, pinned: true } => plain(format!("{name} is pinned")),
         E::ArtifactPinned { name, pinned: false } => plain(format!("{name} is unpinned")),
         E::ArtifactDeleted { name, digest } => plain(format!("{name} is deleted, {digest}")),

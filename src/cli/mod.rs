@@ -2,6 +2,7 @@
 
 mod arch;
 mod artifact;
+mod build;
 mod builder;
 mod config;
 mod doctor;
@@ -145,12 +146,17 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Events(args) => events::run(&args, context).await,
         Command::Lease(lease::Command::List) => lease::list(context).await,
         Command::Artifact(command) => artifact::run(command, context).await,
+        Command::Builder(builder::Command::Run(args)) => builder::run(&args, context).await,
         Command::Simulate(args) => simulate::run(args, context).await,
         Command::Probe(command) => probe::run(command, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Health => health::health(context).await,
         Command::Version => health::version(context).await,
-        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Config(_) | Command::Builder(_) => Ok(()),
+        Command::Serve(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Config(_)
+        | Command::Builder(_) => Ok(()),
     }
 }
 

@@ -5,20 +5,24 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use ironwake_api::{Build, BuildNew, BuildReport};
+use ironwake_api::{Build, BuildNew, BuildReport, NextBuildQuery};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{Json, Operator, Path};
+use super::extract::{Json, Operator, Path, Query};
 use super::machines::to_its_end;
 use super::problem::{BadRequest, Conflict, Invalid, NotFound, Refusal};
 use crate::site::SharedSite;
 
-/// How long the builder waits for something to do, below the time that clients give an answer.
-const NEXT_WAIT: Duration = Duration::from_secs(20);
+/// Longest wait for something to do, below the time that clients give an answer.
+const WAIT_SECS_MAX: u64 = 20;
 
 pub(super) fn routes() -> OpenApiRouter<SharedSite> {
-    OpenApiRouter::new().routes(routes!(list, order)).routes(routes!(next)).routes(routes!(show)).routes(routes!(report))
+    OpenApiRouter::new()
+        .routes(routes!(list, order))
+        .routes(routes!(next))
+        .routes(routes!(show))
+        .routes(routes!(report))
 }
 
 /// The last build of each artifact that the builder makes.
@@ -42,9 +46,15 @@ async fn order(
 
 /// For the builder: what is to be built next, as soon as there is something.
 #[utoipa::path(post, path = "/api/v1/builds/next", tag = "artifacts", operation_id = "build_next",
+    params(NextBuildQuery),
     responses((status = 200, body = Build), (status = 204, description = "There is nothing to build")))]
-async fn next(State(site): State<SharedSite>, Operator(actor): Operator) -> Result<Response, Refusal> {
-    Ok(match site.next_build(NEXT_WAIT, actor).await? {
+async fn next(
+    State(site): State<SharedSite>,
+    Query(query): Query<NextBuildQuery>,
+    Operator(actor): Operator,
+) -> Result<Response, Refusal> {
+    let wait = Duration::from_secs(query.wait_secs.unwrap_or(0).min(WAIT_SECS_MAX));
+    Ok(match site.next_build(wait, actor).await? {
         Some(build) => axum::Json(build).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     })

@@ -15,6 +15,7 @@ use crate::site::SharedSite;
 use crate::store::Store;
 
 mod artifacts;
+mod builds;
 mod events;
 mod extract;
 mod follow;
@@ -49,6 +50,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(profiles::routes())
         .merge(inventories::routes())
         .merge(artifacts::routes())
+        .merge(builds::routes())
         .merge(events::routes())
         .merge(status::routes())
         .merge(openapi::routes())

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod armed;
+mod builds;
 mod catalog;
 mod conflicts;
 mod enroll;
@@ -53,6 +54,9 @@ pub enum SiteError {
     /// No artifact has this name.
     #[error("no artifact {0:?}")]
     NoSuchArtifact(String),
+    /// No build was ever ordered of it.
+    #[error("no build of {0:?}: `ironwake artifact build {0}` orders one")]
+    NoSuchBuild(String),
     /// An image is not taken.
     #[error(transparent)]
     Import(Box<ImportError>),
@@ -146,6 +150,7 @@ pub struct Site {
     orders: orders::Orders,
     operations: operations::Operations,
     imports: Imports,
+    builds: builds::Builds,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
@@ -201,6 +206,7 @@ impl Site {
         for import in store.imports().await? {
             imports.put(import);
         }
+        let builds = builds::Builds::new(store.builds().await?);
         let site = Self {
             store,
             settings,
@@ -215,6 +221,7 @@ impl Site {
             orders: orders::Orders::default(),
             operations,
             imports,
+            builds,
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),

@@ -9,6 +9,7 @@ use ironwake_api::{
 };
 
 use super::{NOWHERE, Site, SiteError};
+use crate::builders::debian_image::release_of;
 use crate::catalog;
 use crate::operation::{Purpose, Rebuild, Record};
 use crate::profile::{
@@ -71,13 +72,7 @@ impl Site {
             }
         };
         let Some(found) = self.imports.image(&image.artifact) else {
-            refuse(
-                "profile",
-                format!(
-                    "its image {:?} is not here: `ironwake artifact import {0} FILE` brings it",
-                    image.artifact
-                ),
-            );
+            refuse("profile", self.how_to_get(&image.artifact));
             return None;
         };
         if let (Some(bytes), Some(disk)) = (found.disk_bytes, disk)
@@ -99,6 +94,21 @@ impl Site {
             image: found,
             deadlines: entry.profile.deadlines,
         })
+    }
+
+    /// Why an image is not here, and what brings it.
+    fn how_to_get(&self, image: &str) -> String {
+        if self.builds.is_coming(image) {
+            return format!(
+                "its image {image:?} is being built: `ironwake artifact build {image}` shows how far it is"
+            );
+        }
+        match release_of(image) {
+            Ok(_) => format!("its image {image:?} is not here: `ironwake artifact build {image}` makes it"),
+            Err(_) => {
+                format!("its image {image:?} is not here: `ironwake artifact import {image} FILE` brings it")
+            }
+        }
     }
 
     /// What the agent is to do, with everything that only it may know.

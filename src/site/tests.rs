@@ -1,3 +1,4 @@
+mod builds;
 mod operations;
 mod rebuild;
 mod rules;

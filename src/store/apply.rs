@@ -54,6 +54,10 @@ impl Writer {
             ),
             Change::Import(import) => self.put_import(import),
             Change::ImportDeleted(name) => self.execute("DELETE FROM imports WHERE name = ?1", [name]),
+            Change::Build(build) => self.execute(
+                "INSERT OR REPLACE INTO builds (name, doc) VALUES (?1, ?2)",
+                params![build.name, row::encode(build)?],
+            ),
             Change::Lease(lease) => self.put_lease(lease),
             Change::Event(event) => {
                 events.push(self.add_event(event)?);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 
 use ironwake_api::{
-    Actor, Attempt, Event, EventKind, Inventory, InventoryRecord, Lease, Machine, Millis, Stage,
+    Actor, Attempt, Build, Event, EventKind, Inventory, InventoryRecord, Lease, Machine, Millis, Stage,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -87,6 +87,8 @@ pub enum Change {
     Import(Box<Import>),
     /// Forget the import of this name.
     ImportDeleted(String),
+    /// Insert or replace a build, by name.
+    Build(Box<Build>),
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Append an event; it gets its id when it is saved and is published after the commit.
@@ -268,6 +270,11 @@ impl Store {
     /// Every import, by name; for the start.
     pub async fn imports(&self) -> Result<Vec<Import>, StoreError> {
         self.inner.readers.read(read::imports).await
+    }
+
+    /// The last build of each artifact, by name; for the start.
+    pub async fn builds(&self) -> Result<Vec<Build>, StoreError> {
+        self.inner.readers.read(read::builds).await
     }
 
     /// Every lease; for the start and the API.

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ironwake_api::{Attempt, Event, InventoryRecord, Lease, MacAddr, Machine};
+use ironwake_api::{Attempt, Build, Event, InventoryRecord, Lease, MacAddr, Machine};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
@@ -185,6 +185,10 @@ pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
             imported_by: row::decode(row, 7)?,
         })
     })
+}
+
+pub(super) fn builds(db: &Connection) -> rusqlite::Result<Vec<Build>> {
+    all(db, "SELECT doc FROM builds ORDER BY name", [], |row| row::decode(row, 0))
 }
 
 pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {

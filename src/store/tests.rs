@@ -86,6 +86,13 @@ fn lease(number: u32) -> Box<Lease> {
     })
 }
 
+fn build(state: ironwake_api::ArtifactState) -> Box<Build> {
+    let text =
+        r#"{"name":"debian-image/trixie-amd64","state":"queued","ordered_by":"daemon","ordered_at":7}"#;
+    let build: Build = serde_json::from_str(text).expect("a build");
+    Box::new(Build { state, ..build })
+}
+
 fn import(name: &str, disk_bytes: Option<u64>) -> Box<Import> {
     Box::new(Import {
         name: name.into(),
@@ -136,6 +143,8 @@ async fn everything_saved_is_read_back_and_still_there_after_reopening() {
         Change::Import(import("b", Some(1 << 40))),
         Change::Import(import("c", None)),
         Change::ImportDeleted("c".into()),
+        Change::Build(build(ironwake_api::ArtifactState::Queued)),
+        Change::Build(build(ironwake_api::ArtifactState::Done)),
         Change::Lease(lease(7)),
         Change::Lease(lease(3)),
         event(Some("m1"), "1"),
@@ -151,6 +160,7 @@ async fn everything_saved_is_read_back_and_still_there_after_reopening() {
     assert_eq!(store.machines().await.expect("machines"), [machine("m1", Some("web1"))]);
     let imports = [*import("a", Some(512)), *import("b", Some(1 << 40))];
     assert_eq!(store.imports().await.expect("imports"), imports);
+    assert_eq!(store.builds().await.expect("builds"), [*build(ironwake_api::ArtifactState::Done)]);
     let newest = store.inventory("m1").await.expect("inventory").expect("one");
     assert_eq!((newest.id, newest.at, newest.inventory.notes), (9, 5, vec!["9".to_owned()]));
     assert_eq!(store.inventories("m1", 9).await.expect("inventories").len(), 2);

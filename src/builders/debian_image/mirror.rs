@@ -107,7 +107,8 @@ fn codename(os_release: &str) -> &str {
 
 /// What this host's apt needs to reach its mirrors, in apt's own words.
 pub fn settings(on_line: &mut dyn FnMut(&str)) -> Result<String, ChildError> {
-    let all = Child::new("apt-config", "read how this host reaches its mirrors").arg("dump").output(on_line)?;
+    let all =
+        Child::new("apt-config", "read how this host reaches its mirrors").arg("dump").output(on_line)?;
     Ok(reaching(&all))
 }
 

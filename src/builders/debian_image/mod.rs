@@ -63,7 +63,9 @@ pub enum ImageError {
     #[error("{0:?} is nothing that is built: debian-image/trixie-amd64 and debian-image/bookworm-amd64 are")]
     Unknown(String),
     /// Root needs no namespace, and would write what it is told to.
-    #[error("images are built by an unprivileged user with a range in /etc/subuid and /etc/subgid, not by root")]
+    #[error(
+        "images are built by an unprivileged user with a range in /etc/subuid and /etc/subgid, not by root"
+    )]
     Root,
     /// The range is missing.
     #[error(
@@ -378,14 +380,16 @@ const WORK_PREFIX: &str = "build-";
 /// Builds that were killed leave files of the namespace's users, which only its root can remove.
 fn remove_stale(folder: &Path) -> Result<(), ImageError> {
     let stale = fs::read_dir(folder).map_err(file_error(folder))?.flatten().map(|entry| entry.path());
-    let is_work = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(WORK_PREFIX))
-    };
+    let is_work =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(WORK_PREFIX));
     let stale: Vec<PathBuf> = stale.filter(is_work).collect();
     if stale.is_empty() {
         return Ok(());
     }
-    in_namespace("remove what an interrupted build left").args(["rm", "-rf", "--"]).args(stale).run(&mut |_| ())?;
+    in_namespace("remove what an interrupted build left")
+        .args(["rm", "-rf", "--"])
+        .args(stale)
+        .run(&mut |_| ())?;
     Ok(())
 }
 
@@ -423,9 +427,11 @@ mod tests {
         };
         let base = recipe("trixie", &[suite(b"1")]);
         assert_eq!(base, recipe("trixie", &[suite(b"1")]));
-        for (release, suites) in
-            [("trixie", vec![suite(b"2")]), ("bookworm", vec![suite(b"1")]), ("trixie", vec![suite(b"1"), suite(b"2")])]
-        {
+        for (release, suites) in [
+            ("trixie", vec![suite(b"2")]),
+            ("bookworm", vec![suite(b"1")]),
+            ("trixie", vec![suite(b"1"), suite(b"2")]),
+        ] {
             assert_ne!(base, recipe(release, &suites));
         }
     }

@@ -18,6 +18,7 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
         SiteError::NoSuchOperation(_) => (StatusCode::NOT_FOUND, "no_such_operation"),
         SiteError::NoSuchProfile(_) => (StatusCode::NOT_FOUND, "no_such_profile"),
+        SiteError::NoSuchBuild(_) => (StatusCode::NOT_FOUND, "no_such_build"),
         SiteError::NoSuchArtifact(_) => (StatusCode::NOT_FOUND, "no_such_artifact"),
         SiteError::Import(error) => import_status(error),
         SiteError::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
