@@ -6,6 +6,7 @@
 mod addresses;
 mod armed;
 mod builds;
+mod bulk;
 mod catalog;
 mod conflicts;
 mod enroll;
@@ -39,6 +40,7 @@ use crate::recorder::Recorder;
 use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
+pub use bulk::BulkOutcome;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 

@@ -1,4 +1,5 @@
 mod builds;
+mod bulk;
 mod operations;
 mod rebuild;
 mod rules;
