@@ -84,6 +84,7 @@ async fn open(config: &Config, state: &TempDir) -> Site {
         kernel: "/artifacts/a/vmlinuz".into(),
         initramfs: "/artifacts/b/initramfs".into(),
         installing: "/artifacts/c/installing".into(),
+        whole: "/artifacts/d/whole".into(),
     });
     site
 }
