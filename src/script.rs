@@ -69,9 +69,10 @@ const TRIES_MAX: u32 = 3;
 /// Boots the first disk. A plain `exit` lands some firmware in its setup.
 const LOCAL_DISK: &str = ":disk\nsanboot --no-describe --drive 0x80 || exit 1\n";
 /// Looks for the disk's own loader, for `exit` leaves the order to the firmware, which may well begin with
-/// the network again.
-const LOCAL_DISK_GRUB: &str = "if search --no-floppy --file --set=esp /EFI/BOOT/BOOTX64.EFI; then\n\
-    \x20 chainloader ($esp)/EFI/BOOT/BOOTX64.EFI\n\
+/// the network again. The disk becomes `root`: GRUB tells what it starts that it came from there, wherever the file
+/// is, and the disk's shim looks for its second stage there.
+const LOCAL_DISK_GRUB: &str = "if search --no-floppy --file --set=root /EFI/BOOT/BOOTX64.EFI; then\n\
+    \x20 chainloader /EFI/BOOT/BOOTX64.EFI\n\
     \x20 boot\n\
     fi\n\
     exit 1\n";
