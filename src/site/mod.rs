@@ -22,6 +22,7 @@ mod records;
 mod scripts;
 mod sighting;
 mod simulate;
+mod written;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
