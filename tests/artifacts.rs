@@ -170,7 +170,7 @@ async fn nothing_is_kept_of_what_is_refused() {
     let other = Digest::of(b"other").to_string();
     check_refused(served.import("image", &image, Some(&other)).await, 422, "nothing is kept");
     check_refused(served.import("image", &image, Some("12")).await, 400, "64 hex digits");
-    check_refused(served.import("Image", &image, None).await, 422, "is no name for an image");
+    check_refused(served.import("Image", &image, None).await, 422, "is no name for an import");
     check_refused(served.import("image", b"", None).await, 422, "no bytes");
     // Refused at its first bytes; its sender still reads why.
     image[..4].copy_from_slice(b"QFI\xfb");
@@ -224,6 +224,22 @@ async fn names_are_replaced_pinned_and_share_bytes() {
     let unpinned = ArtifactPatch { pinned: Some(false) };
     assert!(!served.client.edit_artifact("stable", &unpinned).await.expect("unpinned").pinned);
     served.client.delete_artifact("stable").await.expect("deleted");
+    assert_eq!(served.files(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_profile_names_has_folders() {
+    let served = Served::new(TestSite::open().await).await;
+    let name = "debian-installer-13/linux";
+    let kernel = served.import(name, b"MZ kernel", None).await.expect("imported");
+    assert_eq!(kernel.name, name);
+    let path = kernel.path.clone().expect("a path");
+    assert!(path.ends_with("/linux") && path.matches('/').count() == 3, "{path}");
+    assert_eq!(served.get(&path, None).await, (200, b"MZ kernel".to_vec()));
+    assert_eq!(served.client.artifact(name).await.expect("there"), kernel);
+    let served = served.restart().await;
+    assert_eq!(served.client.artifact(name).await.expect("there"), kernel);
+    served.client.delete_artifact(name).await.expect("deleted");
     assert_eq!(served.files(), [""; 0]);
 }
 

@@ -199,6 +199,16 @@ mod tests {
     }
 
     #[test]
+    fn what_installers_boot_from_is_taken_as_it_is() {
+        let mut kernel = b"MZ\xea\x07\0\xc0\x07".to_vec();
+        kernel.resize(HEAD_BYTES, 0);
+        check(&kernel, Ok(Packing::Raw));
+        check(b"070701000002d1", Ok(Packing::Raw));
+        // The first 32 KiB of an ISO 9660 filesystem are the loader's.
+        check(&[0; HEAD_BYTES], Ok(Packing::Raw));
+    }
+
+    #[test]
     fn formats_of_virtual_machines_are_refused_with_a_remedy() {
         check(b"QFI\xfb\0\0\0\x03", Err("qcow2"));
         check(b"KDMV\x01", Err("VMDK"));

@@ -22,7 +22,7 @@ pub enum Command {
         /// Its name
         name: String,
     },
-    /// Import a disk image, packed with xz, zstd, gzip or bzip2, or not at all
+    /// Import a disk image, packed with xz, zstd, gzip or bzip2, or not at all; or a kernel, initrd or ISO
     Import(ImportArgs),
     /// Keep an imported image until it is unpinned
     Pin {
@@ -44,7 +44,7 @@ pub enum Command {
 /// Arguments of `artifact import`.
 #[derive(Debug, clap::Args)]
 pub struct ImportArgs {
-    /// Name it gets: a-z, 0-9, `.`, `_` and `-`; what has this name is replaced
+    /// Name it gets: a-z, 0-9, `.`, `_`, `+` and `-`, in parts between `/`; what has this name is replaced
     name: String,
     /// The image; `-` reads standard input
     file: PathBuf,
