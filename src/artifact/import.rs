@@ -1,6 +1,8 @@
 //! What an operator imported: a name, and the bytes that it stands for.
 
-use ironwake_api::{Actor, Artifact, ArtifactKind, ArtifactState, ImageSource, Millis, Packing};
+use ironwake_api::{
+    Actor, Artifact, ArtifactKind, ArtifactOrigin, ArtifactState, ImageSource, Millis, Packing,
+};
 
 use super::Digest;
 
@@ -12,9 +14,9 @@ const NAME_CHARS_MAX: usize = 128;
 pub struct Import {
     /// Its name, as [`check_import_name`] has it.
     pub name: String,
-    /// Digest of the bytes as they came.
+    /// Digest of the bytes that machines fetch.
     pub sha256: Digest,
-    /// How many came.
+    /// How many these are.
     pub size_bytes: u64,
     /// How the disk is packed in them.
     pub packing: Packing,
@@ -26,6 +28,10 @@ pub struct Import {
     pub imported_at: Millis,
     /// Who sent it.
     pub imported_by: Actor,
+    /// When something last wanted it: an operation, or a machine that fetched it.
+    pub used_at: Millis,
+    /// Where it came from, and what it was then.
+    pub origin: ArtifactOrigin,
 }
 
 impl Import {
@@ -58,6 +64,8 @@ impl Import {
             disk_bytes: self.disk_bytes,
             pinned: self.pinned,
             imported_by: Some(self.imported_by.clone()),
+            used_at: Some(self.used_at),
+            origin: (self.origin != ArtifactOrigin::default()).then(|| self.origin.clone()),
             error,
             ..Artifact::new(&self.name, ArtifactKind::Image, state)
         }

@@ -7,6 +7,7 @@ mod addresses;
 mod armed;
 mod catalog;
 mod conflicts;
+mod downloads;
 mod enroll;
 mod fruitless;
 mod health;
@@ -38,6 +39,7 @@ use crate::recorder::Recorder;
 use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
+pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 
@@ -146,6 +148,7 @@ pub struct Site {
     orders: orders::Orders,
     operations: operations::Operations,
     imports: Imports,
+    downloads: downloads::Downloads,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
@@ -201,6 +204,8 @@ impl Site {
         for import in store.imports().await? {
             imports.put(import);
         }
+        let downloads = store.downloads().await?;
+        imports.keep_downloads(downloads.iter().filter(|download| download.failed.is_none()));
         let site = Self {
             store,
             settings,
@@ -215,6 +220,7 @@ impl Site {
             orders: orders::Orders::default(),
             operations,
             imports,
+            downloads: downloads::Downloads::new(downloads),
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),
