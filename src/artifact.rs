@@ -4,6 +4,7 @@ mod download;
 mod expected;
 mod image;
 mod import;
+mod keep;
 mod qcow2;
 mod signature;
 
@@ -19,6 +20,7 @@ pub use download::{
 pub use expected::{BadExpected, CHECKSUMS_BYTES_MAX, ChecksumError, Digest512, Expected, find_checksum};
 pub use image::{ForeignFormat, HEAD_BYTES, Shape, disk_bytes, recognise};
 pub use import::{BadImportName, Import, check_import_name};
+pub use keep::{Eviction, Held, Limits, evict};
 pub use qcow2::{BadQcow2, DISK_BYTES_MAX, Qcow2, Run};
 pub use signature::{BadSignature, Keyring, SIGNATURE_BYTES_MAX};
 

@@ -69,6 +69,17 @@ pub enum ImportError {
         /// What is missing, as far as that is known.
         missing: Option<u64>,
     },
+    /// What is held leaves no room for it.
+    #[error(
+        "the images that are pinned or needed leave no room for it: with it {over} bytes are more than the {max} of \
+         `max_size` in [artifacts]; let some go (`ironwake artifact unpin`, `delete`) or raise it"
+    )]
+    OverLimit {
+        /// Bytes beyond the limit.
+        over: u64,
+        /// The limit.
+        max: u64,
+    },
     /// Others send already.
     #[error("{UPLOADS_MAX} images are being imported already: try again when one of them is here")]
     Busy,
@@ -183,6 +194,16 @@ impl Imports {
             remove(&self.dir.join(digest.to_string()));
         }
         maps
+    }
+
+    /// Every import, by name.
+    pub fn all(&self) -> Vec<Import> {
+        self.read().by_name.values().cloned().collect()
+    }
+
+    /// Whether these bytes are there.
+    pub fn has(&self, digest: Digest) -> bool {
+        self.read().contents.contains_key(&digest)
     }
 
     /// How many names there are.

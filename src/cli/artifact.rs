@@ -49,15 +49,19 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
         Command::Import(args) => import::run(*args, context).await,
         Command::Pin { name } => pin(&name, true, context).await,
         Command::Unpin { name } => pin(&name, false, context).await,
-        Command::Delete { name } => {
-            context.client.delete_artifact(&name).await?;
-            if context.json {
-                Ok(())
-            } else {
-                Ok(context.output.line(format!("deleted {}", clean(&name)))?)
-            }
-        }
+        Command::Delete { name } => delete(&name, context).await,
     }
+}
+
+async fn delete(name: &str, context: &mut Context) -> Result<(), Failure> {
+    // Where a download is to bring other bytes of this name, only that ends.
+    let downloads = context.client.artifact(name).await?.download.is_some();
+    context.client.delete_artifact(name).await?;
+    if context.json {
+        return Ok(());
+    }
+    let done = if downloads { "ended the download of" } else { "deleted" };
+    Ok(context.output.line(format!("{done} {}", clean(name)))?)
 }
 
 async fn list(context: &mut Context) -> Result<(), Failure> {
@@ -65,8 +69,9 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
     if context.json {
         return Ok(context.output.json(&artifacts)?);
     }
+    let now = human::now();
     let mut table =
-        Table::new(&["NAME", "KIND", "STATE", "SIZE", "SHA-256", "FROM", "VERSION"]);
+        Table::new(&["NAME", "KIND", "STATE", "SIZE", "USED", "KEPT BY", "SHA-256", "FROM", "VERSION"]);
     for artifact in &artifacts {
         let (state, style) = state(artifact);
         let plain = |text: Option<String>| (text.unwrap_or_default(), Style::Plain);
@@ -75,6 +80,8 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
             plain(Some(kind(artifact.kind).into())),
             (state.to_owned(), style),
             plain(artifact.size.map(human::size)),
+            plain(artifact.used_at.map(|at| human::ago(at, now))),
+            plain(kept_by(artifact)),
             plain(artifact.sha256.as_ref().map(|digest| digest.chars().take(DIGEST_SHOWN).collect())),
             plain(origin(artifact)),
             plain(artifact.version.clone()),
@@ -118,6 +125,7 @@ fn write(artifact: &Artifact, context: &mut Context) -> std::io::Result<()> {
             "made",
             artifact.created_at.map(|at| format!("{} ({})", human::time(at), human::ago(at, human::now()))),
         ),
+        ("kept by", kept_by(artifact).as_deref().map(clean)),
         ("used", artifact.used_at.map(|at| human::ago(at, human::now()))),
         ("download", artifact.download.as_ref().map(|download| clean(&import::line(download)))),
         ("error", artifact.error.as_deref().map(clean)),
@@ -170,6 +178,17 @@ pub fn packing_name(packing: Packing) -> &'static str {
         Packing::Zstd => "zstd",
         Packing::Bzip2 => "bzip2",
     }
+}
+
+/// What keeps an import from making room, the operator's pin first; ids by the part that tells them apart.
+fn kept_by(artifact: &Artifact) -> Option<String> {
+    let pin = artifact.pinned.then(|| "pin".to_owned());
+    let needed = artifact.needed_by.iter().map(|need| match need.strip_prefix("operation ") {
+        Some(id) => format!("operation {}", super::events::short(id)),
+        None => need.clone(),
+    });
+    let all: Vec<String> = pin.into_iter().chain(needed).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// What it was before it was converted.

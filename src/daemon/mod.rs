@@ -269,6 +269,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
                 site.tick();
                 site.refresh_profiles();
                 site.expire_operations().await;
+                site.tend_imports().await;
             }
         }
     }

@@ -305,7 +305,10 @@ impl Site {
     }
 
     fn trouble(&self, name: &str, reason: &str, pause: Duration) {
-        let reason = format!("{reason}; again in {} s", pause.as_secs());
+        let reason = match pause.is_zero() {
+            true => reason.to_owned(),
+            false => format!("{reason}; again in {} s", pause.as_secs()),
+        };
         self.downloads.with(name, |entry| entry.trouble = Some(reason.clone()));
         let kind = EventKind::ArtifactTrouble { name: name.into(), reason };
         self.save_behind(vec![self.event(Actor::Daemon, None, kind)]);

@@ -21,7 +21,8 @@ impl Site {
     /// Artifacts as they stand, by name.
     pub fn artifacts(&self) -> Vec<Artifact> {
         let mut artifacts = self.shipped_artifacts();
-        artifacts.extend(self.imports.artifacts());
+        let named = self.named();
+        artifacts.extend(self.imports.artifacts().into_iter().map(|import| self.with_needs(import, &named)));
         let names: BTreeSet<String> = artifacts.iter().map(|artifact| artifact.name.clone()).collect();
         let known = artifacts.into_iter().map(|artifact| (artifact.name.clone(), Some(artifact)));
         let others = self.downloads.others(&names).into_iter().map(|name| (name, None));
@@ -33,7 +34,8 @@ impl Site {
 
     /// The artifact of this name.
     pub fn artifact(&self, name: &str) -> Result<Artifact, SiteError> {
-        let found = self.imports.artifact(name).or_else(|| self.shipped_artifact(name));
+        let import = self.imports.artifact(name).map(|import| self.with_needs(import, &self.named()));
+        let found = import.or_else(|| self.shipped_artifact(name));
         self.downloads.show(name, found).ok_or_else(|| SiteError::NoSuchArtifact(name.into()))
     }
 
@@ -80,6 +82,8 @@ impl Site {
         let pinned = before.as_ref().is_some_and(|before| before.pinned);
         let mut import = received.import(name, pinned, self.now(), actor.clone());
         import.origin = ArtifactOrigin { converted: import.origin.converted.take(), ..origin };
+        let plan = self.evictions(Some(&import));
+        self.refuse_beyond(&plan)?;
         let settled = tokio::task::spawn_blocking(|| received.settle()).await;
         // It does not panic, so the runtime is going down.
         let bytes = settled.map_err(|_| StoreError::Closed)??;
@@ -93,10 +97,11 @@ impl Site {
             if let Some(download) = download {
                 self.finish_download(download);
             }
+            self.evict(plan).await;
         }
         self.sweep_imports();
         saved?;
-        Ok((import.shown(None), before.is_some()))
+        Ok((self.artifact(name)?, before.is_some()))
     }
 
     /// Changes the fields that `patch` names.

@@ -12,6 +12,7 @@ mod enroll;
 mod fruitless;
 mod health;
 mod imports;
+mod keeping;
 mod learned;
 mod operations;
 mod operators;
@@ -110,6 +111,8 @@ struct Settings {
     policy: EnrolmentPolicy,
     rules: Vec<EnrolmentRule>,
     http_port: u16,
+    /// How much is kept of imports.
+    limits: crate::artifact::Limits,
     /// By interface.
     networks: Vec<(String, SecureBoot)>,
 }
@@ -149,6 +152,7 @@ pub struct Site {
     operations: operations::Operations,
     imports: Imports,
     downloads: downloads::Downloads,
+    keeping: keeping::Keeping,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
@@ -189,6 +193,10 @@ impl Site {
             policy: config.enrolment.policy,
             rules: config.enrolment.rules.clone(),
             http_port: config.http.listen.port(),
+            limits: crate::artifact::Limits {
+                bytes_max: config.artifacts.bytes_max,
+                unused_max: config.artifacts.keep.as_millis() as Millis,
+            },
             networks: config.networks.iter().map(|n| (n.interface.clone(), n.secure_boot)).collect(),
         };
         let counters = store.counters();
@@ -221,6 +229,7 @@ impl Site {
             operations,
             imports,
             downloads: downloads::Downloads::new(downloads),
+            keeping: keeping::Keeping::default(),
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),

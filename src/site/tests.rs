@@ -1,3 +1,4 @@
+mod keeping;
 mod operations;
 mod rebuild;
 mod rules;

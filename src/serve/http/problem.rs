@@ -51,7 +51,9 @@ fn import_status(error: &ImportError) -> (StatusCode, &'static str) {
         ImportError::Signature(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad_signature"),
         ImportError::Cancelled => (StatusCode::CONFLICT, "cancelled"),
         ImportError::Mismatch { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "digest_mismatch"),
-        ImportError::NoRoom { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_room"),
+        ImportError::NoRoom { .. } | ImportError::OverLimit { .. } => {
+            (StatusCode::INSUFFICIENT_STORAGE, "no_room")
+        }
         ImportError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "full"),
         ImportError::File(_) => (StatusCode::INTERNAL_SERVER_ERROR, "artifact_file"),
     }
