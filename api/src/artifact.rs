@@ -122,7 +122,7 @@ pub struct Converted {
     pub size_bytes: u64,
 }
 
-/// `POST /api/v1/artifacts/{name}/download`: an image by URL. One of `sha256`, `sha512` and `checksums` is needed.
+/// `PUT /api/v1/artifacts/{name}/download`: an image by URL. One of `sha256`, `sha512` and `checksums` is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]

@@ -276,7 +276,7 @@ impl Client {
 
     /// Begins to import an image by URL.
     pub async fn download(&self, name: &str, request: &ImportRequest) -> Result<Artifact, ClientError> {
-        self.send(Method::POST, &format!("{}/download", artifact_path(name)), Some(request)).await
+        self.send(Method::PUT, &format!("{}/download", artifact_path(name)), Some(request)).await
     }
 
     /// Changes an import.

@@ -261,6 +261,9 @@ pub enum Trouble {
         /// What happened.
         why: String,
     },
+    /// The file there is another one than it was.
+    #[error("the file there is another one by now: it is fetched from the start")]
+    Changed,
     /// The server sent more than it announced.
     #[error("the server sent more than the {total} bytes that it announced")]
     Longer {
@@ -282,7 +285,14 @@ fn of(total: Option<u64>) -> String {
 impl Trouble {
     /// Whether another try may help.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Server { .. } | Self::Broke { .. } | Self::Unreachable(_) | Self::Longer { .. })
+        matches!(
+            self,
+            Self::Server { .. }
+                | Self::Broke { .. }
+                | Self::Changed
+                | Self::Unreachable(_)
+                | Self::Longer { .. }
+        )
     }
 
     /// How long the server asks to wait.

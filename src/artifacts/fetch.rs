@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 
 use super::imports::DOWNLOAD;
 use super::intake::Intake;
-use super::received::{PARTIAL, Whole};
+use super::received::{Checked, PARTIAL, Whole};
 use super::room::{check_room, failed};
 use super::{Gauge, IMAGE_BYTES_MAX, ImportError, Received};
 use crate::artifact::{
@@ -104,16 +104,7 @@ impl Fetch {
             self.download.keyring.as_deref().map(|keys| Keyring::parse(keys.as_bytes())).transpose();
         let keyring = keyring.map_err(ImportError::from)?;
         let (expected, mut signed_by) = self.expected(&client, keyring.as_ref(), now, told).await?;
-        let intake = self.bytes(&client, told).await?;
-        let (gauge, path) = (self.gauge.clone(), self.partial());
-        let dir = self.dir.clone();
-        let checked = blocking(move || {
-            let taken = intake.finish()?;
-            // From here on it is used up, or of no use.
-            Whole { path: TempPath::try_from_path(path).map_err(|source| failed(&dir, source))?, dir, taken }
-                .check(Some(expected), &gauge)
-        })
-        .await?;
+        let checked = self.checked(&client, expected, told).await?;
         let signature = self.download.signature.as_deref().filter(|_| self.download.checksums.is_none());
         let checked = match (signature, keyring) {
             (Some(url), Some(keyring)) => {
@@ -136,6 +127,37 @@ impl Fetch {
             received => received?,
         };
         Ok(Fetched { received, expected, signed_by })
+    }
+
+    /// All of it, with the digest that it has to have.
+    async fn checked(
+        &self,
+        client: &HttpClient,
+        expected: Expected,
+        told: Told<'_>,
+    ) -> Result<Checked, FetchError> {
+        let mut again = false;
+        loop {
+            let (intake, resumed) = self.bytes(client, told).await?;
+            let (gauge, path, dir) = (self.gauge.clone(), self.partial(), self.dir.clone());
+            let checked = blocking(move || {
+                let taken = intake.finish()?;
+                // From here on it is used up, or of no use.
+                let path = TempPath::try_from_path(path).map_err(|source| failed(&dir, source))?;
+                Whole { path, dir, taken }.check(Some(expected), &gauge)
+            });
+            match checked.await {
+                // Parts of two files, or what a power loss left of one: the whole of one may be right.
+                Err(FetchError::Import(error @ ImportError::Mismatch { .. })) if resumed && !again => {
+                    again = true;
+                    told(
+                        &format!("{error}; it came in parts, and is fetched from the start"),
+                        Duration::ZERO,
+                    );
+                }
+                checked => return checked,
+            }
+        }
     }
 
     /// The digest that it has to have, and who signed the list that says so.
@@ -183,19 +205,20 @@ impl Fetch {
         }
     }
 
-    /// All bytes of it, in the partial file.
-    async fn bytes(&self, client: &HttpClient, told: Told<'_>) -> Result<Intake, FetchError> {
+    /// All bytes of it, in the partial file; whether they came in parts.
+    async fn bytes(&self, client: &HttpClient, told: Told<'_>) -> Result<(Intake, bool), FetchError> {
         self.gauge.enter(DownloadStep::Checking);
         let (mut intake, mut known) = self.resume().await?;
-        let mut tries = 0;
+        let (mut tries, mut resumed) = (0, false);
         loop {
             let before = intake.size_bytes();
+            resumed |= before > 0;
             self.gauge.set(before);
             self.gauge.set_total(known.total_bytes);
             self.gauge.enter(DownloadStep::Fetching);
             let tried = self.attempt(client, intake, &mut known).await?;
             intake = tried.intake;
-            let Some(trouble) = tried.trouble else { return Ok(intake) };
+            let Some(trouble) = tried.trouble else { return Ok((intake, resumed)) };
             // What brings something may go on for ever.
             tries = if intake.size_bytes() > before { 1 } else { tries + 1 };
             self.wait("the image", trouble, tries, told).await?;
@@ -258,9 +281,7 @@ impl Fetch {
                     }
                     _ => {
                         *known = Known::default();
-                        let why = "it has other bytes by now".to_owned();
-                        let trouble = Some(Trouble::Broke { have: 0, total: None, why });
-                        return Ok(Tried { intake: restarted, trouble });
+                        return Ok(Tried { intake: restarted, trouble: Some(Trouble::Changed) });
                     }
                 }
             }

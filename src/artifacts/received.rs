@@ -128,8 +128,8 @@ fn convert(
     gauge: &Gauge,
     place: Option<OwnedSemaphorePermit>,
 ) -> Result<Received, ImportError> {
-    // What is packed again is hardly ever larger than what is allocated.
-    check_room(dir, image.len() as u64 / 2)?;
+    // What is packed again is hardly ever larger.
+    check_room(dir, image.len() as u64)?;
     let (file, path) = temporary(dir)?;
     let Unrolled { sha256: packed, disk_bytes } = unroll(image, &file, dir, gauge)?;
     let bytes = map_file(&path)?;

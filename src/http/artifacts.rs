@@ -86,7 +86,7 @@ async fn import(
 
 /// Imports a disk image by URL: it is fetched in the background, over restarts of the daemon, and named once its
 /// digest is as asked for. `GET` shows how far it is; `DELETE` ends it.
-#[utoipa::path(post, path = "/api/v1/artifacts/{name}/download", tag = "artifacts",
+#[utoipa::path(put, path = "/api/v1/artifacts/{name}/download", tag = "artifacts",
     operation_id = "artifact_download", params(("name" = String, Path)), request_body = ImportRequest,
     responses((status = 202, body = Artifact), BadRequest, Conflict, Invalid))]
 async fn download(

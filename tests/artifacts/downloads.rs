@@ -96,7 +96,7 @@ fn an_image_comes_from_a_server_without_ranges_by_any_digest() {
     let none = server.url("none.img");
     daemon.check(&["artifact", "import", "bad", &none, "--sha256", &digest, "--wait"], 1, "", "answered 404");
     assert_eq!(shown(&daemon, "bad")["state"], "failed");
-    daemon.check(&["artifact", "delete", "bad"], 0, "deleted bad", "");
+    daemon.check(&["artifact", "delete", "bad"], 0, "ended the download of bad", "");
     assert_eq!(place.imports(), [digest]);
     let events = events(&daemon);
     assert!(events.contains("bad is not imported: ") && events.contains("one is to be imported"), "{events}");
@@ -215,6 +215,38 @@ fn parity_fl2_mechanism_a_download_survives_kill_9_and_goes_on() {
         .filter_map(|line| line.split("\" 206 ").nth(1)?.split(' ').next()?.parse::<u64>().ok())
         .sum();
     assert!(sent <= IMAGE_BYTES as u64 - before, "{sent} bytes came again, and {before} were there");
+}
+
+#[test]
+fn bytes_that_a_power_loss_spoilt_are_fetched_again() {
+    let place = Place::new();
+    let image = noise(IMAGE_BYTES);
+    let busy = "HTTP/1.1 503 Busy\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n";
+    let server = Moody::new(image.clone(), vec![Act::CutAt(3_000_000), Act::Raw(busy.into())]);
+    let daemon = place.daemon();
+    let digest = sha256(&image);
+    let words = ["artifact", "import", "disk", &server.url(), "--sha256", &digest, "--no-wait"];
+    daemon.check(&words, 0, "is being downloaded", "");
+    let began = std::time::Instant::now();
+    while shown(&daemon, "disk")["download"]["step"] != "retrying" || server.ranges().len() < 2 {
+        assert!(began.elapsed() < PATIENCE);
+    }
+    drop(daemon);
+    let partial = place.imports().into_iter().find(|name| name.ends_with(".download")).expect("a part");
+    let path = place.folder.path().join("state/imports").join(partial);
+    let mut part = fs::read(&path).expect("a part");
+    assert_eq!(part.len(), 3_000_000);
+    part[2_999_000..].fill(0);
+    fs::write(&path, part).expect("written");
+
+    let daemon = place.daemon();
+    while shown(&daemon, "disk")["state"] != "done" {
+        assert!(began.elapsed() < PATIENCE, "{}", events(&daemon));
+    }
+    let ranges: Vec<bool> = server.ranges().iter().map(Option::is_some).collect();
+    assert_eq!(ranges, [false, true, true, false]);
+    assert_eq!(place.imports(), [digest]);
+    assert!(events(&daemon).contains("it came in parts"));
 }
 
 #[test]
