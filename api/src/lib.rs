@@ -8,6 +8,7 @@ mod agent;
 mod approved_disk;
 mod artifact;
 mod attempt;
+mod bulk;
 #[cfg(feature = "client")]
 pub mod client;
 mod event;
@@ -30,6 +31,7 @@ pub use artifact::{
     DownloadStep, ImportQuery, ImportRequest,
 };
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
+pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
 pub use event::{Actor, Event, EventKind};
 pub use health::{Health, HealthCheck, HealthState, NetworkHealth, Version};
 pub use host::{Host, PhoneHome};
@@ -41,8 +43,8 @@ pub use machine::{
     SecureBoot,
 };
 pub use operation::{
-    ArmRequest, Arming, Failure, Operation, OperationEvent, OperationKind, OperationNew, OperationQuery,
-    OperationState, ProfileChoice, Progress,
+    ArmRequest, Arming, Failure, Operation, OperationBrief, OperationEvent, OperationKind, OperationNew,
+    OperationQuery, OperationState, ProfileChoice, Progress,
 };
 pub use problem::{FieldProblem, Problem};
 pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};

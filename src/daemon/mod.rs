@@ -270,6 +270,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
                 site.refresh_profiles();
                 site.expire_operations().await;
                 site.tend_imports().await;
+                site.arm_waiting().await;
             }
         }
     }

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod armed;
+mod bulk;
 mod catalog;
 mod conflicts;
 mod downloads;
@@ -40,6 +41,7 @@ use crate::recorder::Recorder;
 use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
+pub use bulk::BulkOutcome;
 pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};

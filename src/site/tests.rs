@@ -1,3 +1,4 @@
+mod bulk;
 mod keeping;
 mod operations;
 mod rebuild;
