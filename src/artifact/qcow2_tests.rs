@@ -16,7 +16,7 @@ fn image(disk_bytes: u64, l2: &[u64], clusters: &[u8]) -> Vec<u8> {
     put(36, &8_u32.to_be_bytes());
     put(40, &(CLUSTER as u64).to_be_bytes());
     put(100, &104_u32.to_be_bytes());
-    put(CLUSTER, &(1 << 63 | 2 * CLUSTER as u64).to_be_bytes());
+    put(CLUSTER, &((1 << 63) | (2 * CLUSTER as u64)).to_be_bytes());
     for (number, entry) in l2.iter().enumerate() {
         put(2 * CLUSTER + 8 * number, &entry.to_be_bytes());
     }
@@ -76,7 +76,7 @@ fn clusters_are_zero_plain_or_compressed() {
 
 #[track_caller]
 fn check_refused(change: impl FnOnce(&mut Vec<u8>), part: &str) {
-    let mut file = image(1000, &[1 << 63 | 3 * CLUSTER as u64], &[5; CLUSTER]);
+    let mut file = image(1000, &[(1 << 63) | (3 * CLUSTER as u64)], &[5; CLUSTER]);
     change(&mut file);
     let error = read(&file).expect_err("refused").to_string();
     assert!(error.contains(part) && error.contains("qemu-img"), "{error:?} lacks {part:?}");
@@ -105,7 +105,7 @@ fn what_is_not_whole_or_not_plain_is_refused_with_a_remedy() {
     check_refused(set(23, 10), "not where a cluster begins");
     check_refused(entry(1 << 40), "behind the end");
     check_refused(entry(513 << 9 | 1 << 30), "behind the end");
-    check_refused(entry(1 << 62 | 3 * CLUSTER as u64), "does not give a cluster");
+    check_refused(entry((1 << 62) | (3 * CLUSTER as u64)), "does not give a cluster");
     check_refused(entry(1 << 62 | 1 << 40), "behind the end");
     check_refused(|file| file.truncate(40), "no header");
     check_refused(|file| file.truncate(100), "version 3");

@@ -52,9 +52,9 @@ pub enum ImportError {
     #[error("the image has {found}, and {expected} was asked for: nothing is kept")]
     Mismatch {
         /// What was announced.
-        expected: Expected,
+        expected: Box<Expected>,
         /// What came.
-        found: Expected,
+        found: Box<Expected>,
     },
     /// The disk is full.
     #[error(

@@ -76,20 +76,20 @@ impl Whole {
         let Self { path, dir, taken: Taken { file, head, sha256, .. } } = self;
         gauge.enter(DownloadStep::Checking);
         let shape = recognise(&head)?;
-        if let Some(Expected::Sha256(wanted)) = expected
-            && wanted != sha256
-        {
-            let found = Expected::Sha256(sha256);
-            return Err(ImportError::Mismatch { expected: Expected::Sha256(wanted), found });
+        let compared = |found: Expected| match expected {
+            Some(expected) if expected != found => {
+                Err(ImportError::Mismatch { expected: expected.into(), found: found.into() })
+            }
+            _ => Ok(()),
+        };
+        if !matches!(expected, Some(Expected::Sha512(_))) {
+            compared(Expected::Sha256(sha256))?;
         }
         file.sync_all().map_err(|source| failed(&dir, source))?;
         // What came stays as it is from here on, so that the file may be mapped.
         let bytes = map_file(&path)?;
-        if let Some(wanted @ Expected::Sha512(_)) = expected {
-            let found = Expected::Sha512(<[u8; 64]>::from(Sha512::digest(&bytes)).into());
-            if found != wanted {
-                return Err(ImportError::Mismatch { expected: wanted, found });
-            }
+        if matches!(expected, Some(Expected::Sha512(_))) {
+            compared(Expected::Sha512(<[u8; 64]>::from(Sha512::digest(&bytes)).into()))?;
         }
         Ok(Checked { file: NamedTempFile::from_parts(file, path), dir, bytes, shape, sha256 })
     }

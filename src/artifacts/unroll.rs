@@ -21,7 +21,7 @@ const SECTOR_BYTES: u64 = 512;
 /// After so many packed bytes room is looked for.
 const LOOK_EVERY_BYTES: u64 = 16 << 20;
 /// Zeros that are packed at once.
-const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// A disk that was written again.
 pub(super) struct Unrolled {

@@ -36,13 +36,16 @@ impl HttpClient {
     pub fn new() -> Result<Self, HttpError> {
         // A second one is refused, and the first does.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("ironwake/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_MAX)
-            .read_timeout(SILENCE_MAX)
-            .redirect(Policy::custom(redirect))
-            .referer(false)
-            .build();
+        let builder = || {
+            Client::builder()
+                .user_agent(concat!("ironwake/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_MAX)
+                .read_timeout(SILENCE_MAX)
+                .redirect(Policy::custom(redirect))
+                .referer(false)
+        };
+        // A host that trusts nobody can still be asked to fetch over HTTP: HTTPS then fails with its own words.
+        let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
         Ok(Self(client.map_err(|error| HttpError::Lasting(chain(&error)))?))
     }
 

@@ -164,7 +164,7 @@ fn what_is_no_image_is_told_of_and_leaves_nothing() {
     check(1, "", "wants a permission");
     assert_eq!(place.imports(), [""; 0]);
     check(0, "imported disk", "");
-    assert_eq!(place.imports(), [digest.clone()]);
+    assert_eq!(place.imports(), std::slice::from_ref(&digest));
 }
 
 /// Waits until so many bytes of a download have come.
@@ -203,7 +203,7 @@ fn parity_fl2_mechanism_a_download_survives_kill_9_and_goes_on() {
     while shown(&daemon, "disk")["state"] != "done" {
         assert!(began.elapsed() < PATIENCE);
     }
-    assert_eq!(place.imports(), [digest.clone()]);
+    assert_eq!(place.imports(), std::slice::from_ref(&digest));
     assert!(place.fetched(&format!("/artifacts/{digest}/disk")) == image, "other bytes");
     let log = fs::read_to_string(place.home.path().join("access.log")).expect("a log");
     let statuses: Vec<&str> =
@@ -331,6 +331,15 @@ fn https_is_trusted_as_the_host_trusts() {
     let daemon = place.daemon();
     daemon.check(&words, 1, "", "store of trusted ones");
     drop(daemon);
+    // A host that trusts nobody at all, as one without a store is.
+    let plain = Peer::python(place.served.path());
+    let nowhere = home.join("nowhere");
+    let nobody = [("SSL_CERT_FILE", nowhere.as_path()), ("SSL_CERT_DIR", nowhere.as_path())];
+    let distrusting = Daemon::start_with(place.folder.path(), place.port, &nobody);
+    distrusting.check(&words, 1, "", "store of trusted ones");
+    let over_http = ["artifact", "import", "plain", &plain.url("disk.img"), "--sha256", &digest, "--wait"];
+    distrusting.check(&over_http, 0, "imported plain", "");
+    drop(distrusting);
     let trusting = Daemon::start_with(
         place.folder.path(),
         place.port,
