@@ -87,14 +87,10 @@ async fn snapshots_are_left_out_and_what_needs_more_than_itself_is_refused() {
 
     run(folder, "qemu-img", &["create", "-f", "qcow2", "-b", "snap.qcow2", "-F", "qcow2", "top.qcow2"]);
     check_refused(served.import("bad", &image("top.qcow2"), None).await, 422, "backing file");
-    let secret = [
-        "--object",
-        "secret,id=s,data=abc",
-        "-o",
-        "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
-    ];
-    run(folder, "qemu-img", &[&["create", "-f", "qcow2"], &secret[..], &["luks.qcow2", "1M"]].concat());
-    check_refused(served.import("bad", &image("luks.qcow2"), None).await, 422, "encrypted");
+    // Not LUKS: making that measures this host's speed, and gives up on a busy one.
+    let secret = ["--object", "secret,id=s,data=abc", "-o", "encrypt.format=aes,encrypt.key-secret=s"];
+    run(folder, "qemu-img", &[&["create", "-f", "qcow2"], &secret[..], &["aes.qcow2", "1M"]].concat());
+    check_refused(served.import("bad", &image("aes.qcow2"), None).await, 422, "encrypted");
     run(folder, "qemu-img", &["create", "-f", "qcow2", "-o", "data_file=data.raw", "ext.qcow2", "1M"]);
     check_refused(served.import("bad", &image("ext.qcow2"), None).await, 422, "another file");
     run(folder, "qemu-img", &["create", "-f", "qcow2", "-o", "extended_l2=on", "sub.qcow2", "1M"]);
