@@ -8,10 +8,12 @@ mod armed;
 mod bulk;
 mod catalog;
 mod conflicts;
+mod downloads;
 mod enroll;
 mod fruitless;
 mod health;
 mod imports;
+mod keeping;
 mod learned;
 mod operations;
 mod operators;
@@ -41,6 +43,7 @@ use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
 pub use bulk::BulkOutcome;
+pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 
@@ -111,6 +114,8 @@ struct Settings {
     policy: EnrolmentPolicy,
     rules: Vec<EnrolmentRule>,
     http_port: u16,
+    /// How much is kept of imports.
+    limits: crate::artifact::Limits,
     /// By interface.
     networks: Vec<(String, SecureBoot)>,
 }
@@ -149,6 +154,8 @@ pub struct Site {
     orders: orders::Orders,
     operations: operations::Operations,
     imports: Imports,
+    downloads: downloads::Downloads,
+    keeping: keeping::Keeping,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
@@ -189,6 +196,10 @@ impl Site {
             policy: config.enrolment.policy,
             rules: config.enrolment.rules.clone(),
             http_port: config.http.listen.port(),
+            limits: crate::artifact::Limits {
+                bytes_max: config.artifacts.bytes_max,
+                unused_max: config.artifacts.keep.as_millis() as Millis,
+            },
             networks: config.networks.iter().map(|n| (n.interface.clone(), n.secure_boot)).collect(),
         };
         let counters = store.counters();
@@ -204,6 +215,8 @@ impl Site {
         for import in store.imports().await? {
             imports.put(import);
         }
+        let downloads = store.downloads().await?;
+        imports.keep_downloads(downloads.iter().filter(|download| download.failed.is_none()));
         let site = Self {
             store,
             settings,
@@ -218,6 +231,8 @@ impl Site {
             orders: orders::Orders::default(),
             operations,
             imports,
+            downloads: downloads::Downloads::new(downloads),
+            keeping: keeping::Keeping::default(),
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),
