@@ -30,8 +30,6 @@ pub struct DiscoveryFiles {
     pub initramfs: String,
     /// What only a rebuild needs, behind the initramfs.
     pub installing: String,
-    /// The initramfs and that archive in one file, for GRUB.
-    pub whole: String,
 }
 
 /// What a script needs beside its plan.
@@ -184,18 +182,16 @@ pub fn grub(plan: &BootPlan, context: Context<'_>) -> String {
         ),
         BootPlan::Discovery(_) | BootPlan::Armed(_) => {
             let Context { http, discovery, .. } = context;
-            // Not two files: GRUB opens both at once, and its second connection times out behind the first.
-            let initramfs = match installing(plan, context) {
-                Some(_) => &discovery.files.whole,
-                None => &discovery.files.initramfs,
-            };
+            let initramfs = &discovery.files.initramfs;
             let (name, kernel) = (plan.name(), kernel(plan, context));
             let parameters = discovery_parameters(plan, context);
+            let more =
+                installing(plan, context).map(|path| format!(" (http,{http}){path}")).unwrap_or_default();
             format!(
                 "set timeout=0\n\
                  echo 'Ironwake: {why}: {name}'\n\
                  if linux (http,{http}){kernel} {parameters}; then\n\
-                 \x20 if initrd (http,{http}){initramfs}; then\n\
+                 \x20 if initrd (http,{http}){initramfs}{more}; then\n\
                  \x20   boot\n\
                  \x20 fi\n\
                  fi\n\
@@ -218,7 +214,6 @@ mod tests {
             kernel: "/artifacts/aa/vmlinuz".into(),
             initramfs: "/artifacts/bb/initramfs".into(),
             installing: "/artifacts/cc/installing".into(),
-            whole: "/artifacts/dd/whole".into(),
         };
         let discovery = DiscoveryImage { files, parameters: "console=ttyS1".into(), idle_secs: 600 };
         let armed = ArmedBoot {
@@ -266,14 +261,12 @@ mod tests {
             assert!(text.contains("/boot/v1/operations/o/k/vmlinuz"), "{text}");
             assert!(text.contains(" ironwake.operation=t0k3n"), "{text}");
             assert!(!text.contains("/artifacts/aa/vmlinuz"), "{text}");
-            let (behind, whole) =
-                (text.contains("/artifacts/cc/installing"), text.contains("/artifacts/dd/whole"));
-            assert_eq!((behind, whole), (text.starts_with("#!ipxe"), !text.starts_with("#!ipxe")), "{text}");
+            assert!(text.contains("/artifacts/cc/installing"), "{text}");
         }
         for plan in [BootPlan::Discovery(Why::Unknown), BootPlan::LocalBoot(Why::NotArmed)] {
             for text in texts(&plan) {
                 assert!(!text.contains("t0k3n") && !text.contains("/operations/"), "{text}");
-                assert!(!text.contains("installing") && !text.contains("whole"), "{text}");
+                assert!(!text.contains("installing"), "{text}");
             }
         }
     }

@@ -33,8 +33,6 @@ pub struct BuiltDiscovery {
     pub initramfs: Blob,
     /// `discovery/installing`: what only a rebuild needs, loaded behind the initramfs.
     pub installing: Blob,
-    /// Both archives in one, for GRUB: with two files open by HTTP at once it loses the second one's connection.
-    pub whole: Blob,
     /// All of them as artifacts.
     pub artifacts: Vec<Artifact>,
     /// How long this took.
@@ -169,13 +167,6 @@ fn build(
     if !cached {
         give_memory_back();
     }
-    let whole_recipe =
-        Recipe::new("discovery-whole-1").with("first", found.0).with("behind", found_installing.0);
-    let (whole_digest, whole) = match vault.made_from(&whole_recipe) {
-        Some(whole) => whole,
-        None => vault.keep(&whole_recipe, &joined(&found.1, &found_installing.1))?,
-    };
-    let whole = Blob::new("discovery/whole", whole, whole_digest);
     let (installing_digest, installing) = found_installing;
     let installing = Blob::new("discovery/installing", installing, installing_digest);
     let (digest, initramfs) = found;
@@ -188,16 +179,7 @@ fn build(
         artifact(&initramfs, ArtifactKind::Initramfs, &package, (!cached).then_some(build)),
         artifact(&installing, ArtifactKind::Initramfs, &package, None),
     ];
-    Ok(BuiltDiscovery { kernel, initramfs, installing, whole, artifacts, build, cached })
-}
-
-/// One archive behind the other. The kernel skips the zeros between them, and wants each at a multiple of 4.
-fn joined(first: &[u8], behind: &[u8]) -> Vec<u8> {
-    const ALIGNMENT: usize = 512;
-    let mut whole = first.to_vec();
-    whole.resize(first.len().next_multiple_of(ALIGNMENT), 0);
-    whole.extend_from_slice(behind);
-    whole
+    Ok(BuiltDiscovery { kernel, initramfs, installing, artifacts, build, cached })
 }
 
 /// A build unpacks every driver; what that took is of no use to the daemon until the next one, weeks later.

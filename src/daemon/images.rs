@@ -88,14 +88,12 @@ fn publish_built(built: BuiltDiscovery, site: &Site, shelf: &Shelf) {
         kernel: path(&built.kernel, "vmlinuz"),
         initramfs: path(&built.initramfs, "initramfs"),
         installing: path(&built.installing, "installing"),
-        whole: path(&built.whole, "whole"),
     };
     let bytes = built.kernel.bytes.len() + built.initramfs.bytes.len();
     info!(bytes, build_ms = built.build.as_millis() as u64, cached = built.cached, "discovery image");
     shelf.publish(built.kernel);
     shelf.publish(built.initramfs);
     shelf.publish(built.installing);
-    shelf.publish(built.whole);
     for artifact in built.artifacts {
         announce(site, &artifact);
         site.set_artifact(artifact);

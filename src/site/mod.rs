@@ -9,10 +9,12 @@ mod builds;
 mod bulk;
 mod catalog;
 mod conflicts;
+mod downloads;
 mod enroll;
 mod fruitless;
 mod health;
 mod imports;
+mod keeping;
 mod learned;
 mod operations;
 mod operators;
@@ -23,6 +25,7 @@ mod records;
 mod scripts;
 mod sighting;
 mod simulate;
+mod written;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -41,6 +44,7 @@ use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
 pub use bulk::BulkOutcome;
+pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 
@@ -114,6 +118,8 @@ struct Settings {
     policy: EnrolmentPolicy,
     rules: Vec<EnrolmentRule>,
     http_port: u16,
+    /// How much is kept of imports.
+    limits: crate::artifact::Limits,
     /// By interface.
     networks: Vec<(String, SecureBoot)>,
 }
@@ -153,6 +159,8 @@ pub struct Site {
     operations: operations::Operations,
     imports: Imports,
     builds: builds::Builds,
+    downloads: downloads::Downloads,
+    keeping: keeping::Keeping,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
@@ -193,6 +201,10 @@ impl Site {
             policy: config.enrolment.policy,
             rules: config.enrolment.rules.clone(),
             http_port: config.http.listen.port(),
+            limits: crate::artifact::Limits {
+                bytes_max: config.artifacts.bytes_max,
+                unused_max: config.artifacts.keep.as_millis() as Millis,
+            },
             networks: config.networks.iter().map(|n| (n.interface.clone(), n.secure_boot)).collect(),
         };
         let counters = store.counters();
@@ -209,6 +221,8 @@ impl Site {
             imports.put(import);
         }
         let builds = builds::Builds::new(store.builds().await?);
+        let downloads = store.downloads().await?;
+        imports.keep_downloads(downloads.iter().filter(|download| download.failed.is_none()));
         let site = Self {
             store,
             settings,
@@ -224,6 +238,8 @@ impl Site {
             operations,
             imports,
             builds,
+            downloads: downloads::Downloads::new(downloads),
+            keeping: keeping::Keeping::default(),
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),

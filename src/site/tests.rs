@@ -1,5 +1,6 @@
 mod builds;
 mod bulk;
+mod keeping;
 mod operations;
 mod rebuild;
 mod rules;
@@ -84,7 +85,6 @@ async fn open(config: &Config, state: &TempDir) -> Site {
         kernel: "/artifacts/a/vmlinuz".into(),
         initramfs: "/artifacts/b/initramfs".into(),
         installing: "/artifacts/c/installing".into(),
-        whole: "/artifacts/d/whole".into(),
     });
     site
 }

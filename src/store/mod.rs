@@ -26,7 +26,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use crate::artifact::Import;
+use crate::artifact::{Download, Import};
 use crate::operation;
 pub use error::StoreError;
 pub use migrate::SCHEMA_VERSION;
@@ -89,6 +89,10 @@ pub enum Change {
     ImportDeleted(String),
     /// Insert or replace a build, by name.
     Build(Box<Build>),
+    /// Insert or replace a download, by name.
+    Download(Box<Download>),
+    /// Forget the download of this name.
+    DownloadDeleted(String),
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Append an event; it gets its id when it is saved and is published after the commit.
@@ -275,6 +279,11 @@ impl Store {
     /// The last build of each artifact, by name; for the start.
     pub async fn builds(&self) -> Result<Vec<Build>, StoreError> {
         self.inner.readers.read(read::builds).await
+    }
+
+    /// Every download that has not brought its image, by name; for the start.
+    pub async fn downloads(&self) -> Result<Vec<Download>, StoreError> {
+        self.inner.readers.read(read::downloads).await
     }
 
     /// Every lease; for the start and the API.

@@ -59,7 +59,6 @@ impl TestSite {
             kernel: "/artifacts/a/vmlinuz".into(),
             initramfs: "/artifacts/b/initramfs".into(),
             installing: "/artifacts/c/installing".into(),
-            whole: "/artifacts/d/whole".into(),
         });
         Self { site: Arc::new(site), events, shelf, state }
     }
