@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use ironwake_api::client::{Client, ClientError};
-use ironwake_api::{Build, BuildOutcome, BuildReport};
+use ironwake_api::{Build, BuildOutcome, BuildReport, ImportQuery};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::output::clean;
@@ -160,7 +160,7 @@ async fn hand_in(name: &str, image: &tempfile::NamedTempFile, client: &Client) -
     // Not the handle that the file was made with: the packer has put another one in its place.
     let file = tokio::fs::File::open(image.path()).await.context("read the image")?;
     let size = file.metadata().await.context("read the image")?.len();
-    client.import(name, file, Some(size), None, |_| ()).await?;
+    client.import(name, file, Some(size), ImportQuery::default(), |_| ()).await?;
     Ok(())
 }
 
