@@ -19,6 +19,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,9 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const DRAIN_MAX: Duration = Duration::from_secs(7);
 /// How long a client that has just come is waited for then: its request follows at once.
 const FIRST_REQUEST_MAX: Duration = Duration::from_secs(1);
+/// How long a client may leave what was sent unacknowledged, or its window shut. GRUB closes with a shut window and is
+/// gone: the kernel would hold that connection for minutes, and GRUB takes the same ports after the next start.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 /// How long accepting rests when it fails, so that a lack of descriptors does not eat a core.
 const FAULT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -107,6 +111,7 @@ async fn serve(
 ) -> Result<(), ServeError> {
     // Head and body leave in one write, so there is nothing to wait for.
     stream.set_nodelay(true)?;
+    setsockopt(&stream, sockopt::TcpUserTimeout, &(UNACKNOWLEDGED_MAX.as_millis() as u32))?;
     let (from, local) = (stream.peer_addr()?, stream.local_addr()?);
     let (link, written) = Link::new(stream);
     let peer = Peer::new(from, local, written);
