@@ -4,6 +4,7 @@
 //! has to be kept alive or cleaned up.
 
 mod follow;
+mod shell;
 mod sse;
 mod upload;
 
@@ -27,6 +28,7 @@ use crate::*;
 use upload::{Connection, Upload, unless_stalled};
 
 pub use follow::EventStream;
+pub use shell::{ShellReader, ShellWriter};
 
 /// From connecting to the last byte of an answer: an answer takes milliseconds, a hung daemon for ever.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);

@@ -18,6 +18,7 @@ mod output;
 mod profile;
 mod probe;
 mod serve;
+mod shell;
 mod simulate;
 mod table;
 mod timeline;
@@ -66,6 +67,10 @@ enum Command {
     Inspect(operation::BeginArgs),
     /// Make a machine into what a profile says
     Rebuild(operation::RebuildArgs),
+    /// Run a system in RAM on a machine: a shell, or what a profile of kind live says; nothing is written by itself
+    Rescue(shell::RescueArgs),
+    /// Open a shell on a machine in rescue, or run one command there
+    Shell(shell::ShellArgs),
     /// Overwrite disks of a machine, so that nothing boots from them
     Wipe(operation::WipeArgs),
     /// Show, arm and end what is done with machines
@@ -135,6 +140,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Inspect(args) => operation::inspect(args, context).await,
         Command::Rebuild(args) => operation::rebuild(args, context).await,
         Command::Profile(command) => profile::run(command, context).await,
+        Command::Rescue(args) => shell::rescue(args, context).await,
+        Command::Shell(args) => shell::shell(args, context).await,
         Command::Wipe(args) => operation::wipe(args, context).await,
         Command::Operation(command) => operation::run(command, context).await,
         Command::Events(args) => events::run(&args, context).await,

@@ -45,7 +45,7 @@ pub enum Command {
         /// Id of the operation
         id: String,
     },
-    /// Take an operation back, as long as nothing can have been written
+    /// Take an operation back, as long as nothing can have been written; end a rescue
     Cancel {
         /// Id of the operation
         id: String,
@@ -149,12 +149,12 @@ pub async fn rebuild(args: RebuildArgs, context: &mut Context) -> Result<(), Fai
     begin(args.begin, new, args.yes, context).await
 }
 
-fn new(kind: OperationKind, disks: Vec<String>) -> OperationNew {
+pub fn new(kind: OperationKind, disks: Vec<String>) -> OperationNew {
     OperationNew { kind, profile: None, variables: BTreeMap::new(), disks, arm: false, armed_secs: None }
 }
 
 /// Makes the operation, shows what it will destroy, and arms it once that is confirmed.
-async fn begin(args: BeginArgs, new: OperationNew, yes: bool, context: &mut Context) -> Result<(), Failure> {
+pub async fn begin(args: BeginArgs, new: OperationNew, yes: bool, context: &mut Context) -> Result<(), Failure> {
     let mut operation = context.client.operate(&args.machine, &new).await?;
     if !args.no_arm {
         if !yes && !confirmed(&operation, &args.machine, context)? {

@@ -27,6 +27,7 @@ mod operations;
 mod peer;
 mod problem;
 mod profiles;
+mod shell;
 mod status;
 
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(machines::routes())
         .merge(operations::routes())
         .merge(profiles::routes())
+        .merge(shell::routes())
         .merge(inventories::routes())
         .merge(artifacts::routes())
         .merge(events::routes())

@@ -11,6 +11,7 @@ mod enroll;
 mod fruitless;
 mod health;
 mod imports;
+mod installer;
 mod learned;
 mod operations;
 mod operators;
@@ -19,6 +20,7 @@ mod phone_home;
 mod rebuild;
 mod records;
 mod scripts;
+mod shells;
 mod sighting;
 mod simulate;
 
@@ -40,6 +42,7 @@ use crate::store::{Store, StoreError};
 
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
+pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,9 @@ pub enum SiteError {
     /// No artifact has this name.
     #[error("no artifact {0:?}")]
     NoSuchArtifact(String),
+    /// The operation has no file of this name.
+    #[error("no file {0:?} among the operation's answers")]
+    NoSuchFile(String),
     /// An image is not taken.
     #[error(transparent)]
     Import(Box<ImportError>),
@@ -145,6 +151,7 @@ pub struct Site {
     conflicts: conflicts::Conflicts,
     orders: orders::Orders,
     operations: operations::Operations,
+    shells: shells::Shells,
     imports: Imports,
     /// What tokens are derived from.
     key: SiteKey,
@@ -214,6 +221,7 @@ impl Site {
             conflicts: conflicts::Conflicts::default(),
             orders: orders::Orders::default(),
             operations,
+            shells: shells::Shells::default(),
             imports,
             key,
             catalog: Catalog::open(config.profiles.clone()),

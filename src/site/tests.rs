@@ -1,6 +1,7 @@
 mod operations;
 mod rebuild;
 mod rules;
+mod shells;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,6 +83,7 @@ async fn open(config: &Config, state: &TempDir) -> Site {
         kernel: "/artifacts/a/vmlinuz".into(),
         initramfs: "/artifacts/b/initramfs".into(),
         installing: "/artifacts/c/installing".into(),
+        rescue: Some("/artifacts/d/rescue".into()),
     });
     site
 }

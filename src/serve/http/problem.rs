@@ -19,6 +19,7 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::NoSuchOperation(_) => (StatusCode::NOT_FOUND, "no_such_operation"),
         SiteError::NoSuchProfile(_) => (StatusCode::NOT_FOUND, "no_such_profile"),
         SiteError::NoSuchArtifact(_) => (StatusCode::NOT_FOUND, "no_such_artifact"),
+        SiteError::NoSuchFile(_) => (StatusCode::NOT_FOUND, "no_such_file"),
         SiteError::Import(error) => import_status(error),
         SiteError::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
         SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
