@@ -358,7 +358,10 @@ mod tests {
         let [ipxe, grub] = texts_of(&plan, &armed);
         let line = "/k/vmlinuz initrd=initrd0 auto=true ds=nocloud;s=http://10.0.0.1:8080/f/ --- console=ttyS0,115200n8";
         assert!(ipxe.contains(line), "{ipxe}");
-        assert!(ipxe.contains("initrd --name initrd0 http://10.0.0.1:8080/artifacts/ee/initrd.gz "), "{ipxe}");
+        assert!(
+            ipxe.contains("initrd --name initrd0 http://10.0.0.1:8080/artifacts/ee/initrd.gz "),
+            "{ipxe}"
+        );
         assert!(grub.contains("'ds=nocloud;s=http://10.0.0.1:8080/f/' --- console=ttyS0"), "{grub}");
         assert!(grub.contains("if initrd (http,10.0.0.1:8080)/artifacts/ee/initrd.gz; then"), "{grub}");
         for text in [ipxe, grub] {
@@ -378,7 +381,10 @@ mod tests {
     fn tokens_are_masked_wherever_they_stand() {
         let token = "0123456789abcdef".repeat(4);
         let line = format!("auto=true url=http://10.0.0.1:8080/files/{token}/preseed.cfg a=fe80 x={token}");
-        assert_eq!(mask_tokens(&line), "auto=true url=http://10.0.0.1:8080/files/***/preseed.cfg a=fe80 x=***");
+        assert_eq!(
+            mask_tokens(&line),
+            "auto=true url=http://10.0.0.1:8080/files/***/preseed.cfg a=fe80 x=***"
+        );
     }
 
     #[test]

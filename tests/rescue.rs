@@ -40,8 +40,17 @@ fn rescue(firmware: Firmware) -> Result<(), LabError> {
         matches!(kind, EventKind::OperationChanged { to: OperationState::Installing, .. })
     })?;
 
-    let ran = shell(&lab, &record.id, &["sh", "-c", "uname -s; echo wrong >&2; grep -c ironwake.url /proc/cmdline; exit 7"]);
-    assert_eq!((text(&ran.stdout).as_str(), ran.status.code()), ("Linux\n1\n", Some(7)), "{}", text(&ran.stderr));
+    let ran = shell(
+        &lab,
+        &record.id,
+        &["sh", "-c", "uname -s; echo wrong >&2; grep -c ironwake.url /proc/cmdline; exit 7"],
+    );
+    assert_eq!(
+        (text(&ran.stdout).as_str(), ran.status.code()),
+        ("Linux\n1\n", Some(7)),
+        "{}",
+        text(&ran.stderr)
+    );
     assert_eq!(text(&ran.stderr), "wrong\n");
     let disk = shell(&lab, &record.id, &["cat", "/sys/block/vda/serial"]);
     assert_eq!(text(&disk.stdout).trim(), "SYSTEM");

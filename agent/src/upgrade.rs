@@ -108,17 +108,21 @@ mod tests {
 
     #[test]
     fn a_connection_goes_on_right_behind_the_answer() {
-        let (stream, asked) = check("HTTP/1.1 101 Switching Protocols\r\nUpgrade: ironwake-shell\r\n\r\nhello");
+        let (stream, asked) =
+            check("HTTP/1.1 101 Switching Protocols\r\nUpgrade: ironwake-shell\r\n\r\nhello");
         let mut rest = String::new();
         stream.expect("agreed").expect("a connection").read_to_string(&mut rest).expect("bytes");
         assert_eq!(rest, "hello");
-        assert!(asked.starts_with("POST /x HTTP/1.1\r\n") && asked.contains("\r\nUpgrade: ironwake-shell\r\n"));
+        assert!(
+            asked.starts_with("POST /x HTTP/1.1\r\n") && asked.contains("\r\nUpgrade: ironwake-shell\r\n")
+        );
     }
 
     #[test]
     fn nothing_to_do_and_refusals_are_told_apart() {
         assert!(check("HTTP/1.1 204 No Content\r\n\r\n").0.expect("heard").is_none());
-        let refused = check("HTTP/1.1 409 Conflict\r\nConnection: close\r\n\r\nit has ended").0.expect_err("refused");
+        let refused =
+            check("HTTP/1.1 409 Conflict\r\nConnection: close\r\n\r\nit has ended").0.expect_err("refused");
         assert!(refused.is_final() && refused.to_string().contains("it has ended"), "{refused}");
         assert!(!check("nonsense\r\n\r\n").0.expect_err("not HTTP").is_final());
     }

@@ -45,7 +45,8 @@ pub use operation::{
 pub use problem::{FieldProblem, Problem};
 pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
 pub use shell::{
-    SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart, Terminal, Window,
+    SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart,
+    Terminal, Window,
 };
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use work::{

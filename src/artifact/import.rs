@@ -6,6 +6,8 @@ use super::Digest;
 
 /// Longest name.
 const NAME_CHARS_MAX: usize = 64;
+/// A folder, as the files of one installer have it together, and a file.
+const PARTS_MAX: usize = 2;
 
 /// An imported image under its name. Two names may stand for the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +33,8 @@ pub struct Import {
 impl Import {
     /// Where machines fetch it.
     pub fn path(&self) -> String {
-        format!("/artifacts/{}/{}", self.sha256, self.name)
+        let file = self.name.rsplit('/').next().unwrap_or(&self.name);
+        format!("/artifacts/{}/{file}", self.sha256)
     }
 
     /// As work names it to the agent.
@@ -66,17 +69,18 @@ impl Import {
 /// A name that no import can have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no name for an image: 1 to {NAME_CHARS_MAX} of a-z, 0-9, `.`, `_` and `-`, the first a letter or a digit"
+    "{0:?} is no name for an image: 1 to {NAME_CHARS_MAX} of a-z, 0-9, `.`, `_`, `+` and `-`, the first a letter or a \
+     digit; one folder may stand before it, as in debian-installer-13/linux"
 )]
 pub struct BadImportName(String);
 
 /// Whether an import may have this name: it stands in paths, and in what people type.
 pub fn check_import_name(name: &str) -> Result<(), BadImportName> {
     let first = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let other = |byte: &u8| first(byte) || matches!(byte, b'.' | b'_' | b'-');
-    let bytes = name.as_bytes();
-    let good = bytes.first().is_some_and(first) && bytes.iter().all(other);
-    match good && bytes.len() <= NAME_CHARS_MAX {
+    let other = |byte: &u8| first(byte) || matches!(byte, b'.' | b'_' | b'-' | b'+');
+    let good = |part: &str| part.as_bytes().first().is_some_and(first) && part.as_bytes().iter().all(other);
+    let parts = name.split('/').count();
+    match name.split('/').all(good) && parts <= PARTS_MAX && name.len() <= NAME_CHARS_MAX {
         true => Ok(()),
         false => Err(BadImportName(name.chars().take(NAME_CHARS_MAX + 1).collect())),
     }
@@ -88,10 +92,32 @@ mod tests {
 
     #[test]
     fn names_are_lower_case_and_no_paths() {
-        for name in ["debian-13", "a", "0.img_2", &"a".repeat(64)] {
+        for name in [
+            "debian-13",
+            "a",
+            "0.img_2",
+            "debian-installer-13/initrd.gz",
+            "memtest86+/x64.bin",
+            &"a".repeat(64),
+        ] {
             assert_eq!(check_import_name(name), Ok(()), "{name}");
         }
-        for name in ["", ".a", "-a", "A", "a/b", "..", "ä", "a b", "a\0", &"a".repeat(65)] {
+        for name in [
+            "",
+            ".a",
+            "-a",
+            "A",
+            "a/b/c",
+            "a/",
+            "/a",
+            "a//b",
+            "a/..",
+            "..",
+            "ä",
+            "a b",
+            "a\0",
+            &"a".repeat(65),
+        ] {
             assert!(check_import_name(name).is_err(), "{name:?}");
         }
     }

@@ -188,7 +188,8 @@ fn build(
         artifact(&initramfs, ArtifactKind::Initramfs, &package, (!cached).then_some(build)),
         artifact(&installing, ArtifactKind::Initramfs, &package, None),
     ];
-    artifacts.extend(rescue.iter().map(|(blob, busybox)| artifact(blob, ArtifactKind::Initramfs, busybox, None)));
+    artifacts
+        .extend(rescue.iter().map(|(blob, busybox)| artifact(blob, ArtifactKind::Initramfs, busybox, None)));
     let rescue = rescue.map(|(blob, _)| blob);
     Ok(BuiltDiscovery { kernel, initramfs, installing, rescue, artifacts, build, cached })
 }
@@ -211,8 +212,8 @@ fn rescue(boot_dir: &Path, vault: &Vault) -> Result<Option<(Blob, BootPackage)>,
                 ("bin/busybox".to_owned(), 0o755, &busybox[..]),
                 ("etc/profile".to_owned(), 0o644, SHELL_PROFILE.as_bytes()),
             ];
-            let archive =
-                pack(&["root", "tmp", "mnt"], &[], &files).map_err(|error| BuildError::Pack(error.to_string()))?;
+            let archive = pack(&["root", "tmp", "mnt"], &[], &files)
+                .map_err(|error| BuildError::Pack(error.to_string()))?;
             vault.keep(&recipe, &archive)?
         }
     };

@@ -154,7 +154,12 @@ pub fn new(kind: OperationKind, disks: Vec<String>) -> OperationNew {
 }
 
 /// Makes the operation, shows what it will destroy, and arms it once that is confirmed.
-pub async fn begin(args: BeginArgs, new: OperationNew, yes: bool, context: &mut Context) -> Result<(), Failure> {
+pub async fn begin(
+    args: BeginArgs,
+    new: OperationNew,
+    yes: bool,
+    context: &mut Context,
+) -> Result<(), Failure> {
     let mut operation = context.client.operate(&args.machine, &new).await?;
     if !args.no_arm {
         if !yes && !confirmed(&operation, &args.machine, context)? {

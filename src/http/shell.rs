@@ -118,7 +118,9 @@ mod tests {
         let (operator, mut operator_end) = tokio::io::duplex(64);
         let (machine, mut machine_end) = tokio::io::duplex(64);
         let (ended, closing) = (CancellationToken::new(), CancellationToken::new());
-        let relaying = tokio::spawn(async move { relay(operator, machine, &ended, &closing, Duration::from_millis(50)).await });
+        let relaying = tokio::spawn(async move {
+            relay(operator, machine, &ended, &closing, Duration::from_millis(50)).await
+        });
         let mut bytes = [0; 5];
         operator_end.write_all(b"hello").await.expect("sent");
         machine_end.read_exact(&mut bytes).await.expect("received");

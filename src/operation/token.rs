@@ -104,7 +104,9 @@ mod tests {
         assert!(!key.is_token(&token, Purpose::Kernel, "o1", 1));
         assert!(!key.is_token(&token, Purpose::Work, "o2", 1));
         assert!(!key.is_token(&token, Purpose::Work, "o1", 2));
-        assert!(key.was_token(&token, Purpose::Work, "o1", 3) && !key.was_token(&token, Purpose::Work, "o1", 0));
+        assert!(
+            key.was_token(&token, Purpose::Work, "o1", 3) && !key.was_token(&token, Purpose::Work, "o1", 0)
+        );
         assert!(!SiteKey::new([8; 32]).is_token(&token, Purpose::Work, "o1", 1));
         for wrong in ["", "x", &token[1..], &"g".repeat(64), &"é".repeat(32)] {
             assert!(!key.is_token(wrong, Purpose::Work, "o1", 1), "{wrong}");

@@ -65,7 +65,11 @@ impl Site {
             let token = self.key.token(Purpose::Work, &record.operation.id, record.armings);
             command_line.push_str(&format!(" ironwake.operation={}_{token}", record.operation.id));
         }
-        Ok(ArmedBoot::Profile { kernel, initrds: boot.initrds.iter().map(Loaded::path).collect(), command_line })
+        Ok(ArmedBoot::Profile {
+            kernel,
+            initrds: boot.initrds.iter().map(Loaded::path).collect(),
+            command_line,
+        })
     }
 
     /// An answer file, for the machine that took the kernel. The first one is the beginning of the installation; that it
@@ -85,7 +89,11 @@ impl Site {
         }
         let (kind, state) = (record.operation.kind, record.operation.state);
         if !matches!(state, OperationState::PxeBooted | OperationState::Installing) {
-            return Err(self.token_refused(&record, from, &format!("{kind} is {state}: no answer is served")));
+            return Err(self.token_refused(
+                &record,
+                from,
+                &format!("{kind} is {state}: no answer is served"),
+            ));
         }
         let taker = record.taker.map(|taker| taker.from);
         if taker.is_none_or(|taker| !self.is_same_machine(&record, taker, from)) {
@@ -135,7 +143,10 @@ impl Site {
         }
         let in_force = self.key.is_token(token, Purpose::Installed, id, record.armings);
         if !in_force || record.operation.state != OperationState::Installing {
-            let reason = format!("an installer said that it is done while {} was {}", record.operation.kind, record.operation.state);
+            let reason = format!(
+                "an installer said that it is done while {} was {}",
+                record.operation.kind, record.operation.state
+            );
             self.note_token(&record, from, &reason);
             return Ok(());
         }

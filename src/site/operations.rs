@@ -54,9 +54,8 @@ impl Operations {
     /// One that needs the bytes of this digest.
     pub fn of_image(&self, sha256: &str) -> Option<String> {
         let running = self.0.read().expect("no panic while held");
-        let fits = |record: &Record| {
-            record.rebuild.iter().flat_map(Rebuild::digests).any(|digest| digest == sha256)
-        };
+        let fits =
+            |record: &Record| record.rebuild.iter().flat_map(Rebuild::digests).any(|digest| digest == sha256);
         running.values().find(|record| fits(record)).map(|record| record.operation.id.clone())
     }
 

@@ -78,13 +78,15 @@ impl Site {
                     return None;
                 }
             },
-            Rendered::Installer { boot, .. } | Rendered::Live { boot, .. } => match self.boot_sources(&boot) {
-                Ok(boot) => (None, Some(boot)),
-                Err(why) => {
-                    refuse("profile", why);
-                    return None;
+            Rendered::Installer { boot, .. } | Rendered::Live { boot, .. } => {
+                match self.boot_sources(&boot) {
+                    Ok(boot) => (None, Some(boot)),
+                    Err(why) => {
+                        refuse("profile", why);
+                        return None;
+                    }
                 }
-            },
+            }
             Rendered::Local => return None,
         };
         Some(Rebuild {
@@ -194,7 +196,9 @@ fn suits(profile: &Profile, kind: OperationKind) -> Result<(), String> {
         (_, OperationKind::Rescue) => Err(format!(
             "{name} is of kind {its_kind}, and rescue writes nothing: it takes a profile of kind live"
         )),
-        _ => Err(format!("{name} is of kind {its_kind}: only an image or an installer makes a machine into something")),
+        _ => Err(format!(
+            "{name} is of kind {its_kind}: only an image or an installer makes a machine into something"
+        )),
     }
 }
 

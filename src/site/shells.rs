@@ -179,7 +179,8 @@ impl Site {
         let operation = record.operation.id;
         let door = self.shells.door(&operation);
         let place = door.places.clone().try_acquire_owned();
-        let place = place.map_err(|_| SiteError::Full { what: "shells on this machine", limit: SHELLS_MAX })?;
+        let place =
+            place.map_err(|_| SiteError::Full { what: "shells on this machine", limit: SHELLS_MAX })?;
         let wire = tokio::time::timeout(OPENING_MAX, ready_wire(&door)).await;
         let wire = wire.ok().flatten().ok_or_else(|| {
             SiteError::Conflict(format!("the agent of machine {machine} does not answer: is it still on?"))

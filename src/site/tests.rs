@@ -1,3 +1,4 @@
+mod installer;
 mod operations;
 mod rebuild;
 mod rules;

@@ -1,14 +1,7 @@
 //! Rescue: shells for operators, until the daemon says that it is over. Disks are not mounted; what is written to
 //! them is what operators type.
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::Path,
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command, thread, time::Duration};
 
 use ironwake_api::SHELL_PROTOCOL;
 use nix::{
@@ -66,7 +59,10 @@ fn prepare(site: &mut Site<'_>) -> Result<(), Failure> {
     // Its links go into the folder beside it, so it must be this machine's own and not the one of whoever runs a test.
     let busybox = site.root.join(BUSYBOX);
     if site.root != Path::new("/") || !busybox.exists() || !is_discovery() {
-        return Err(Failure::Reason(format!("there is no shell: {} is not the discovery image's", busybox.display())));
+        return Err(Failure::Reason(format!(
+            "there is no shell: {} is not the discovery image's",
+            busybox.display()
+        )));
     }
     let installed = Command::new(&busybox).args(["--install", "-s", "/bin"]).status();
     if !installed.as_ref().is_ok_and(|status| status.success()) {
@@ -76,7 +72,8 @@ fn prepare(site: &mut Site<'_>) -> Result<(), Failure> {
     let _ = symlink("/bin", "/sbin");
     let _ = fs::create_dir_all("/dev/pts");
     let options = Some("mode=600,ptmxmode=666");
-    match mount(Some("devpts"), "/dev/pts", Some("devpts"), MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, options) {
+    match mount(Some("devpts"), "/dev/pts", Some("devpts"), MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, options)
+    {
         Ok(()) | Err(Errno::EBUSY) => {}
         Err(error) => return Err(Failure::Reason(format!("no terminals: /dev/pts: {error}"))),
     }

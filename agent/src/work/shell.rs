@@ -86,9 +86,8 @@ struct Running {
 
 fn run(stream: &TcpStream, frames: ShellFrames, start: &ShellStart) -> io::Result<ShellExit> {
     let sender = Mutex::new(stream);
-    let send = |frame: ShellFrame| {
-        sender.lock().unwrap_or_else(PoisonError::into_inner).write_all(&frame.encode())
-    };
+    let send =
+        |frame: ShellFrame| sender.lock().unwrap_or_else(PoisonError::into_inner).write_all(&frame.encode());
     let Running { mut child, input, output, errors, terminal } = match spawn(start) {
         Ok(running) => running,
         Err(error) => {
@@ -107,7 +106,8 @@ fn run(stream: &TcpStream, frames: ShellFrames, start: &ShellStart) -> io::Resul
             // The operator has left, or it has ended and nobody is there any more.
             hang_up(group, &ended);
         });
-        let errors = errors.map(|errors| scope.spawn(|| carry(errors, |bytes| send(ShellFrame::Errors(bytes)))));
+        let errors =
+            errors.map(|errors| scope.spawn(|| carry(errors, |bytes| send(ShellFrame::Errors(bytes)))));
         carry(output, |bytes| send(ShellFrame::Output(bytes)));
         if let Some(errors) = errors {
             let _ = errors.join();
@@ -231,7 +231,8 @@ fn carry(mut from: impl Read, mut send: impl FnMut(Vec<u8>) -> io::Result<()>) {
 }
 
 fn code(status: ExitStatus) -> u8 {
-    let code = status.code().or(status.signal().map(|signal| SIGNALLED + signal)).unwrap_or(i32::from(NOT_FOUND));
+    let code =
+        status.code().or(status.signal().map(|signal| SIGNALLED + signal)).unwrap_or(i32::from(NOT_FOUND));
     u8::try_from(code).unwrap_or(u8::MAX)
 }
 

@@ -50,7 +50,8 @@ impl Client {
             let (status, body) = read(answer).await?;
             return Err(refusal(status, &body));
         }
-        let upgraded = hyper::upgrade::on(answer).await.map_err(|error| protocol("open the shell", &error))?;
+        let upgraded =
+            hyper::upgrade::on(answer).await.map_err(|error| protocol("open the shell", &error))?;
         let stream: Box<dyn Stream> = Box::new(TokioIo::new(upgraded));
         let (read, write) = tokio::io::split(stream);
         Ok((ShellReader { stream: read, frames: ShellFrames::default() }, ShellWriter(write)))

@@ -30,7 +30,12 @@ pub(super) fn shell_of(path: &str) -> Option<&str> {
 }
 
 impl Service {
-    pub(super) async fn shell(&self, mut request: Request<Incoming>, id: &str, peer: &Peer) -> Response<Body> {
+    pub(super) async fn shell(
+        &self,
+        mut request: Request<Incoming>,
+        id: &str,
+        peer: &Peer,
+    ) -> Response<Body> {
         if request.method() != Method::POST {
             return refusal(StatusCode::METHOD_NOT_ALLOWED, "only POST is allowed here");
         }

@@ -38,7 +38,11 @@ async fn in_rescue() -> (std::sync::Arc<Fixture>, String, String, String) {
 }
 
 /// The agent's side of one shell: answers the next wish; the machine's end of the connection.
-fn agent(lab: &std::sync::Arc<Fixture>, id: &str, work: &str) -> tokio::task::JoinHandle<tokio::io::DuplexStream> {
+fn agent(
+    lab: &std::sync::Arc<Fixture>,
+    id: &str,
+    work: &str,
+) -> tokio::task::JoinHandle<tokio::io::DuplexStream> {
     let (lab, id, work) = (lab.clone(), id.to_owned(), work.to_owned());
     tokio::spawn(async move {
         let wish = lab.site.shell_wanted(&id, &work, FROM, WAIT).await.expect("heard").expect("a wish");
