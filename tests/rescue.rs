@@ -101,3 +101,37 @@ fn lab_rescue_uefi_shell() -> Result<(), LabError> {
 fn full_rescue_bios_shell() -> Result<(), LabError> {
     rescue(Firmware::Bios)
 }
+
+/// A live system that knows nothing of Ironwake: it is started once, and not a byte of the disk changes.
+fn memtest(firmware: Firmware) -> Result<(), LabError> {
+    let lab = Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server))?;
+    let machine = Machine::new(1, firmware).with_disk(Disk::bootable(Bus::Virtio, "SYSTEM", 64 * MIB));
+    let on = lab.power_on(&machine)?;
+    let (record, _) = on.wait_inventory()?;
+    lab.cli().run(&["machine", "enroll", &record.id])?;
+    let image = lab.folder().join("m1.disk0");
+    let before = std::fs::read(&image).expect("a disk image");
+    let words = ["rescue", &record.id, "--profile", "memtest", "--var", "serial_console=ttyS0"];
+    let made = operation(&lab, &words)?;
+    on.expect("a system that runs", |kind| {
+        matches!(kind, EventKind::OperationChanged { to: OperationState::Installing, .. })
+    })?;
+    on.wait_screen("Memtest86+")?;
+    on.power_off();
+    assert_eq!(std::fs::read(&image).expect("a disk image"), before);
+    let on = lab.power_on(&machine)?;
+    on.wait_screen(MARKER.trim())?;
+    let ended = operation(&lab, &["operation", "cancel", &made.id])?;
+    assert!(ended.state == OperationState::Cancelled && !ended.may_have_written);
+    Ok(())
+}
+
+#[test]
+fn full_memtest_bios() -> Result<(), LabError> {
+    memtest(Firmware::Bios)
+}
+
+#[test]
+fn full_memtest_uefi() -> Result<(), LabError> {
+    memtest(Firmware::Uefi)
+}
