@@ -11,7 +11,7 @@ use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::operation::{BeginArgs, begin, new};
+use super::begin::{BeginArgs, begin, new};
 use super::profile::{self, Assignment};
 use super::{Context, Failure};
 

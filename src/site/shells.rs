@@ -122,7 +122,7 @@ impl Site {
             let record = self.stored(id).await?;
             let trigger = match record.operation.may_have_written && running(&record).is_ok() {
                 true => Trigger::Finished { what: "an operator ended it".into() },
-                false => Trigger::Cancel,
+                false => Trigger::Cancel { why: None },
             };
             self.advance(record, &trigger, &actor, |_| {}).await?
         };

@@ -1,3 +1,4 @@
+mod bulk;
 mod installer;
 mod operations;
 mod rebuild;
