@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use ironwake_api::{EventKind, Operation, OperationState};
 use lab::{Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, Machine, Mirror};
 
-const MIB: u64 = 1 << 20;
 /// The installer's kernel and archive are 60 MB, unpacked by an emulated processor.
 const STEP_MAX: Duration = Duration::from_secs(600);
 
@@ -21,6 +20,8 @@ fn installer() -> PathBuf {
 
 fn installs(firmware: Firmware) -> Result<(), LabError> {
     let mut options = LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server);
+    // The installer asks for both where DHCP tells none; the mirror is on this network, by its address.
+    options.config = "router = \"10.77.0.1\"\ndns = \"10.77.0.1\"\n".into();
     if firmware == Firmware::SecureBoot {
         options.secure_boot = "on";
     }
@@ -91,7 +92,6 @@ fn installs(firmware: Firmware) -> Result<(), LabError> {
         Ok(_) => say("guard fetched"),
         Err(error) => println!("the guard was not reached: {error}\n{}", shown(&made.id)?),
     }
-    let _ = MIB;
     Ok(())
 }
 

@@ -349,11 +349,12 @@ impl Site {
         if new.kind == OperationKind::Rebuild && new.disks.len() > 1 {
             refuse("disks", "a rebuild writes one".into());
         }
-        let has_profile = matches!(new.kind, OperationKind::Rebuild | OperationKind::Rescue);
-        if new.profile.is_some() && !has_profile {
+        let takes_profile = matches!(new.kind, OperationKind::Rebuild | OperationKind::Rescue);
+        let has_profile = takes_profile && new.profile.is_some();
+        if new.profile.is_some() && !takes_profile {
             refuse("profile", format!("{} takes none", new.kind));
         }
-        if !new.variables.is_empty() && !(has_profile && new.profile.is_some()) {
+        if !new.variables.is_empty() && !has_profile {
             refuse("variables", format!("{} takes none", new.kind));
         }
         if new.kind.writes() && new.disks.is_empty() {
