@@ -12,6 +12,8 @@ use lab::{Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, Machine, Mirror}
 
 /// The installer's kernel and archive are 60 MB, unpacked by an emulated processor.
 const STEP_MAX: Duration = Duration::from_secs(600);
+/// From the installer's parts to the partitioner, where all of them are there.
+const GUARD_MAX: Duration = Duration::from_secs(120);
 
 fn installer() -> PathBuf {
     let folder = std::env::var_os("IRONWAKE_INSTALLER").map(PathBuf::from);
@@ -82,9 +84,10 @@ fn installs(firmware: Firmware) -> Result<(), LabError> {
     let script = lab.get(&format!("/ipxe/{mac}"))?.text();
     assert!(!script.contains("vmlinuz") && script.contains("sanboot"), "{script}");
     served("/debian-installer/binary-amd64/Packages.xz");
-    // The guard runs once the installer has its parts, right before the first partition is made.
+    // The guard runs once the installer has its parts, right before the first partition is made. A mirror that lacks parts of
+    // the installer's own release ends it before: what comes from here on is told and not demanded.
     let shown = |id: &str| lab.cli().json(&["operation", "show", id]);
-    let guarded = on.follow("the guard", STEP_MAX, |event| {
+    let guarded = on.follow("the guard", GUARD_MAX, |event| {
         let text = serde_json::to_string(&event.kind).expect("JSON");
         text.contains("guard.sh")
     });

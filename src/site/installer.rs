@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use ironwake_api::{Actor, ArtifactState, OperationKind, OperationState, PhoneHome};
+use ironwake_api::{Actor, ArtifactState, EventKind, OperationKind, OperationState, PhoneHome, Progress};
 
 use super::phone_home::host;
 use super::{Site, SiteError};
@@ -122,7 +122,16 @@ impl Site {
                 let trigger = Trigger::BeganWith { what: format!("{name}, to {from}") };
                 self.advance(record, &trigger, &Actor::Machine, |_| {}).await?;
             }
-            _ => self.save_record(record).await?,
+            _ => {
+                let kind = EventKind::OperationProgress {
+                    operation: id.to_owned(),
+                    progress: Progress::default(),
+                    what: format!("{name} was served to {from}"),
+                };
+                let event = self.event(Actor::Machine, Some(&record.operation.machine), kind);
+                self.save_record(record).await?;
+                self.save_behind(vec![event]);
+            }
         }
         Ok(file)
     }
