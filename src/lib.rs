@@ -19,6 +19,7 @@ pub mod tftp;
 pub mod config;
 pub mod systemd;
 pub mod store;
+pub mod remote;
 pub mod artifacts;
 pub mod builders;
 pub mod catalog;

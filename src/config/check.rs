@@ -45,6 +45,10 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
         networks,
         discovery: check_discovery(raw.discovery, defaults.discovery),
         enrolment: check_enrolment(raw.enrolment, findings),
+        artifacts: Artifacts {
+            bytes_max: raw.artifacts.max_size.value_or(defaults.artifacts.bytes_max),
+            keep: raw.artifacts.keep.value_or(defaults.artifacts.keep),
+        },
     }
 }
 

@@ -50,6 +50,17 @@ pub struct Config {
     pub discovery: Discovery,
     /// Who becomes known.
     pub enrolment: Enrolment,
+    /// How much is kept of what is imported.
+    pub artifacts: Artifacts,
+}
+
+/// `[artifacts]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Artifacts {
+    /// Bytes of all imports together.
+    pub bytes_max: u64,
+    /// How long an import is kept that nothing uses.
+    pub keep: Duration,
 }
 
 /// `[http]`
@@ -176,6 +187,8 @@ impl Default for Config {
                 kernel_parameters: String::new(),
             },
             enrolment: Enrolment { policy: EnrolmentPolicy::Manual, rules: Vec::new() },
+            // Some fifty images of a distribution; one that nothing used for half a year is out of date.
+            artifacts: Artifacts { bytes_max: 200 << 30, keep: Duration::from_secs(180 * 86_400) },
         }
     }
 }

@@ -252,7 +252,7 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
             count += 1;
         }
     }
-    assert_eq!(count, 35);
+    assert_eq!(count, 36);
     check_references(&document, &document);
 }
 

@@ -8,11 +8,13 @@ mod armed;
 mod bulk;
 mod catalog;
 mod conflicts;
+mod downloads;
 mod enroll;
 mod fruitless;
 mod health;
 mod imports;
 mod installer;
+mod keeping;
 mod learned;
 mod operations;
 mod operators;
@@ -24,6 +26,7 @@ mod scripts;
 mod shells;
 mod sighting;
 mod simulate;
+mod written;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -42,6 +45,7 @@ use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
 pub use bulk::BulkOutcome;
+pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
@@ -116,6 +120,8 @@ struct Settings {
     policy: EnrolmentPolicy,
     rules: Vec<EnrolmentRule>,
     http_port: u16,
+    /// How much is kept of imports.
+    limits: crate::artifact::Limits,
     /// By interface.
     networks: Vec<(String, SecureBoot)>,
 }
@@ -155,6 +161,8 @@ pub struct Site {
     operations: operations::Operations,
     shells: shells::Shells,
     imports: Imports,
+    downloads: downloads::Downloads,
+    keeping: keeping::Keeping,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
@@ -195,6 +203,10 @@ impl Site {
             policy: config.enrolment.policy,
             rules: config.enrolment.rules.clone(),
             http_port: config.http.listen.port(),
+            limits: crate::artifact::Limits {
+                bytes_max: config.artifacts.bytes_max,
+                unused_max: config.artifacts.keep.as_millis() as Millis,
+            },
             networks: config.networks.iter().map(|n| (n.interface.clone(), n.secure_boot)).collect(),
         };
         let counters = store.counters();
@@ -210,6 +222,8 @@ impl Site {
         for import in store.imports().await? {
             imports.put(import);
         }
+        let downloads = store.downloads().await?;
+        imports.keep_downloads(downloads.iter().filter(|download| download.failed.is_none()));
         let site = Self {
             store,
             settings,
@@ -225,6 +239,8 @@ impl Site {
             operations,
             shells: shells::Shells::default(),
             imports,
+            downloads: downloads::Downloads::new(downloads),
+            keeping: keeping::Keeping::default(),
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),

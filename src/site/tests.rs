@@ -1,5 +1,6 @@
 mod bulk;
 mod installer;
+mod keeping;
 mod operations;
 mod rebuild;
 mod rules;

@@ -54,6 +54,11 @@ impl Writer {
             ),
             Change::Import(import) => self.put_import(import),
             Change::ImportDeleted(name) => self.execute("DELETE FROM imports WHERE name = ?1", [name]),
+            Change::Download(download) => self.execute(
+                "INSERT OR REPLACE INTO downloads (name, doc) VALUES (?1, ?2)",
+                params![download.name, row::encode(download)?],
+            ),
+            Change::DownloadDeleted(name) => self.execute("DELETE FROM downloads WHERE name = ?1", [name]),
             Change::Lease(lease) => self.put_lease(lease),
             Change::Event(event) => {
                 events.push(self.add_event(event)?);
@@ -104,8 +109,8 @@ impl Writer {
     fn put_import(&self, import: &Import) -> Result<(), StoreError> {
         self.execute(
             "INSERT OR REPLACE INTO imports \
-             (name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             (name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by, used_at, origin) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 import.name,
                 import.sha256.to_string(),
@@ -114,7 +119,9 @@ impl Writer {
                 import.disk_bytes.map(row::size),
                 import.pinned,
                 row::time(import.imported_at),
-                row::encode(&import.imported_by)?
+                row::encode(&import.imported_by)?,
+                row::time(import.used_at),
+                row::encode(&import.origin)?
             ],
         )
     }

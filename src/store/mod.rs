@@ -26,7 +26,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use crate::artifact::Import;
+use crate::artifact::{Download, Import};
 use crate::operation;
 pub use error::StoreError;
 pub use migrate::SCHEMA_VERSION;
@@ -87,6 +87,10 @@ pub enum Change {
     Import(Box<Import>),
     /// Forget the import of this name.
     ImportDeleted(String),
+    /// Insert or replace a download, by name.
+    Download(Box<Download>),
+    /// Forget the download of this name.
+    DownloadDeleted(String),
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Append an event; it gets its id when it is saved and is published after the commit.
@@ -268,6 +272,11 @@ impl Store {
     /// Every import, by name; for the start.
     pub async fn imports(&self) -> Result<Vec<Import>, StoreError> {
         self.inner.readers.read(read::imports).await
+    }
+
+    /// Every download that has not brought its image, by name; for the start.
+    pub async fn downloads(&self) -> Result<Vec<Download>, StoreError> {
+        self.inner.readers.read(read::downloads).await
     }
 
     /// Every lease; for the start and the API.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
 use super::{READ_ROWS_MAX, StoreError, row};
-use crate::artifact::Import;
+use crate::artifact::{Download, Import};
 use crate::operation::Record;
 
 /// The connections that read. Each read takes one, on a thread that may block.
@@ -171,7 +171,8 @@ pub(super) fn operations(
 }
 
 pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
-    let sql = "SELECT name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by \
+    let sql = "SELECT name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by, \
+               used_at, origin \
                FROM imports ORDER BY name";
     all(db, sql, [], |row| {
         Ok(Import {
@@ -183,8 +184,14 @@ pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
             pinned: row.get(5)?,
             imported_at: row::millis(row.get(6)?),
             imported_by: row::decode(row, 7)?,
+            used_at: row::millis(row.get(8)?),
+            origin: row::decode(row, 9)?,
         })
     })
+}
+
+pub(super) fn downloads(db: &Connection) -> rusqlite::Result<Vec<Download>> {
+    all(db, "SELECT doc FROM downloads ORDER BY name", [], |row| row::decode(row, 0))
 }
 
 pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {
