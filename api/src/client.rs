@@ -5,6 +5,7 @@
 
 mod bulk;
 mod follow;
+mod shell;
 mod sse;
 mod upload;
 
@@ -28,6 +29,7 @@ use crate::*;
 use upload::{Connection, Upload, unless_stalled};
 
 pub use follow::EventStream;
+pub use shell::{ShellReader, ShellWriter};
 
 /// From connecting to the last byte of an answer: an answer takes milliseconds, a hung daemon for ever.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);

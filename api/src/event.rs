@@ -121,6 +121,28 @@ pub enum EventKind {
         /// What is being done.
         what: String,
     },
+    /// An operator opened a shell on a machine in rescue.
+    ShellOpened {
+        /// The operation.
+        operation: String,
+        /// Which shell of this run of the daemon.
+        shell: u64,
+    },
+    /// A shell was closed. What went over it is not kept.
+    ShellClosed {
+        /// The operation.
+        operation: String,
+        /// Which shell of this run of the daemon.
+        shell: u64,
+        /// How long it was open, in seconds.
+        secs: u64,
+        /// Bytes that the operator sent.
+        sent_bytes: u64,
+        /// Bytes that the machine sent.
+        received_bytes: u64,
+        /// Why, in a sentence without a full stop.
+        reason: String,
+    },
     /// Somebody showed a token that is not good for what was asked.
     TokenRefused {
         /// The operation that was named.

@@ -22,6 +22,7 @@ mod machine;
 mod operation;
 mod problem;
 mod profile;
+mod shell;
 mod simulate;
 mod work;
 
@@ -50,6 +51,10 @@ pub use operation::{
 };
 pub use problem::{FieldProblem, Problem};
 pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
+pub use shell::{
+    SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart,
+    Terminal, Window,
+};
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use work::{
     BootEntry, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing, PartitionChoice, WipeWork,

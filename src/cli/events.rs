@@ -108,6 +108,13 @@ fn describe(kind: &EventKind) -> (String, Style) {
             let percent = progress.percent().map(|percent| format!(", {percent} %")).unwrap_or_default();
             plain(format!("{}: {what}, {}{percent}", short(operation), human::size(progress.done_bytes)))
         }
+        E::ShellOpened { operation, shell } => {
+            (format!("{}: shell {shell} opened", short(operation)), Style::Warning)
+        }
+        E::ShellClosed { operation, shell, secs, sent_bytes, received_bytes, reason } => plain(format!(
+            "{}: shell {shell} closed after {secs} s, {sent_bytes} bytes sent, {received_bytes} received: {reason}",
+            short(operation)
+        )),
         E::TokenRefused { operation, from, reason } => {
             (format!("a token for {} from {from} was refused: {reason}", short(operation)), Style::Bad)
         }

@@ -33,6 +33,11 @@ pub enum Failure {
         /// Why.
         error: io::Error,
     },
+    /// What ran on a machine ended so.
+    OfCommand {
+        /// Its exit code.
+        code: u8,
+    },
     /// Something was found wrong, and is printed already.
     Findings,
 }
@@ -78,7 +83,7 @@ impl Failure {
 
     fn text(&self) -> String {
         match self {
-            Self::BrokenPipe | Self::Findings => String::new(),
+            Self::BrokenPipe | Self::OfCommand { .. } | Self::Findings => String::new(),
             Self::Failed { error } => {
                 let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
                 format!("error: {}\n", causes.join(": "))

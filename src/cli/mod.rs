@@ -24,6 +24,7 @@ mod profile;
 mod probe;
 mod selection;
 mod serve;
+mod shell;
 mod simulate;
 mod table;
 mod timeline;
@@ -72,6 +73,10 @@ enum Command {
     Inspect(begin::BeginArgs),
     /// Make machines into what a profile says
     Rebuild(begin::RebuildArgs),
+    /// Run a system in RAM on machines: a shell, or what a profile of kind live says; nothing is written by itself
+    Rescue(shell::RescueArgs),
+    /// Open a shell on a machine in rescue, or run one command there
+    Shell(shell::ShellArgs),
     /// Overwrite disks of machines, so that nothing boots from them
     Wipe(begin::WipeArgs),
     /// Show, arm and end what is done with machines
@@ -145,6 +150,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Inspect(args) => begin::inspect(args, context).await,
         Command::Rebuild(args) => begin::rebuild(args, context).await,
         Command::Profile(command) => profile::run(command, context).await,
+        Command::Rescue(args) => shell::rescue(args, context).await,
+        Command::Shell(args) => shell::shell(args, context).await,
         Command::Wipe(args) => begin::wipe(args, context).await,
         Command::Operation(command) => operation::run(command, context).await,
         Command::Events(args) => events::run(&args, context).await,

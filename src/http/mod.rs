@@ -29,6 +29,7 @@ mod operations;
 mod peer;
 mod problem;
 mod profiles;
+mod shell;
 mod status;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(operations::routes())
         .merge(bulk::routes())
         .merge(profiles::routes())
+        .merge(shell::routes())
         .merge(inventories::routes())
         .merge(artifacts::routes())
         .merge(builds::routes())

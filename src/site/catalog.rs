@@ -2,7 +2,7 @@
 
 use ironwake_api::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
 
-use super::rebuild::{facts, nowhere, values};
+use super::rebuild::{facts, nowhere, seen, values};
 use super::{NOWHERE, Site, SiteError};
 use crate::catalog::Entry;
 use crate::operation::{DiskRule, resolve};
@@ -50,7 +50,7 @@ impl Site {
         let disk =
             resolve(&rule, &inventory).map_err(|error| SiteError::invalid("disk", error.to_string()))?;
         let values = values(&entry.profile, &request.variables).map_err(SiteError::Invalid)?.masked();
-        let facts = facts(&machine, Some(&inventory), &disk, "", NOWHERE, &nowhere());
+        let facts = facts(&machine, seen(&machine, Some(&inventory)), Some(&disk), "", NOWHERE, &nowhere());
         let rendered = render(&entry.profile, &values, &facts);
         Ok(files(rendered.map_err(|error| SiteError::invalid("profile", error.to_string()))?))
     }

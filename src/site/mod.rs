@@ -14,6 +14,7 @@ mod enroll;
 mod fruitless;
 mod health;
 mod imports;
+mod installer;
 mod keeping;
 mod learned;
 mod operations;
@@ -23,6 +24,7 @@ mod phone_home;
 mod rebuild;
 mod records;
 mod scripts;
+mod shells;
 mod sighting;
 mod simulate;
 mod written;
@@ -47,6 +49,7 @@ pub use bulk::BulkOutcome;
 pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
+pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,9 @@ pub enum SiteError {
     /// No build was ever ordered of it.
     #[error("no build of {0:?}: `ironwake artifact build {0}` orders one")]
     NoSuchBuild(String),
+    /// The operation has no file of this name.
+    #[error("no file {0:?} among the operation's answers")]
+    NoSuchFile(String),
     /// An image is not taken.
     #[error(transparent)]
     Import(Box<ImportError>),
@@ -157,6 +163,7 @@ pub struct Site {
     conflicts: conflicts::Conflicts,
     orders: orders::Orders,
     operations: operations::Operations,
+    shells: shells::Shells,
     imports: Imports,
     builds: builds::Builds,
     downloads: downloads::Downloads,
@@ -236,6 +243,7 @@ impl Site {
             conflicts: conflicts::Conflicts::default(),
             orders: orders::Orders::default(),
             operations,
+            shells: shells::Shells::default(),
             imports,
             builds,
             downloads: downloads::Downloads::new(downloads),

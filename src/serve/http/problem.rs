@@ -20,6 +20,7 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::NoSuchProfile(_) => (StatusCode::NOT_FOUND, "no_such_profile"),
         SiteError::NoSuchBuild(_) => (StatusCode::NOT_FOUND, "no_such_build"),
         SiteError::NoSuchArtifact(_) => (StatusCode::NOT_FOUND, "no_such_artifact"),
+        SiteError::NoSuchFile(_) => (StatusCode::NOT_FOUND, "no_such_file"),
         SiteError::Import(error) => import_status(error),
         SiteError::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
         SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
