@@ -2,8 +2,9 @@
 //!
 //! Plain types, nothing else; a change here is a change of the contract. Times are milliseconds
 //! since 1970-01-01 UTC ([`Millis`]), sizes are bytes, MAC addresses are lower case with colons.
-//! With the feature `client` comes a client for the operators' API on the Unix socket.
+//! With the feature `client` comes a client for the operators' API.
 
+mod access;
 mod agent;
 mod approved_disk;
 mod artifact;
@@ -23,6 +24,7 @@ mod profile;
 mod simulate;
 mod work;
 
+pub use access::{Authority, Scope, Token, TokenMade, TokenNew};
 pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
 pub use approved_disk::{ApprovedDisk, DiskDifference};
 pub use artifact::{Artifact, ArtifactKind, ArtifactPatch, ArtifactState, ImportQuery};

@@ -2,7 +2,9 @@
 
 mod arch;
 mod artifact;
+mod authority;
 mod config;
+mod connect;
 mod doctor;
 mod events;
 mod failure;
@@ -21,8 +23,7 @@ mod serve;
 mod simulate;
 mod table;
 mod timeline;
-
-use std::path::PathBuf;
+mod token;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -45,9 +46,8 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "ironwake", version, after_help = EXIT_CODES, max_term_width = 110)]
 pub struct Cli {
-    /// Socket of the daemon
-    #[arg(long, global = true, env = "IRONWAKE_SOCKET", default_value = crate::config::SOCKET, value_name = "PATH")]
-    socket: PathBuf,
+    #[command(flatten)]
+    connect: connect::Args,
     /// Write JSON, for scripts
     #[arg(long, global = true)]
     json: bool,
@@ -82,6 +82,12 @@ enum Command {
     /// Show boot files and what is built of them; import, pin and delete disk images
     #[command(subcommand)]
     Artifact(artifact::Command),
+    /// Make, list and end the tokens that the API takes over HTTPS
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Show the authority that clients check the API's certificate by
+    #[command(subcommand)]
+    Ca(authority::Command),
     /// Check a configuration file
     #[command(subcommand)]
     Config(config::Command),
@@ -112,9 +118,13 @@ struct Context {
 /// Runs the command that the process was started with.
 pub fn main() -> Result<(), Failure> {
     let cli = Cli::parse();
-    let mut context = Context { client: Client::new(cli.socket), json: cli.json, output: Output::stdout() };
-    let done = match cli.command {
+    let command = match cli.command {
+        // It asks no daemon, and wants no token for one.
         Command::Serve(args) => return serve::run(args),
+        command => command,
+    };
+    let mut context = Context { client: cli.connect.client()?, json: cli.json, output: Output::stdout() };
+    let done = match command {
         Command::Completions(args) => generate::completions(&args, &mut context),
         Command::Man(args) => generate::man(&args),
         Command::Config(command) => config::run(&command, &mut context),
@@ -140,6 +150,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Events(args) => events::run(&args, context).await,
         Command::Lease(lease::Command::List) => lease::list(context).await,
         Command::Artifact(command) => artifact::run(command, context).await,
+        Command::Token(command) => token::run(command, context).await,
+        Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Simulate(args) => simulate::run(args, context).await,
         Command::Probe(command) => probe::run(command, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,

@@ -37,11 +37,13 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
     if let Some((IpAddr::V4(ip), span)) = listen {
         check_not_leased(ip, &span, "the daemon's own address", &networks, findings);
     }
+    let http = raw.listen.value_or(defaults.http.listen);
     Config {
         state: raw.state.value_or(defaults.state),
         socket: raw.socket.value_or(defaults.socket),
         profiles: raw.profiles.value_or(defaults.profiles),
-        http: Http { listen: raw.listen.value_or(defaults.http.listen) },
+        http: Http { listen: http },
+        api: api::check(raw.api, http, findings),
         networks,
         discovery: check_discovery(raw.discovery, defaults.discovery),
         enrolment: check_enrolment(raw.enrolment, findings),

@@ -3,6 +3,7 @@
 //! `raw` is all that can be written, [`Config`] is what is legal, `check` leads from one to the other
 //! and reports every mistake at its place.
 
+mod api;
 mod check;
 mod error;
 mod raw;
@@ -20,6 +21,7 @@ use ironwake_api::{MacAddr, SecureBoot};
 
 use crate::document;
 pub use crate::document::{Mistake, Mistakes};
+pub use api::{Api, CertificateFiles};
 pub use error::ConfigErrors;
 
 /// Largest file that is read: 65,536 reservations fit, and a wrong path (a disk) is refused at once.
@@ -44,6 +46,8 @@ pub struct Config {
     pub profiles: PathBuf,
     /// What machines fetch from.
     pub http: Http,
+    /// The operators' API over HTTPS.
+    pub api: Api,
     /// One for each interface; at least one.
     pub networks: Vec<Network>,
     /// Discovery of unknown machines.
@@ -168,6 +172,7 @@ impl Default for Config {
             socket: PathBuf::from(SOCKET),
             profiles: PathBuf::from("/etc/ironwake/profiles"),
             http: Http { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)) },
+            api: Api::default(),
             networks: Vec::new(),
             discovery: Discovery {
                 enabled: true,

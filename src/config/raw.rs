@@ -10,6 +10,7 @@ use ipnet::Ipv4Net;
 use ironwake_api::{MacAddr, SecureBoot};
 use toml::de::DeTable;
 
+use super::api::{self, RawApi};
 use super::value;
 use super::{DhcpMode, EnrolmentPolicy};
 use crate::document::{At, Field, Findings, Reader, Section};
@@ -30,6 +31,7 @@ pub(super) struct Raw {
     pub socket: Field<PathBuf>,
     pub profiles: Field<PathBuf>,
     pub listen: Field<SocketAddr>,
+    pub api: RawApi,
     /// `None` where `network` is something else than tables.
     pub networks: Option<Vec<RawNetwork>>,
     pub discovery: RawDiscovery,
@@ -103,6 +105,7 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
     let mut reader = Reader::new(top.section("http", "[http]", findings), findings);
     let listen = reader.text("listen", "10.0.0.1:8080", value::listen);
     reader.finish();
+    let api = api::read(top.section("api", "[api]", findings), findings);
     let discovery = read_discovery(top.section("discovery", "[discovery]", findings), findings);
     let enrolment = read_enrolment(top.section("enrolment", "[enrolment]", findings), findings);
     let mut reader = Reader::new(top, findings);
@@ -111,6 +114,7 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         socket: reader.text("socket", "/run/ironwake/api.sock", value::socket_path),
         profiles: reader.text("profiles", "/etc/ironwake/profiles", value::path),
         listen,
+        api,
         networks: reader.tables("network", "[[network]]", read_network),
         discovery,
         enrolment,

@@ -3,6 +3,7 @@
 mod images;
 mod key;
 mod listeners;
+mod operators;
 mod supervise;
 
 use std::convert::Infallible;
@@ -107,6 +108,7 @@ impl Daemon {
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };
         daemon.serve_operators(ApiListener::open(&config.socket)?, &site);
+        daemon.serve_secure(&config.api, operators::authority(&config.state, &site)?, &site);
         daemon.serve_http(http, Backend { files: shelf.clone(), site: site.clone() }, &site);
         let networks = config.networks.clone();
         let answering: Vec<&str> = networks

@@ -21,6 +21,7 @@ mod records;
 mod scripts;
 mod sighting;
 mod simulate;
+mod tokens;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -40,6 +41,7 @@ use crate::store::{Store, StoreError};
 
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
+pub use tokens::{Admitted, Denied, Standing};
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +64,12 @@ pub enum SiteError {
     /// No profile has this name.
     #[error("no profile {0:?}: `ironwake profile list` shows them")]
     NoSuchProfile(String),
+    /// No token has this name.
+    #[error("no token {0:?}")]
+    NoSuchToken(String),
+    /// The system gives no random bytes.
+    #[error("take random bytes: {0}")]
+    NoRandomness(String),
     /// Fields are wrong.
     #[error("{}", .0.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldProblem>),
@@ -146,6 +154,7 @@ pub struct Site {
     orders: orders::Orders,
     operations: operations::Operations,
     imports: Imports,
+    tokens: tokens::Tokens,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
@@ -201,6 +210,7 @@ impl Site {
         for import in store.imports().await? {
             imports.put(import);
         }
+        let tokens = tokens::Tokens::new(store.tokens().await?);
         let site = Self {
             store,
             settings,
@@ -215,6 +225,7 @@ impl Site {
             orders: orders::Orders::default(),
             operations,
             imports,
+            tokens,
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),

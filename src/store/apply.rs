@@ -7,6 +7,7 @@ use super::writer::Writer;
 use super::{
     ATTEMPTS_PER_MACHINE_MAX, Change, EVENTS_MAX, INVENTORIES_PER_MACHINE_MAX, NewEvent, StoreError, row,
 };
+use crate::access::Kept;
 use crate::artifact::Import;
 
 /// Old events go in portions: each time this many have come.
@@ -54,6 +55,8 @@ impl Writer {
             ),
             Change::Import(import) => self.put_import(import),
             Change::ImportDeleted(name) => self.execute("DELETE FROM imports WHERE name = ?1", [name]),
+            Change::Token(kept) => self.put_token(kept),
+            Change::TokenDeleted(name) => self.execute("DELETE FROM tokens WHERE name = ?1", [name]),
             Change::Lease(lease) => self.put_lease(lease),
             Change::Event(event) => {
                 events.push(self.add_event(event)?);
@@ -115,6 +118,22 @@ impl Writer {
                 import.pinned,
                 row::time(import.imported_at),
                 row::encode(&import.imported_by)?
+            ],
+        )
+    }
+
+    fn put_token(&self, kept: &Kept) -> Result<(), StoreError> {
+        let token = &kept.token;
+        self.execute(
+            "INSERT INTO tokens (name, digest, scope, created_at, created_by, expires_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                token.name,
+                kept.digest,
+                row::encode(&token.scope)?,
+                row::time(token.created_at),
+                row::encode(&token.created_by)?,
+                token.expires_at.map(row::time)
             ],
         )
     }

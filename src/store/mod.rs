@@ -26,6 +26,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use crate::access::Kept;
 use crate::artifact::Import;
 use crate::operation;
 pub use error::StoreError;
@@ -87,6 +88,10 @@ pub enum Change {
     Import(Box<Import>),
     /// Forget the import of this name.
     ImportDeleted(String),
+    /// Insert a token of the API.
+    Token(Box<Kept>),
+    /// Forget the token of this name.
+    TokenDeleted(String),
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Append an event; it gets its id when it is saved and is published after the commit.
@@ -268,6 +273,11 @@ impl Store {
     /// Every import, by name; for the start.
     pub async fn imports(&self) -> Result<Vec<Import>, StoreError> {
         self.inner.readers.read(read::imports).await
+    }
+
+    /// Every token of the API; for the start.
+    pub async fn tokens(&self) -> Result<Vec<Kept>, StoreError> {
+        self.inner.readers.read(read::tokens).await
     }
 
     /// Every lease; for the start and the API.

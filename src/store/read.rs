@@ -3,11 +3,12 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ironwake_api::{Attempt, Event, InventoryRecord, Lease, MacAddr, Machine};
+use ironwake_api::{Attempt, Event, InventoryRecord, Lease, MacAddr, Machine, Token};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
 use super::{READ_ROWS_MAX, StoreError, row};
+use crate::access::Kept;
 use crate::artifact::Import;
 use crate::operation::Record;
 
@@ -183,6 +184,22 @@ pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
             pinned: row.get(5)?,
             imported_at: row::millis(row.get(6)?),
             imported_by: row::decode(row, 7)?,
+        })
+    })
+}
+
+pub(super) fn tokens(db: &Connection) -> rusqlite::Result<Vec<Kept>> {
+    let sql = "SELECT name, digest, scope, created_at, created_by, expires_at FROM tokens ORDER BY name";
+    all(db, sql, [], |row| {
+        Ok(Kept {
+            digest: row.get(1)?,
+            token: Token {
+                name: row.get(0)?,
+                scope: row::decode(row, 2)?,
+                created_at: row::millis(row.get(3)?),
+                created_by: row::decode(row, 4)?,
+                expires_at: row.get::<_, Option<i64>>(5)?.map(row::millis),
+            },
         })
     })
 }

@@ -1,5 +1,6 @@
 //! `/boot/v1`: what the agent calls. Enrolment, orders, reports, health.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ struct Shared {
     backend: Backend,
     shutdown: CancellationToken,
     enrolling: Arc<Semaphore>,
-    enrolling_of_address: Places,
+    enrolling_of_address: Places<Ipv4Addr>,
 }
 
 /// A refusal is an answer too; boxed, since most calls succeed.

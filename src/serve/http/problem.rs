@@ -21,6 +21,8 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::NoSuchArtifact(_) => (StatusCode::NOT_FOUND, "no_such_artifact"),
         SiteError::Import(error) => import_status(error),
         SiteError::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+        SiteError::NoSuchToken(_) => (StatusCode::NOT_FOUND, "no_such_token"),
+        SiteError::NoRandomness(_) => (StatusCode::INTERNAL_SERVER_ERROR, "no_randomness"),
         SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
         SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
