@@ -17,9 +17,9 @@ pub mod dhcp;
 pub mod tftp;
 
 // Edges: may do I/O, may not decide.
+pub mod private;
 pub mod config;
 pub mod systemd;
-pub mod private;
 pub mod certificates;
 pub mod store;
 pub mod artifacts;

@@ -18,6 +18,7 @@ mod inventory;
 mod lease;
 mod mac;
 mod machine;
+mod machine_values;
 mod operation;
 mod problem;
 mod profile;
@@ -39,6 +40,7 @@ pub use machine::{
     Enrolment, InventoryChange, InventoryRecord, Machine, MachineNew, MachinePatch, MachineQuery, Page,
     SecureBoot,
 };
+pub use machine_values::{MachineValues, MachineValuesPatch};
 pub use operation::{
     ArmRequest, Arming, Failure, Operation, OperationEvent, OperationKind, OperationNew, OperationQuery,
     OperationState, ProfileChoice, Progress,

@@ -6,7 +6,7 @@ use ironwake_api::{
 
 use super::output::{Style, clean};
 use super::table::Table;
-use super::{Context, Failure, events, human, inventory, timeline};
+use super::{Context, Failure, events, human, inventory, timeline, values};
 
 /// Boot attempts that `show` prints, where not told otherwise.
 const ATTEMPTS_SHOWN: usize = 1;
@@ -33,6 +33,8 @@ pub enum Command {
     },
     /// Change a machine's name, notes, tags or policy
     Edit(EditArgs),
+    /// Set what profiles are filled with for a machine
+    Set(values::Args),
     /// Delete a machine's record; it comes back as unknown when it boots again
     Delete {
         /// Id, its beginning, name, MAC, UUID or serial
@@ -173,6 +175,7 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
             let machine = context.client.edit(&key, &args.into()).await?;
             done("changed", &machine, context)
         }
+        Command::Set(args) => values::set(args, context).await,
         Command::Delete { key } => {
             context.client.delete(&key).await?;
             if context.json { Ok(()) } else { Ok(context.output.line(format!("deleted {}", clean(&key)))?) }
@@ -241,7 +244,9 @@ async fn show(key: &str, attempts_shown: usize, context: &mut Context) -> Result
     }
     let attempts =
         if attempts_shown > 0 { attempts(&machine.id, attempts_shown, context).await? } else { Vec::new() };
+    let values = context.client.machine_values(&machine.id).await?;
     write_identity(&machine, context)?;
+    values::write(&values, context)?;
     context.output.line("")?;
     match &machine.inventory {
         Some(found) => inventory::write(found, &mut context.output)?,

@@ -24,6 +24,7 @@ mod simulate;
 mod table;
 mod timeline;
 mod token;
+mod values;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};

@@ -47,6 +47,8 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
         networks,
         discovery: check_discovery(raw.discovery, defaults.discovery),
         enrolment: check_enrolment(raw.enrolment, findings),
+        hostnames: naming::check_hostnames(raw.hostnames, findings),
+        values: raw.values,
     }
 }
 

@@ -6,6 +6,7 @@
 mod api;
 mod check;
 mod error;
+mod naming;
 mod raw;
 mod value;
 
@@ -21,8 +22,10 @@ use ironwake_api::{MacAddr, SecureBoot};
 
 use crate::document;
 pub use crate::document::{Mistake, Mistakes};
+use crate::machine::HostnamePolicy;
 pub use api::{Api, CertificateFiles};
 pub use error::ConfigErrors;
+pub use naming::SiteValues;
 
 /// Largest file that is read: 65,536 reservations fit, and a wrong path (a disk) is refused at once.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -54,6 +57,10 @@ pub struct Config {
     pub discovery: Discovery,
     /// Who becomes known.
     pub enrolment: Enrolment,
+    /// What hosts are called.
+    pub hostnames: HostnamePolicy,
+    /// What profiles are filled with.
+    pub values: SiteValues,
 }
 
 /// `[http]`
@@ -181,6 +188,8 @@ impl Default for Config {
                 kernel_parameters: String::new(),
             },
             enrolment: Enrolment { policy: EnrolmentPolicy::Manual, rules: Vec::new() },
+            hostnames: HostnamePolicy::Given,
+            values: SiteValues::default(),
         }
     }
 }

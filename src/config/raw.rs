@@ -11,6 +11,7 @@ use ironwake_api::{MacAddr, SecureBoot};
 use toml::de::DeTable;
 
 use super::api::{self, RawApi};
+use super::naming::{self, RawHostnames, SiteValues};
 use super::value;
 use super::{DhcpMode, EnrolmentPolicy};
 use crate::document::{At, Field, Findings, Reader, Section};
@@ -36,6 +37,8 @@ pub(super) struct Raw {
     pub networks: Option<Vec<RawNetwork>>,
     pub discovery: RawDiscovery,
     pub enrolment: RawEnrolment,
+    pub hostnames: RawHostnames,
+    pub values: SiteValues,
 }
 
 /// `[[network]]`
@@ -108,6 +111,8 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
     let api = api::read(top.section("api", "[api]", findings), findings);
     let discovery = read_discovery(top.section("discovery", "[discovery]", findings), findings);
     let enrolment = read_enrolment(top.section("enrolment", "[enrolment]", findings), findings);
+    let hostnames = naming::read_hostnames(top.section("hostnames", "[hostnames]", findings), findings);
+    let values = naming::read_values(&mut top, findings);
     let mut reader = Reader::new(top, findings);
     let raw = Raw {
         state: reader.text("state", "/var/lib/ironwake", value::path),
@@ -118,6 +123,8 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         networks: reader.tables("network", "[[network]]", read_network),
         discovery,
         enrolment,
+        hostnames,
+        values,
     };
     reader.finish();
     raw

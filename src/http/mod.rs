@@ -32,6 +32,7 @@ mod scopes;
 mod secure;
 mod status;
 mod tokens;
+mod values;
 
 #[cfg(test)]
 mod secure_tests;
@@ -59,6 +60,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(events::routes())
         .merge(status::routes())
         .merge(tokens::routes())
+        .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();
     let document = openapi::complete(document);

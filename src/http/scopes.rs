@@ -16,6 +16,8 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/v1/machines/{key}/inventories", Scope::Viewer),
     (Method::GET, "/api/v1/machines/{key}/inventories/diff", Scope::Viewer),
     (Method::GET, "/api/v1/machines/{key}/attempts", Scope::Viewer),
+    (Method::GET, "/api/v1/machines/{key}/values", Scope::Viewer),
+    (Method::PATCH, "/api/v1/machines/{key}/values", Scope::Operator),
     (Method::GET, "/api/v1/attempts/{id}", Scope::Viewer),
     (Method::GET, "/api/v1/operations", Scope::Viewer),
     (Method::GET, "/api/v1/operations/{id}", Scope::Viewer),

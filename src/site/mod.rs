@@ -22,6 +22,7 @@ mod scripts;
 mod sighting;
 mod simulate;
 mod tokens;
+mod values;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -32,8 +33,8 @@ use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot
 use crate::artifacts::{ImportError, Imports};
 use crate::boot::{MachineView, SitePolicy};
 use crate::catalog::Catalog;
-use crate::config::{Config, EnrolmentPolicy};
-use crate::machine::{Candidate, EnrolmentRule, Identity, Index, identifying_text};
+use crate::config::{Config, EnrolmentPolicy, SiteValues};
+use crate::machine::{Candidate, EnrolmentRule, HostnamePolicy, Identity, Index, identifying_text};
 use crate::operation::SiteKey;
 use crate::recorder::Recorder;
 use crate::script::{DiscoveryFiles, DiscoveryImage};
@@ -115,6 +116,8 @@ struct Settings {
     parameters: String,
     policy: EnrolmentPolicy,
     rules: Vec<EnrolmentRule>,
+    hostnames: HostnamePolicy,
+    values: SiteValues,
     http_port: u16,
     /// By interface.
     networks: Vec<(String, SecureBoot)>,
@@ -155,6 +158,7 @@ pub struct Site {
     operations: operations::Operations,
     imports: Imports,
     tokens: tokens::Tokens,
+    own: values::OwnValues,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
@@ -194,6 +198,8 @@ impl Site {
             parameters: config.discovery.kernel_parameters.clone(),
             policy: config.enrolment.policy,
             rules: config.enrolment.rules.clone(),
+            hostnames: config.hostnames.clone(),
+            values: config.values.clone(),
             http_port: config.http.listen.port(),
             networks: config.networks.iter().map(|n| (n.interface.clone(), n.secure_boot)).collect(),
         };
@@ -210,6 +216,7 @@ impl Site {
         for import in store.imports().await? {
             imports.put(import);
         }
+        let own = values::OwnValues::new(store.machine_values().await?, store.hostnames().await?);
         let tokens = tokens::Tokens::new(store.tokens().await?);
         let site = Self {
             store,
@@ -226,6 +233,7 @@ impl Site {
             operations,
             imports,
             tokens,
+            own,
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),
@@ -299,6 +307,7 @@ impl Site {
         self.presence.lock().expect("no panic while held").remove(id);
         self.orders.forget(id);
         self.operations.forget(id);
+        self.own.forget(id);
         self.recorder().reassign(id, heir);
     }
 

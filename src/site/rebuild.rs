@@ -53,15 +53,23 @@ impl Site {
         for reason in fits(&entry.profile, hardware) {
             refuse("profile", reason);
         }
-        let written = new.variables.clone();
-        let values = match values(&entry.profile, &written) {
+        let layers = self.layers(machine);
+        let values = match layers.resolve(&entry.profile, &new.variables) {
             Ok(values) => values,
             Err(problems) => {
                 wrong.extend(problems);
                 return None;
             }
         };
-        let facts = facts(machine, inventory, disk?, "", NOWHERE, &nowhere());
+        let hostname = match self.hostname_for(machine, inventory, &layers) {
+            Ok(hostname) => hostname,
+            Err(error) => {
+                refuse("hostname", error.to_string());
+                return None;
+            }
+        };
+        let facts = facts(machine, &hostname, inventory, disk?, "", NOWHERE, &nowhere());
+        let written = values.written();
         let image = match render(&entry.profile, &values, &facts) {
             Ok(Rendered::Image { image, .. }) => image,
             Ok(_) => return None,
@@ -95,6 +103,7 @@ impl Site {
                 variables: shown(&values, &written),
             },
             files: entry.files.clone(),
+            hostname: Some(hostname),
             written,
             image: found,
             deadlines: entry.profile.deadlines,
@@ -122,7 +131,7 @@ impl Site {
         let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
         let profile = catalog::parse(&rebuild.files, &rebuild.choice.name)
             .map_err(|refused| broken(refused.to_string()))?;
-        let values = values(&profile, &rebuild.written).map_err(SiteError::Invalid)?;
+        let values = settled(&profile, &rebuild.written).map_err(SiteError::Invalid)?;
         let disk = operation.disks.first().ok_or_else(|| broken("it has no disk".into()))?;
         let token = self.key.token(Purpose::PhoneHome, &operation.id, record.armings);
         let base = format!("http://{http}/boot/v1/operations/{}", operation.id);
@@ -131,7 +140,11 @@ impl Site {
             phone_home: format!("{base}/phone-home/{token}"),
             installed: format!("{base}/report"),
         };
-        let facts = facts(&machine, inventory.as_ref(), disk, &operation.id, http, &urls);
+        let hostname = match &rebuild.hostname {
+            Some(hostname) => hostname.clone(),
+            None => name_of(&machine, inventory.as_ref()),
+        };
+        let facts = facts(&machine, &hostname, inventory.as_ref(), disk, &operation.id, http, &urls);
         match render(&profile, &values, &facts).map_err(|error| broken(error.to_string()))? {
             Rendered::Image { image, files } => Ok(Work::Image(Box::new(ImageWork {
                 disk: disk.clone(),
@@ -145,13 +158,13 @@ impl Site {
     }
 }
 
-/// An operator's values over the profile's own; site, tags and machines have none so far.
-pub(super) fn values(profile: &Profile, written: &Written) -> Result<Values, Vec<FieldProblem>> {
+/// The values that a rebuild was confirmed with over the profile's own.
+fn settled(profile: &Profile, written: &Written) -> Result<Values, Vec<FieldProblem>> {
     let none = Written::new();
     resolve(profile, Layers { site: &none, tags: &[], machine: &none, operation: written })
 }
 
-/// What the operator gave, without the secrets.
+/// What it was given anywhere, without the secrets.
 fn shown(values: &Values, written: &Written) -> BTreeMap<String, serde_json::Value> {
     let all = serde_json::to_value(values.masked()).unwrap_or_default();
     let given = written.keys().map(|name| (name.clone(), all.get(name).cloned().unwrap_or_default()));
@@ -160,6 +173,7 @@ fn shown(values: &Values, written: &Written) -> BTreeMap<String, serde_json::Val
 
 pub(super) fn facts(
     machine: &Machine,
+    hostname: &str,
     inventory: Option<&Inventory>,
     disk: &ApprovedDisk,
     operation: &str,
@@ -168,12 +182,11 @@ pub(super) fn facts(
 ) -> Facts {
     let boot_mac = boot_mac(machine, inventory);
     let uefi = inventory.and_then(|inventory| inventory.firmware.mode.as_deref()) == Some("uefi");
-    let name = machine.name.clone().unwrap_or_else(|| format!("node-{}", boot_mac.dashed().replace('-', "")));
     Facts {
-        hostname: name.clone(),
+        hostname: hostname.to_owned(),
         machine: MachineFacts {
             id: machine.id.clone(),
-            name,
+            name: name_of(machine, inventory),
             architecture: Architecture::Amd64,
             firmware: if uefi { Firmware::Uefi } else { Firmware::Bios },
             macs: machine.macs.clone(),
@@ -191,6 +204,12 @@ pub(super) fn facts(
         urls: urls.clone(),
         artifacts: BTreeMap::new(),
     }
+}
+
+/// What a machine is called: as its operator did, or by an address that it has.
+pub(super) fn name_of(machine: &Machine, inventory: Option<&Inventory>) -> String {
+    let by_mac = || format!("node-{}", boot_mac(machine, inventory).dashed().replace('-', ""));
+    machine.name.clone().unwrap_or_else(by_mac)
 }
 
 /// The NIC that the last inventory came through.

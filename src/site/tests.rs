@@ -1,6 +1,7 @@
 mod operations;
 mod rebuild;
 mod rules;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -57,6 +57,19 @@ impl Writer {
             Change::ImportDeleted(name) => self.execute("DELETE FROM imports WHERE name = ?1", [name]),
             Change::Token(kept) => self.put_token(kept),
             Change::TokenDeleted(name) => self.execute("DELETE FROM tokens WHERE name = ?1", [name]),
+            Change::MachineValues { machine, values } => self.execute(
+                "INSERT INTO machine_values (machine, doc) VALUES (?1, ?2) \
+                 ON CONFLICT (machine) DO UPDATE SET doc = excluded.doc",
+                params![machine, row::encode(values.reveal())?],
+            ),
+            Change::Hostname { machine, name: Some(name) } => self.execute(
+                "INSERT INTO hostnames (machine, name) VALUES (?1, ?2) \
+                 ON CONFLICT (machine) DO UPDATE SET name = excluded.name",
+                params![machine, name],
+            ),
+            Change::Hostname { machine, name: None } => {
+                self.execute("DELETE FROM hostnames WHERE machine = ?1", [machine])
+            }
             Change::Lease(lease) => self.put_lease(lease),
             Change::Event(event) => {
                 events.push(self.add_event(event)?);

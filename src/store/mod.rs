@@ -29,6 +29,7 @@ mod tests;
 use crate::access::Kept;
 use crate::artifact::Import;
 use crate::operation;
+use crate::profile::{Secret, Written};
 pub use error::StoreError;
 pub use migrate::SCHEMA_VERSION;
 
@@ -92,6 +93,20 @@ pub enum Change {
     Token(Box<Kept>),
     /// Forget the token of this name.
     TokenDeleted(String),
+    /// Replace a machine's own values.
+    MachineValues {
+        /// The machine's id.
+        machine: String,
+        /// All of them. Which are secret is a profile's word.
+        values: Secret<Written>,
+    },
+    /// Replace the host name that a machine has by policy.
+    Hostname {
+        /// The machine's id.
+        machine: String,
+        /// None takes it back.
+        name: Option<String>,
+    },
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Append an event; it gets its id when it is saved and is published after the commit.
@@ -278,6 +293,16 @@ impl Store {
     /// Every token of the API; for the start.
     pub async fn tokens(&self) -> Result<Vec<Kept>, StoreError> {
         self.inner.readers.read(read::tokens).await
+    }
+
+    /// Own values of machines, by id; for the start.
+    pub async fn machine_values(&self) -> Result<Vec<(String, Written)>, StoreError> {
+        self.inner.readers.read(read::machine_values).await
+    }
+
+    /// Machines' ids, and the host names that they have by policy; for the start.
+    pub async fn hostnames(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.inner.readers.read(read::hostnames).await
     }
 
     /// Every lease; for the start and the API.

@@ -11,6 +11,7 @@ use super::{READ_ROWS_MAX, StoreError, row};
 use crate::access::Kept;
 use crate::artifact::Import;
 use crate::operation::Record;
+use crate::profile::Written;
 
 /// The connections that read. Each read takes one, on a thread that may block.
 pub(super) struct Readers {
@@ -202,6 +203,14 @@ pub(super) fn tokens(db: &Connection) -> rusqlite::Result<Vec<Kept>> {
             },
         })
     })
+}
+
+pub(super) fn machine_values(db: &Connection) -> rusqlite::Result<Vec<(String, Written)>> {
+    all(db, "SELECT machine, doc FROM machine_values", [], |row| Ok((row.get(0)?, row::decode(row, 1)?)))
+}
+
+pub(super) fn hostnames(db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    all(db, "SELECT machine, name FROM hostnames", [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {

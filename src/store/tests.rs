@@ -345,6 +345,8 @@ async fn parity_pv19_an_older_database_is_copied_and_migrated() {
     assert_eq!(store.machines().await.expect("machines")[0].name.as_deref(), Some("web1"));
     assert_eq!(store.inventory("m1").await.expect("inventory").expect("one").id, 41);
     assert!(store.tokens().await.expect("tokens").is_empty());
+    assert!(store.machine_values().await.expect("values").is_empty());
+    assert!(store.hostnames().await.expect("names").is_empty());
     let events = store.events_after(0, Some("m1".into()), 9).await.expect("events");
     assert_eq!((events[0].id, &events[0].kind), (17, &EventKind::MachineRegistered));
     store.close().await.expect("closed");

@@ -46,6 +46,20 @@ impl Client {
         self.send(Method::PATCH, &machine_path(key, ""), Some(patch)).await
     }
 
+    /// A machine's own values, without secrets, and its host's name.
+    pub async fn machine_values(&self, key: &str) -> Result<MachineValues, ClientError> {
+        self.get(&machine_path(key, "/values")).await
+    }
+
+    /// Changes values of a machine.
+    pub async fn edit_machine_values(
+        &self,
+        key: &str,
+        patch: &MachineValuesPatch,
+    ) -> Result<MachineValues, ClientError> {
+        self.send(Method::PATCH, &machine_path(key, "/values"), Some(patch)).await
+    }
+
     /// Deletes a machine's record.
     pub async fn delete(&self, key: &str) -> Result<(), ClientError> {
         self.call(Method::DELETE, &machine_path(key, ""), None::<&()>).await.map(drop)
