@@ -202,6 +202,11 @@ pub enum EventKind {
         /// Whether it is pinned.
         pinned: bool,
     },
+    /// Settings were changed through the API.
+    SettingsChanged {
+        /// Their keys.
+        keys: Vec<String>,
+    },
     /// A token of the API was made.
     TokenMade {
         /// Its name.

@@ -22,6 +22,7 @@ mod machine_values;
 mod operation;
 mod problem;
 mod profile;
+mod settings;
 mod simulate;
 mod work;
 
@@ -47,6 +48,7 @@ pub use operation::{
 };
 pub use problem::{FieldProblem, Problem};
 pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
+pub use settings::{Setting, SettingOrigin, Settings};
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use work::{
     BootEntry, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing, PartitionChoice, WipeWork,

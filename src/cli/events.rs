@@ -142,6 +142,7 @@ fn describe(kind: &EventKind) -> (String, Style) {
         E::ArtifactReady { name, digest } => (format!("{name} is ready, {digest}"), Style::Good),
         E::ArtifactPinned { name, pinned: true } => plain(format!("{name} is pinned")),
         E::ArtifactPinned { name, pinned: false } => plain(format!("{name} is unpinned")),
+        E::SettingsChanged { keys } => plain(format!("settings changed: {}", keys.join(", "))),
         E::TokenMade { name, scope, expires_at } => {
             let ends = expires_at.map(|at| format!(" until {} UTC", human::time(at))).unwrap_or_default();
             plain(format!("token {name} made, scope {scope}{ends}"))

@@ -20,6 +20,7 @@ mod output;
 mod profile;
 mod probe;
 mod serve;
+mod settings;
 mod simulate;
 mod table;
 mod timeline;
@@ -89,7 +90,7 @@ enum Command {
     /// Show the authority that clients check the API's certificate by
     #[command(subcommand)]
     Ca(authority::Command),
-    /// Check a configuration file
+    /// Show the settings of the daemon; check a configuration file
     #[command(subcommand)]
     Config(config::Command),
     /// Print what a machine would get at each step, and why, without sending anything
@@ -128,7 +129,9 @@ pub fn main() -> Result<(), Failure> {
     let done = match command {
         Command::Completions(args) => generate::completions(&args, &mut context),
         Command::Man(args) => generate::man(&args),
-        Command::Config(command) => config::run(&command, &mut context),
+        Command::Config(command) if !matches!(command, config::Command::Show) => {
+            config::run(&command, &mut context)
+        }
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.context("start the runtime")?.block_on(run(command, &mut context))
@@ -152,13 +155,14 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Lease(lease::Command::List) => lease::list(context).await,
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Token(command) => token::run(command, context).await,
+        Command::Config(_) => settings::show(context).await,
         Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Simulate(args) => simulate::run(args, context).await,
         Command::Probe(command) => probe::run(command, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Health => health::health(context).await,
         Command::Version => health::version(context).await,
-        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Config(_) => Ok(()),
+        Command::Serve(_) | Command::Completions(_) | Command::Man(_) => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@
 mod api;
 mod check;
 mod error;
+mod layers;
 mod naming;
 mod raw;
 mod value;
@@ -25,6 +26,7 @@ pub use crate::document::{Mistake, Mistakes};
 use crate::machine::HostnamePolicy;
 pub use api::{Api, CertificateFiles};
 pub use error::ConfigErrors;
+pub use layers::{Layers, Planned, SETTINGS, SettingsError};
 pub use naming::SiteValues;
 
 /// Largest file that is read: 65,536 reservations fit, and a wrong path (a disk) is refused at once.
@@ -219,23 +221,26 @@ impl Network {
 impl Config {
     /// Reads and validates a file.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let read = |source| ConfigErrors::Read { path: path.into(), source };
-        let mut bytes = Vec::new();
-        File::open(path).map_err(read)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(read)?;
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(ConfigErrors::TooLarge { path: path.into(), bytes: bytes.len() as u64 });
-        }
-        let name = path.display().to_string();
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(&text, &name).map_err(ConfigErrors::Wrong),
-            Err(error) => {
-                Err(ConfigErrors::Wrong(Mistakes::not_utf8(error.as_bytes(), error.utf8_error(), &name)))
-            }
-        }
+        let text = read_text(path)?;
+        Self::parse(&text, &path.display().to_string()).map_err(ConfigErrors::Wrong)
     }
 
     /// Validates the text of a file called `name`. Every mistake is reported, in the order of the text.
     pub fn parse(text: &str, name: &str) -> Result<Self, Mistakes> {
         document::read(text, name, raw::read, check::check)
     }
+}
+
+/// The text of a file.
+fn read_text(path: &Path) -> Result<String, ConfigErrors> {
+    let read = |source| ConfigErrors::Read { path: path.into(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(read)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(read)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(ConfigErrors::TooLarge { path: path.into(), bytes: bytes.len() as u64 });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let name = path.display().to_string();
+        ConfigErrors::Wrong(Mistakes::not_utf8(error.as_bytes(), error.utf8_error(), &name))
+    })
 }

@@ -93,6 +93,20 @@ impl Findings {
         self.list.is_empty()
     }
 
+    /// What lies before `offset`, and what behind it with its place from there on.
+    pub(crate) fn split_at(self, offset: usize) -> (Self, Self) {
+        let (mut before, mut behind) = (Self::default(), Self::default());
+        for mut finding in self.list {
+            if finding.span.start < offset {
+                before.list.push(finding);
+            } else {
+                finding.span = finding.span.start - offset..finding.span.end - offset;
+                behind.list.push(finding);
+            }
+        }
+        (before, behind)
+    }
+
     /// Adds what `other` found on lines where nothing is found yet: a line that cannot be parsed
     /// would otherwise be blamed twice.
     pub(crate) fn add_elsewhere(&mut self, other: Self, text: &str) {

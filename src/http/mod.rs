@@ -30,6 +30,7 @@ mod problem;
 mod profiles;
 mod scopes;
 mod secure;
+mod settings;
 mod status;
 mod tokens;
 mod values;
@@ -60,6 +61,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(events::routes())
         .merge(status::routes())
         .merge(tokens::routes())
+        .merge(settings::routes())
         .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();

@@ -42,6 +42,8 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/v1/simulate", Scope::Viewer),
     (Method::GET, "/api/v1/openapi.json", Scope::Viewer),
     (Method::GET, "/api/v1/authority", Scope::Viewer),
+    (Method::GET, "/api/v1/settings", Scope::Admin),
+    (Method::PATCH, "/api/v1/settings", Scope::Admin),
     (Method::GET, "/api/v1/tokens", Scope::Admin),
     (Method::POST, "/api/v1/tokens", Scope::Admin),
     (Method::DELETE, "/api/v1/tokens/{name}", Scope::Admin),

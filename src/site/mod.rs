@@ -19,6 +19,7 @@ mod phone_home;
 mod rebuild;
 mod records;
 mod scripts;
+mod settings;
 mod sighting;
 mod simulate;
 mod tokens;
@@ -33,8 +34,8 @@ use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot
 use crate::artifacts::{ImportError, Imports};
 use crate::boot::{MachineView, SitePolicy};
 use crate::catalog::Catalog;
-use crate::config::{Config, EnrolmentPolicy, SiteValues};
-use crate::machine::{Candidate, EnrolmentRule, HostnamePolicy, Identity, Index, identifying_text};
+use crate::config::Config;
+use crate::machine::{Candidate, Identity, Index, identifying_text};
 use crate::operation::SiteKey;
 use crate::recorder::Recorder;
 use crate::script::{DiscoveryFiles, DiscoveryImage};
@@ -68,6 +69,9 @@ pub enum SiteError {
     /// No token has this name.
     #[error("no token {0:?}")]
     NoSuchToken(String),
+    /// Settings cannot be read or changed; every mistake with its place.
+    #[error("{0}")]
+    Settings(String),
     /// The system gives no random bytes.
     #[error("take random bytes: {0}")]
     NoRandomness(String),
@@ -107,17 +111,12 @@ pub const MACHINES_MAX: usize = 100_000;
 /// Where URLs of a rendering lead that nobody gets.
 const NOWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 80);
 
-/// What of the configuration the site goes by.
+/// What of the configuration the site goes by from its start to its end.
 #[derive(Debug, Clone)]
 struct Settings {
     discovery: bool,
-    rediscover_after: Millis,
     idle_secs: u64,
     parameters: String,
-    policy: EnrolmentPolicy,
-    rules: Vec<EnrolmentRule>,
-    hostnames: HostnamePolicy,
-    values: SiteValues,
     http_port: u16,
     /// By interface.
     networks: Vec<(String, SecureBoot)>,
@@ -145,6 +144,7 @@ type Annotate = Box<dyn Fn(&mut Inventory) + Send + Sync>;
 pub struct Site {
     store: Store,
     settings: Settings,
+    in_force: settings::InForce,
     clock: fn() -> Millis,
     records: RwLock<Records>,
     /// Who was seen where and when, by machine id; apart from the records, for it changes with every packet.
@@ -193,13 +193,8 @@ impl Site {
     ) -> Result<Self, StoreError> {
         let settings = Settings {
             discovery: config.discovery.enabled,
-            rediscover_after: config.discovery.rediscover_after.as_millis() as Millis,
             idle_secs: config.discovery.idle_reboot.as_secs(),
             parameters: config.discovery.kernel_parameters.clone(),
-            policy: config.enrolment.policy,
-            rules: config.enrolment.rules.clone(),
-            hostnames: config.hostnames.clone(),
-            values: config.values.clone(),
             http_port: config.http.listen.port(),
             networks: config.networks.iter().map(|n| (n.interface.clone(), n.secure_boot)).collect(),
         };
@@ -221,6 +216,7 @@ impl Site {
         let site = Self {
             store,
             settings,
+            in_force: settings::InForce::new(config),
             clock,
             records: RwLock::new(records),
             presence: Mutex::default(),
@@ -271,7 +267,7 @@ impl Site {
         SitePolicy {
             discovery: self.settings.discovery,
             discovery_ready: self.discovery.read().expect("no panic while held").is_some(),
-            rediscover_after: self.settings.rediscover_after,
+            rediscover_after: self.live().rediscover_after,
         }
     }
 

@@ -97,7 +97,8 @@ impl OwnLayers {
 impl Site {
     /// What the site, its tags and the machine itself say.
     pub(super) fn layers(&self, machine: &Machine) -> OwnLayers {
-        let values = &self.settings.values;
+        let live = self.live();
+        let values = &live.values;
         let of_tag = |tag: &String| Some((tag.clone(), values.tags.get(tag)?.clone()));
         OwnLayers {
             site: values.site.clone(),
@@ -192,7 +193,8 @@ impl Site {
         if let Some(name) = &machine.name {
             return Ok(name.clone());
         }
-        let policy = &self.settings.hostnames;
+        let live = self.live();
+        let policy = &live.hostnames;
         if *policy == HostnamePolicy::Given {
             return Ok(name_of(machine, inventory));
         }
@@ -212,7 +214,7 @@ impl Site {
 
     /// What is saved so that a machine keeps its host's name; nothing if it has it already.
     pub(super) fn hostname_change(&self, machine: &Machine, hostname: &str) -> Option<Change> {
-        let policy = self.settings.hostnames != HostnamePolicy::Given && machine.name.is_none();
+        let policy = self.live().hostnames != HostnamePolicy::Given && machine.name.is_none();
         let next = policy.then(|| hostname.to_owned());
         (self.own.hostname(&machine.id) != next)
             .then(|| Change::Hostname { machine: machine.id.clone(), name: next })

@@ -248,6 +248,16 @@ impl Client {
         self.get("/openapi.json").await
     }
 
+    /// Every setting and where it comes from.
+    pub async fn settings(&self) -> Result<Settings, ClientError> {
+        self.get("/settings").await
+    }
+
+    /// Changes settings by a JSON merge patch.
+    pub async fn change_settings(&self, patch: &serde_json::Value) -> Result<Settings, ClientError> {
+        self.send(Method::PATCH, "/settings", Some(patch)).await
+    }
+
     /// Tokens of the API, by name.
     pub async fn tokens(&self) -> Result<Vec<Token>, ClientError> {
         self.list("/tokens").await
