@@ -93,6 +93,13 @@ pub enum EventKind {
         /// What is to be done.
         work: OperationKind,
     },
+    /// An operation waits for its turn in a batch.
+    OperationWaits {
+        /// Its id.
+        operation: String,
+        /// The batch's.
+        batch: String,
+    },
     /// An operation changed its state.
     OperationChanged {
         /// Its id.

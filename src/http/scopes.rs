@@ -18,6 +18,8 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/v1/machines/{key}/attempts", Scope::Viewer),
     (Method::GET, "/api/v1/machines/{key}/values", Scope::Viewer),
     (Method::PATCH, "/api/v1/machines/{key}/values", Scope::Operator),
+    (Method::POST, "/api/v1/bulk", Scope::Operator),
+    (Method::POST, "/api/v1/batches", Scope::Operator),
     (Method::GET, "/api/v1/attempts/{id}", Scope::Viewer),
     (Method::GET, "/api/v1/operations", Scope::Viewer),
     (Method::GET, "/api/v1/operations/{id}", Scope::Viewer),

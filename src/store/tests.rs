@@ -50,6 +50,7 @@ fn machine(id: &str, name: Option<&str>) -> Machine {
         created_at: 1,
         seen_at: None,
         inventory_at: None,
+        operation: None,
         inventory: None,
     }
 }

@@ -33,7 +33,10 @@ async fn hostname(lab: &Fixture, id: &str) -> String {
 /// Rebuilds and cancels, which is when a name is given.
 async fn rebuilt(lab: &Fixture, id: &str) -> String {
     let operation = lab.site.operate(id, rebuild("thirteen"), operator()).await.expect("an operation").id;
-    lab.site.happen(&operation, crate::operation::Trigger::Cancel, &operator()).await.expect("cancelled");
+    lab.site
+        .happen(&operation, crate::operation::Trigger::Cancel { why: None }, &operator())
+        .await
+        .expect("cancelled");
     lab.site.machine_values(id).expect("it").hostname.expect("a name")
 }
 
