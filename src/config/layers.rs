@@ -299,6 +299,10 @@ mod tests {
         check(json!({"discovery": {"enabled": 1.5}}), &["expected true or false"]);
         check(json!({"network": [null]}), &["network: null inside of a list cannot be written"]);
         check(json!([]), &["a JSON object"]);
+        check(
+            json!({"values": {"a": 1.5}}),
+            &["settings.toml:4:1: found a number with a fraction", "a = ***"],
+        );
         // The operator's file has become wrong since: that is said, in its own lines.
         fs::write(&layers.file, "[http]\nlisten = 1\n").expect("written");
         check(json!({"discovery": {"enabled": false}}), &["ironwake.toml:2:10:"]);

@@ -109,7 +109,11 @@ fn values(section: Section<'_, '_>, findings: &mut Findings) -> Written {
     for (name, value) in section.entries() {
         if !is_variable_name(&name.value) {
             let help = "lower-case letters, digits and `_`, as in a profile's `[variables.NAME]`".to_owned();
-            findings.add(name.span, format!("{} is not the name of a variable", quoted(&name.value)), help);
+            findings.add_veiled(
+                name.span,
+                format!("{} is not the name of a variable", quoted(&name.value)),
+                help,
+            );
             continue;
         }
         if written.len() >= VALUES_MAX {
@@ -123,7 +127,7 @@ fn values(section: Section<'_, '_>, findings: &mut Findings) -> Written {
             }
             Err(message) => {
                 let help = "a string, a whole number, true, false, or a list of strings".to_owned();
-                findings.add(value.span(), message, help);
+                findings.add_veiled(name.span, message, help);
             }
         }
     }
