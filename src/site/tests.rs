@@ -2,6 +2,7 @@ mod bulk;
 mod operations;
 mod rebuild;
 mod rules;
+mod tokens;
 mod values;
 
 use std::collections::BTreeMap;
