@@ -22,6 +22,7 @@ pub mod config;
 pub mod systemd;
 pub mod certificates;
 pub mod store;
+pub mod remote;
 pub mod artifacts;
 pub mod builders;
 pub mod catalog;

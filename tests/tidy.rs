@@ -72,7 +72,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("AF_PACKET", &["serve"]),
     ("sd_notify", &["systemd"]),
     ("rcgen", &["certificates"]),
-    ("rustls", &["certificates"]),
+    ("rustls", &["certificates", "remote"]),
     ("tokio_rustls", &["http"]),
 ];
 

@@ -23,6 +23,9 @@ const IDLE_REBOOT: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration
 /// Zero is discovery at every boot.
 const REDISCOVER_AFTER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(365 * 86_400);
 
+/// An image that was imported for tomorrow is there tomorrow.
+const KEEP: RangeInclusive<Duration> = Duration::from_secs(86_400)..=Duration::from_secs(3650 * 86_400);
+
 type Addresses = Field<Vec<At<Ipv4Addr>>>;
 type Ranges = Field<Vec<At<RangeInclusive<Ipv4Addr>>>>;
 
@@ -39,6 +42,13 @@ pub(super) struct Raw {
     pub enrolment: RawEnrolment,
     pub hostnames: RawHostnames,
     pub values: SiteValues,
+    pub artifacts: RawArtifacts,
+}
+
+/// `[artifacts]`
+pub(super) struct RawArtifacts {
+    pub max_size: Field<u64>,
+    pub keep: Field<Duration>,
 }
 
 /// `[[network]]`
@@ -113,6 +123,12 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
     let enrolment = read_enrolment(top.section("enrolment", "[enrolment]", findings), findings);
     let hostnames = naming::read_hostnames(top.section("hostnames", "[hostnames]", findings), findings);
     let values = naming::read_values(&mut top, findings);
+    let mut reader = Reader::new(top.section("artifacts", "[artifacts]", findings), findings);
+    let artifacts = RawArtifacts {
+        max_size: reader.text("max_size", "200GiB", value::size),
+        keep: reader.duration("keep", KEEP),
+    };
+    reader.finish();
     let mut reader = Reader::new(top, findings);
     let raw = Raw {
         state: reader.text("state", "/var/lib/ironwake", value::path),
@@ -125,6 +141,7 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         enrolment,
         hostnames,
         values,
+        artifacts,
     };
     reader.finish();
     raw

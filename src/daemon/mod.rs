@@ -24,7 +24,7 @@ use crate::config::{Config, DhcpMode, Layers, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent, Store};
-use crate::{http, serve, systemd};
+use crate::{http, serve, site, systemd};
 use listeners::{ApiListener, HttpListener};
 use supervise::supervise;
 
@@ -121,6 +121,7 @@ impl Daemon {
             daemon.serve_network(network, &config, &site, &shelf);
         }
         daemon.keep_house(&site);
+        daemon.run_downloads(&site);
         daemon.spawn(systemd::watchdog(daemon.shutdown.clone()));
         if config.discovery.enabled {
             let publish = images::publish_discovery(boot_dirs, config.state, site.clone(), shelf);
@@ -197,6 +198,20 @@ impl Daemon {
         self.spawn(supervise("clock".into(), remedy, site.clone(), self.shutdown.clone(), part));
     }
 
+    /// Starts what fetches images by URL.
+    fn run_downloads(&self, site: &SharedSite) {
+        let (inner, token) = (site.clone(), self.shutdown.clone());
+        let part = move || {
+            let (inner, token) = (inner.clone(), token.clone());
+            async move {
+                site::run_downloads(inner, token).await;
+                Ok::<(), Infallible>(())
+            }
+        };
+        let remedy = "restart the daemon if this lasts";
+        self.spawn(supervise("downloads".into(), remedy, site.clone(), self.shutdown.clone(), part));
+    }
+
     /// Starts what one network is served with.
     fn serve_network(&self, network: &Network, config: &Config, site: &SharedSite, shelf: &Shelf) {
         let (site, shutdown) = (site.clone(), self.shutdown.clone());
@@ -257,6 +272,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
                 site.tick();
                 site.refresh_profiles();
                 site.expire_operations().await;
+                site.tend_imports().await;
                 site.arm_waiting().await;
             }
         }

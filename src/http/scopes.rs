@@ -34,6 +34,7 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/v1/artifacts", Scope::Viewer),
     (Method::GET, "/api/v1/artifacts/{name}", Scope::Viewer),
     (Method::PUT, "/api/v1/artifacts/{name}", Scope::Operator),
+    (Method::PUT, "/api/v1/artifacts/{name}/download", Scope::Operator),
     (Method::PATCH, "/api/v1/artifacts/{name}", Scope::Operator),
     (Method::DELETE, "/api/v1/artifacts/{name}", Scope::Operator),
     (Method::GET, "/api/v1/events", Scope::Viewer),

@@ -255,7 +255,7 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
             count += 1;
         }
     }
-    assert_eq!(count, 43);
+    assert_eq!(count, 44);
     check_references(&document, &document);
 }
 

@@ -7,6 +7,7 @@
 mod check;
 mod fit;
 mod input;
+mod named;
 mod names;
 mod quote;
 mod raw;
@@ -22,6 +23,7 @@ use std::fmt;
 
 pub use fit::{Hardware, fits};
 pub use input::{Input, Value};
+pub use named::named_artifacts;
 pub(crate) use raw::is_variable_name;
 pub use render::{
     DiskFacts, Facts, MachineFacts, OperationFacts, RenderError, Rendered, RenderedBoot, RenderedImage,

@@ -8,10 +8,12 @@ mod armed;
 mod bulk;
 mod catalog;
 mod conflicts;
+mod downloads;
 mod enroll;
 mod fruitless;
 mod health;
 mod imports;
+mod keeping;
 mod learned;
 mod operations;
 mod operators;
@@ -25,6 +27,7 @@ mod sighting;
 mod simulate;
 mod tokens;
 mod values;
+mod written;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -43,6 +46,7 @@ use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
 pub use bulk::BulkOutcome;
+pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 pub use tokens::{Admitted, Denied, Standing};
@@ -120,6 +124,8 @@ struct Settings {
     idle_secs: u64,
     parameters: String,
     http_port: u16,
+    /// How much is kept of imports.
+    limits: crate::artifact::Limits,
     /// By interface.
     networks: Vec<(String, SecureBoot)>,
 }
@@ -161,6 +167,8 @@ pub struct Site {
     imports: Imports,
     tokens: tokens::Tokens,
     own: values::OwnValues,
+    downloads: downloads::Downloads,
+    keeping: keeping::Keeping,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
@@ -198,6 +206,10 @@ impl Site {
             idle_secs: config.discovery.idle_reboot.as_secs(),
             parameters: config.discovery.kernel_parameters.clone(),
             http_port: config.http.listen.port(),
+            limits: crate::artifact::Limits {
+                bytes_max: config.artifacts.bytes_max,
+                unused_max: config.artifacts.keep.as_millis() as Millis,
+            },
             networks: config.networks.iter().map(|n| (n.interface.clone(), n.secure_boot)).collect(),
         };
         let counters = store.counters();
@@ -215,6 +227,8 @@ impl Site {
         }
         let own = values::OwnValues::new(store.machine_values().await?, store.hostnames().await?);
         let tokens = tokens::Tokens::new(store.tokens().await?);
+        let downloads = store.downloads().await?;
+        imports.keep_downloads(downloads.iter().filter(|download| download.failed.is_none()));
         let site = Self {
             store,
             settings,
@@ -232,6 +246,8 @@ impl Site {
             imports,
             tokens,
             own,
+            downloads: downloads::Downloads::new(downloads),
+            keeping: keeping::Keeping::default(),
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),

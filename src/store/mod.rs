@@ -27,7 +27,7 @@ mod writer;
 mod tests;
 
 use crate::access::Kept;
-use crate::artifact::Import;
+use crate::artifact::{Download, Import};
 use crate::operation;
 use crate::profile::{Secret, Written};
 pub use error::StoreError;
@@ -107,6 +107,10 @@ pub enum Change {
         /// None takes it back.
         name: Option<String>,
     },
+    /// Insert or replace a download, by name.
+    Download(Box<Download>),
+    /// Forget the download of this name.
+    DownloadDeleted(String),
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Append an event; it gets its id when it is saved and is published after the commit.
@@ -303,6 +307,11 @@ impl Store {
     /// Machines' ids, and the host names that they have by policy; for the start.
     pub async fn hostnames(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.inner.readers.read(read::hostnames).await
+    }
+
+    /// Every download that has not brought its image, by name; for the start.
+    pub async fn downloads(&self) -> Result<Vec<Download>, StoreError> {
+        self.inner.readers.read(read::downloads).await
     }
 
     /// Every lease; for the start and the API.

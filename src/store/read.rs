@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::{READ_ROWS_MAX, StoreError, row};
 use crate::access::Kept;
-use crate::artifact::Import;
+use crate::artifact::{Download, Import};
 use crate::operation::Record;
 use crate::profile::Written;
 
@@ -173,7 +173,8 @@ pub(super) fn operations(
 }
 
 pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
-    let sql = "SELECT name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by \
+    let sql = "SELECT name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by, \
+               used_at, origin \
                FROM imports ORDER BY name";
     all(db, sql, [], |row| {
         Ok(Import {
@@ -185,6 +186,8 @@ pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
             pinned: row.get(5)?,
             imported_at: row::millis(row.get(6)?),
             imported_by: row::decode(row, 7)?,
+            used_at: row::millis(row.get(8)?),
+            origin: row::decode(row, 9)?,
         })
     })
 }
@@ -211,6 +214,10 @@ pub(super) fn machine_values(db: &Connection) -> rusqlite::Result<Vec<(String, W
 
 pub(super) fn hostnames(db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     all(db, "SELECT machine, name FROM hostnames", [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+pub(super) fn downloads(db: &Connection) -> rusqlite::Result<Vec<Download>> {
+    all(db, "SELECT doc FROM downloads ORDER BY name", [], |row| row::decode(row, 0))
 }
 
 pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {

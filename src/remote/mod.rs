@@ -1,0 +1,3 @@
+//! Clients of other systems: what they are asked and told, never when.
+
+pub mod http;
