@@ -160,7 +160,7 @@ async fn hand_in(name: &str, image: &tempfile::NamedTempFile, client: &Client) -
     // Not the handle that the file was made with: the packer has put another one in its place.
     let file = tokio::fs::File::open(image.path()).await.context("read the image")?;
     let size = file.metadata().await.context("read the image")?.len();
-    client.import(name, file, Some(size), None, |_| ()).await?;
+    client.import(name, file, Some(size), ironwake_api::ImportQuery::default(), |_| ()).await?;
     Ok(())
 }
 

@@ -234,7 +234,12 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
                 let health = path == "/api/v1/health" && status == "503";
                 assert!(health || schema == "#/components/schemas/Problem", "{what} {status}: {response}");
             }
-            assert!(responses.contains_key("403") && responses.contains_key("default"), "{what}");
+            assert!(
+                responses.contains_key("401")
+                    && responses.contains_key("403")
+                    && responses.contains_key("default"),
+                "{what}"
+            );
             // What is put need not be there.
             assert_eq!(responses.contains_key("404"), path.contains('{') && method != "put", "{what}");
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -252,7 +257,7 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
             count += 1;
         }
     }
-    assert_eq!(count, 41);
+    assert_eq!(count, 52);
     check_references(&document, &document);
 }
 
@@ -345,7 +350,7 @@ async fn the_peer_of_a_connection_is_told_to_the_handler() {
     let path = folder.path().join("api.sock");
     let router = Router::new()
         .route("/who", get(async |extract::Operator(actor): extract::Operator| axum::Json(actor)))
-        .layer(middleware::from_fn(guard::admitted));
+        .layer(middleware::from_fn_with_state(site("").await.0, guard::admitted));
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(listen::accept(bind(&path).expect("a socket"), router, shutdown.clone()));
     let mut stream = UnixStream::connect(&path).await.expect("connected");

@@ -45,7 +45,10 @@ pub struct Rebuild {
     pub choice: ProfileChoice,
     /// The profile's folder: its files by name.
     pub files: BTreeMap<String, String>,
-    /// The operator's values by variable, secret ones included.
+    /// What the host is to be called; absent in what was made before hosts were named.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// Values by variable that are not the profile's own, secret ones included.
     pub written: BTreeMap<String, serde_json::Value>,
     /// The image, where one is written.
     #[serde(default)]

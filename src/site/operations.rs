@@ -329,7 +329,21 @@ impl Site {
         };
         let kind = EventKind::OperationMade { operation: operation.id.clone(), work: operation.kind };
         let event = self.event(actor.clone(), Some(&operation.machine), kind);
-        self.store.save(vec![Change::Operation(Box::new(record.clone())), event]).await?;
+        let mut changes = vec![Change::Operation(Box::new(record.clone())), event];
+        let hostname = record.rebuild.as_ref().and_then(|rebuild| rebuild.hostname.as_deref());
+        let machine = self.machine(&operation.machine)?;
+        // What is tried again has the name of that time, which may be another host's by now.
+        self.hostname_is_free(hostname, Some(&machine.id))?;
+        let named = hostname.and_then(|hostname| self.hostname_change(&machine, hostname));
+        let name = match &named {
+            Some(Change::Hostname { name, .. }) => Some(name.clone()),
+            _ => None,
+        };
+        changes.extend(named);
+        self.store.save(changes).await?;
+        if let Some(name) = name {
+            self.own.set_hostname(&machine.id, name.as_deref());
+        }
         self.operations.put(record);
         Ok(operation)
     }

@@ -51,8 +51,8 @@ impl Site {
         for reason in fits(&entry.profile, hardware) {
             refuse("profile", reason);
         }
-        let written = new.variables.clone();
-        let values = match values(&entry.profile, &written) {
+        let layers = self.layers(machine);
+        let values = match layers.resolve(&entry.profile, &new.variables) {
             Ok(values) => values,
             Err(problems) => {
                 wrong.extend(problems);
@@ -62,8 +62,16 @@ impl Site {
         if disk.is_none() && new.kind == OperationKind::Rebuild {
             return None;
         }
+        let hostname = match self.hostname_for(machine, inventory, &layers) {
+            Ok(hostname) => hostname,
+            Err(error) => {
+                refuse("hostname", error.to_string());
+                return None;
+            }
+        };
         let seen = seen(machine, inventory);
-        let facts = facts(machine, seen, disk, "", NOWHERE, &nowhere());
+        let facts = facts(machine, &hostname, seen, disk, "", NOWHERE, &nowhere());
+        let written = values.written();
         let rendered = match render(&entry.profile, &values, &facts) {
             Ok(rendered) => rendered,
             Err(error) => {
@@ -97,6 +105,7 @@ impl Site {
                 variables: shown(&values, &written),
             },
             files: entry.files.clone(),
+            hostname: Some(hostname),
             written,
             image,
             boot,
@@ -163,7 +172,7 @@ impl Site {
         let rebuild = record.rebuild.as_ref().ok_or_else(|| broken("there is none".into()))?;
         let profile = catalog::parse(&rebuild.files, &rebuild.choice.name)
             .map_err(|refused| broken(refused.to_string()))?;
-        let values = values(&profile, &rebuild.written).map_err(SiteError::Invalid)?;
+        let values = settled(&profile, &rebuild.written).map_err(SiteError::Invalid)?;
         let id = &record.operation.id;
         let token = |purpose| self.key.token(purpose, id, record.armings);
         let base = format!("http://{http}/boot/v1/operations/{id}");
@@ -173,7 +182,8 @@ impl Site {
             installed: format!("{base}/installed/{}", token(Purpose::Installed)),
         };
         let disk = record.operation.disks.first();
-        let facts = facts(machine, rebuild.seen, disk, id, http, &urls);
+        let hostname = rebuild.hostname.clone().unwrap_or_else(|| name_of(machine, rebuild.seen));
+        let facts = facts(machine, &hostname, rebuild.seen, disk, id, http, &urls);
         render(&profile, &values, &facts).map_err(|error| broken(error.to_string()))
     }
 
@@ -215,13 +225,13 @@ fn suits(profile: &Profile, kind: OperationKind) -> Result<(), String> {
     }
 }
 
-/// An operator's values over the profile's own; site, tags and machines have none so far.
-pub(super) fn values(profile: &Profile, written: &Written) -> Result<Values, Vec<FieldProblem>> {
+/// The values that a rebuild was confirmed with over the profile's own.
+fn settled(profile: &Profile, written: &Written) -> Result<Values, Vec<FieldProblem>> {
     let none = Written::new();
     resolve(profile, Layers { site: &none, tags: &[], machine: &none, operation: written })
 }
 
-/// What the operator gave, without the secrets.
+/// What it was given anywhere, without the secrets.
 fn shown(values: &Values, written: &Written) -> BTreeMap<String, serde_json::Value> {
     let all = serde_json::to_value(values.masked()).unwrap_or_default();
     let given = written.keys().map(|name| (name.clone(), all.get(name).cloned().unwrap_or_default()));
@@ -230,19 +240,19 @@ fn shown(values: &Values, written: &Written) -> BTreeMap<String, serde_json::Val
 
 pub(super) fn facts(
     machine: &Machine,
+    hostname: &str,
     seen: Seen,
     disk: Option<&ApprovedDisk>,
     operation: &str,
     http: SocketAddrV4,
     urls: &Urls,
 ) -> Facts {
-    let boot_mac = seen.boot_mac.or(machine.macs.first().copied()).unwrap_or(MacAddr([0; 6]));
-    let name = machine.name.clone().unwrap_or_else(|| format!("node-{}", boot_mac.dashed().replace('-', "")));
+    let boot_mac = boot_mac(machine, seen);
     Facts {
-        hostname: name.clone(),
+        hostname: hostname.to_owned(),
         machine: MachineFacts {
             id: machine.id.clone(),
-            name,
+            name: name_of(machine, seen),
             architecture: Architecture::Amd64,
             firmware: if seen.uefi { Firmware::Uefi } else { Firmware::Bios },
             macs: machine.macs.clone(),
@@ -260,6 +270,17 @@ pub(super) fn facts(
         urls: urls.clone(),
         artifacts: BTreeMap::new(),
     }
+}
+
+/// What a machine is called: as its operator did, or by an address that it has.
+pub(super) fn name_of(machine: &Machine, seen: Seen) -> String {
+    let by_mac = || format!("node-{}", boot_mac(machine, seen).dashed().replace('-', ""));
+    machine.name.clone().unwrap_or_else(by_mac)
+}
+
+/// The NIC that the last inventory came through.
+fn boot_mac(machine: &Machine, seen: Seen) -> MacAddr {
+    seen.boot_mac.or(machine.macs.first().copied()).unwrap_or(MacAddr([0; 6]))
 }
 
 /// How a machine's last inventory shows it: the NIC that it came through, and its firmware.

@@ -6,6 +6,8 @@ mod operations;
 mod rebuild;
 mod rules;
 mod shells;
+mod tokens;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

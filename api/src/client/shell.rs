@@ -5,9 +5,9 @@ use http_body_util::Full;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::UnixStream;
 
-use super::{Client, ClientError, machine_path, protocol, read, refusal};
+use super::calls::machine_path;
+use super::{Client, ClientError, protocol, read, refusal};
 use crate::{SHELL_PROTOCOL, ShellFrame, ShellFrames};
 
 /// Bytes taken in at once.
@@ -29,13 +29,11 @@ pub struct ShellWriter(WriteHalf<Box<dyn Stream>>);
 impl Client {
     /// Opens a shell on a machine in rescue. The first frame to send is [`ShellFrame::Start`].
     pub async fn shell(&self, key: &str) -> Result<(ShellReader, ShellWriter), ClientError> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| ClientError::NotReachable { socket: self.socket.clone(), source })?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("/api/v1{}", machine_path(key, "/shell")))
-            .header("host", "ironwake")
+        let stream = self.connect().await?;
+        let request =
+            Request::builder().method(Method::POST).uri(format!("/api/v1{}", machine_path(key, "/shell")));
+        let request = self
+            .introduced(request)
             .header("connection", "upgrade")
             .header("upgrade", SHELL_PROTOCOL)
             .body(Full::new(Bytes::new()))

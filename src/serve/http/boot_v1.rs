@@ -1,5 +1,6 @@
 //! `/boot/v1`: what the agent calls. Enrolment, orders, reports, health.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub(super) struct Shared {
     pub backend: Backend,
     shutdown: CancellationToken,
     enrolling: Arc<Semaphore>,
-    enrolling_of_address: Places,
+    enrolling_of_address: Places<Ipv4Addr>,
 }
 
 /// A refusal is an answer too; boxed, since most calls succeed.
