@@ -6,6 +6,7 @@
 // Pure: packets, values and time go in, values come out.
 pub mod document;
 pub mod machine;
+pub mod access;
 pub mod artifact;
 pub mod operation;
 pub mod profile;
@@ -16,8 +17,10 @@ pub mod dhcp;
 pub mod tftp;
 
 // Edges: may do I/O, may not decide.
+pub mod private;
 pub mod config;
 pub mod systemd;
+pub mod certificates;
 pub mod store;
 pub mod remote;
 pub mod artifacts;

@@ -11,6 +11,8 @@
 //! | 4 | refused: the request is not valid, or conflicts with what is there |
 //! | 5 | the daemon is not reachable |
 //! | 6 | findings: `doctor`, `health` or a check of the configuration found something wrong |
+//!
+//! `ironwake shell` ends with the exit code of what ran on the machine.
 
 use std::process::ExitCode;
 
@@ -30,5 +32,6 @@ fn main() -> ExitCode {
         Failure::Refused { .. } => 4,
         Failure::NotReachable { .. } => 5,
         Failure::Findings => 6,
+        Failure::OfCommand { code } => code,
     })
 }

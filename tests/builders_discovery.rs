@@ -68,7 +68,8 @@ async fn kernel_and_initramfs_are_published_whole_and_small() {
         [
             ("discovery/vmlinuz", ArtifactKind::Kernel),
             ("discovery/initramfs", ArtifactKind::Initramfs),
-            ("discovery/installing", ArtifactKind::Initramfs)
+            ("discovery/installing", ArtifactKind::Initramfs),
+            ("discovery/rescue", ArtifactKind::Initramfs)
         ]
     );
     assert!(built.artifacts.iter().all(|artifact| artifact.state == ArtifactState::Done));

@@ -140,6 +140,11 @@ fn show_double() -> Double {
         "retries":1,"aborted":"timeout"}]}"#;
     Double::new(&[
         ("GET /api/v1/machines/n1", "200 OK", &[&one]),
+        (
+            "GET /api/v1/machines/0190-aa/values",
+            "200 OK",
+            &[r#"{"hostname":"node-7","values":{"password_hash":"***","keys":["a"]}}"#],
+        ),
         ("GET /api/v1/machines/0190-aa/attempts", "200 OK", &[&format!("[{attempt}]")]),
     ])
 }
@@ -223,6 +228,8 @@ fn a_machine_is_shown_with_its_inventory_and_its_latest_boot() {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     for part in [
         "name        n1",
+        "hostname    node-7",
+        "values\n  keys = [\"a\"]\n  password_hash = ***\n",
         "512 MiB",
         "vda: 10 GiB",
         "boot attempt 7 at 1970-01-01 00:00:01 (52:54:00:12:34:56, uefi-x64): failed in 12.5 s",

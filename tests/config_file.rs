@@ -93,7 +93,7 @@ fn the_examples_of_the_reference_are_legal_and_name_every_key() {
     assert_eq!(config.enrolment.rules.len(), 1);
     let keys = "state socket profiles listen interface dhcp range subnet router dns domain lease_time next_server \
                 allow_rogue tftp secure_boot mac address hostname enabled idle_reboot rediscover_after \
-                kernel_parameters policy name manufacturer product serial tags add_tags";
+                kernel_parameters certificate key names pattern pool [values] [tag policy name manufacturer product serial tags add_tags";
     for key in keys.split_whitespace() {
         let is_named =
             |line: &str| line.trim_start_matches(['#', ' ']).replace("example: ", "").starts_with(key);

@@ -22,6 +22,7 @@ const SKIPPED: &[&str] = &["target", ".git", "Cargo.lock", "corpus"];
 const PURE: &[&str] = &[
     "document",
     "machine",
+    "access",
     "artifact",
     "operation",
     "profile",
@@ -70,6 +71,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("AddressFamily::Packet", &["serve"]),
     ("AF_PACKET", &["serve"]),
     ("sd_notify", &["systemd"]),
+    ("rcgen", &["certificates"]),
+    ("rustls", &["certificates", "remote"]),
+    ("tokio_rustls", &["http"]),
 ];
 
 /// The files that may say `unsafe`, and what for.

@@ -17,6 +17,7 @@ pub mod uevent;
 pub mod screen;
 pub mod power;
 pub mod server;
+pub mod upgrade;
 pub mod drivers;
 pub mod network;
 pub mod work;

@@ -155,7 +155,7 @@ fn read(response: Result<Response<Body>, ureq::Error>, limit: u64) -> Result<Vec
 }
 
 /// A problem document's text with the fields that it names, or the beginning of whatever it is.
-fn detail(body: &[u8]) -> String {
+pub(crate) fn detail(body: &[u8]) -> String {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => {
             let fields = problem.errors.iter().map(|error| format!("; {}: {}", error.field, error.message));

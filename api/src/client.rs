@@ -1,17 +1,22 @@
-//! The client of the operators' API on the Unix socket: one typed method for each route.
+//! The client of the operators' API on the Unix socket or over HTTPS: one typed method for each route.
 //!
-//! Every request has a connection of its own: on a Unix socket that costs microseconds, and nothing
-//! has to be kept alive or cleaned up.
+//! Every request has a connection of its own: on a Unix socket that costs microseconds, over HTTPS a handshake
+//! of a millisecond or two, and nothing has to be kept alive or cleaned up.
 
 mod bulk;
+mod calls;
 mod follow;
+mod builds;
+mod remote;
+mod shell;
 mod sse;
 mod upload;
 
 use std::error::Error;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -20,14 +25,16 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
-use crate::*;
-use upload::{Connection, Upload, unless_stalled};
+use crate::Problem;
 
+pub use calls::EventQuery;
 pub use follow::EventStream;
+pub use remote::{Remote, RemoteError};
+pub use shell::{ShellReader, ShellWriter};
 
 /// From connecting to the last byte of an answer: an answer takes milliseconds, a hung daemon for ever.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -39,11 +46,11 @@ const SHOWN_CHARS_MAX: usize = 200;
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nothing answers on the socket, or it may not be opened.
-    #[error("connect to {}", socket.display())]
+    /// Nothing answers there, or the socket may not be opened.
+    #[error("connect to {place}")]
     NotReachable {
-        /// Path of the socket.
-        socket: PathBuf,
+        /// Where.
+        place: Place,
         /// Why.
         #[source]
         source: io::Error,
@@ -72,280 +79,65 @@ impl<T> From<List<T>> for Vec<T> {
     }
 }
 
+/// Where a daemon is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// On a Unix socket of this host.
+    Socket(PathBuf),
+    /// At an `https://` URL.
+    Url(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => path.display().fmt(f),
+            Self::Url(url) => f.write_str(url),
+        }
+    }
+}
+
 /// A client of one daemon. Cheap to clone; holds no connection.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
+    way: Way,
 }
+
+#[derive(Debug, Clone)]
+enum Way {
+    Socket(PathBuf),
+    Remote(Arc<Remote>),
+}
+
+/// A connection of either kind.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Client {
     /// A client of the daemon that listens on `socket`.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into() }
+        Self { way: Way::Socket(socket.into()) }
     }
 
-    /// Path of the socket.
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    /// A client of a daemon over HTTPS.
+    pub fn remote(remote: Remote) -> Self {
+        Self { way: Way::Remote(Arc::new(remote)) }
     }
 
-    /// Machines that fit a query, one page of them.
-    pub async fn machines(&self, query: &MachineQuery) -> Result<Page<Machine>, ClientError> {
-        self.get(&format!("/machines{}", query_of(query))).await
-    }
-
-    /// Every machine that fits a query, page after page.
-    pub async fn machines_all(&self, query: &MachineQuery) -> Result<Vec<Machine>, ClientError> {
-        /// The most that the daemon gives at once.
-        const PAGE_ITEMS: u32 = 1000;
-        let mut query = MachineQuery { limit: Some(PAGE_ITEMS), offset: Some(0), ..query.clone() };
-        let mut machines = Vec::new();
-        loop {
-            let page = self.machines(&query).await?;
-            let ended = page.items.is_empty();
-            machines.extend(page.items);
-            if ended || machines.len() as u64 >= page.total {
-                return Ok(machines);
-            }
-            query.offset = Some(u32::try_from(machines.len()).unwrap_or(u32::MAX));
+    /// Where it asks.
+    pub fn place(&self) -> Place {
+        match &self.way {
+            Way::Socket(path) => Place::Socket(path.clone()),
+            Way::Remote(remote) => Place::Url(remote.url()),
         }
     }
 
-    /// One machine with its inventory, by id, unique beginning of an id, name, MAC, UUID or serial.
-    pub async fn machine(&self, key: &str) -> Result<Machine, ClientError> {
-        self.get(&machine_path(key, "")).await
-    }
-
-    /// Registers a machine before it is seen.
-    pub async fn register(&self, new: &MachineNew) -> Result<Machine, ClientError> {
-        self.send(Method::POST, "/machines", Some(new)).await
-    }
-
-    /// Changes fields of a machine.
-    pub async fn edit(&self, key: &str, patch: &MachinePatch) -> Result<Machine, ClientError> {
-        self.send(Method::PATCH, &machine_path(key, ""), Some(patch)).await
-    }
-
-    /// Deletes a machine's record.
-    pub async fn delete(&self, key: &str) -> Result<(), ClientError> {
-        self.call(Method::DELETE, &machine_path(key, ""), None::<&()>).await.map(drop)
-    }
-
-    /// Makes a machine known.
-    pub async fn enroll(&self, key: &str) -> Result<Machine, ClientError> {
-        self.send(Method::POST, &machine_path(key, "/enroll"), None::<&()>).await
-    }
-
-    /// Gives an order to a machine's waiting agent.
-    pub async fn order(&self, key: &str, order: &Order) -> Result<(), ClientError> {
-        self.call(Method::POST, &machine_path(key, "/orders"), Some(order)).await.map(drop)
-    }
-
-    /// Makes an operation for a machine.
-    pub async fn operate(&self, key: &str, new: &OperationNew) -> Result<Operation, ClientError> {
-        self.send(Method::POST, &machine_path(key, "/operations"), Some(new)).await
-    }
-
-    /// Operations, newest first, without their histories.
-    pub async fn operations(&self, query: &OperationQuery) -> Result<Vec<Operation>, ClientError> {
-        self.list(&format!("/operations{}", query_of(query))).await
-    }
-
-    /// One operation with its history.
-    pub async fn operation(&self, id: &str) -> Result<Operation, ClientError> {
-        self.get(&operation_path(id, "")).await
-    }
-
-    /// Lets the machine's next boot begin an operation.
-    pub async fn arm(&self, id: &str, request: &ArmRequest) -> Result<Operation, ClientError> {
-        self.send(Method::POST, &operation_path(id, "/arm"), Some(request)).await
-    }
-
-    /// Takes an arming back.
-    pub async fn disarm(&self, id: &str) -> Result<Operation, ClientError> {
-        self.send(Method::POST, &operation_path(id, "/disarm"), None::<&()>).await
-    }
-
-    /// Takes an operation back.
-    pub async fn cancel(&self, id: &str) -> Result<Operation, ClientError> {
-        self.send(Method::POST, &operation_path(id, "/cancel"), None::<&()>).await
-    }
-
-    /// Makes and arms an operation like one that failed or was cancelled.
-    pub async fn retry(&self, id: &str, request: &ArmRequest) -> Result<Operation, ClientError> {
-        self.send(Method::POST, &operation_path(id, "/retry"), Some(request)).await
-    }
-
-    /// What machines can be made into.
-    pub async fn profiles(&self) -> Result<Profiles, ClientError> {
-        self.get("/profiles").await
-    }
-
-    /// One profile.
-    pub async fn profile(&self, name: &str) -> Result<ProfileSummary, ClientError> {
-        self.get(&format!("/profiles/{}", encode(name))).await
-    }
-
-    /// What a profile gives for a machine.
-    pub async fn render(
-        &self,
-        name: &str,
-        request: &RenderRequest,
-    ) -> Result<Vec<RenderedFile>, ClientError> {
-        self.send(Method::POST, &format!("/profiles/{}/render", encode(name)), Some(request)).await
-    }
-
-    /// A machine's inventories, newest first.
-    pub async fn inventories(&self, key: &str) -> Result<Vec<InventoryRecord>, ClientError> {
-        self.list(&machine_path(key, "/inventories")).await
-    }
-
-    /// How two inventories of a machine differ; the two newest where left out.
-    pub async fn inventory_changes(
-        &self,
-        key: &str,
-        from: Option<i64>,
-        to: Option<i64>,
-    ) -> Result<Vec<InventoryChange>, ClientError> {
-        #[derive(Serialize)]
-        struct Between {
-            #[serde(skip_serializing_if = "Option::is_none")]
-            from: Option<i64>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            to: Option<i64>,
-        }
-        let path = machine_path(key, "/inventories/diff");
-        self.list(&format!("{path}{}", query_of(&Between { from, to }))).await
-    }
-
-    /// A machine's boot attempts, newest first.
-    pub async fn attempts(&self, key: &str) -> Result<Vec<Attempt>, ClientError> {
-        self.list(&machine_path(key, "/attempts")).await
-    }
-
-    /// One boot attempt with its stages.
-    pub async fn attempt(&self, id: i64) -> Result<Attempt, ClientError> {
-        self.get(&format!("/attempts/{id}")).await
-    }
-
-    /// Events that are stored, oldest first.
-    pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, ClientError> {
-        self.list(&format!("/events{}", query_of(query))).await
-    }
-
-    /// Events as they happen, after those that are stored behind `after`. Reconnects by itself.
-    pub fn follow(&self, after: Option<i64>, machine: Option<&str>) -> EventStream {
-        EventStream::new(self.clone(), after, machine.map(str::to_owned))
-    }
-
-    /// Artifacts as they stand.
-    pub async fn artifacts(&self) -> Result<Vec<Artifact>, ClientError> {
-        self.list("/artifacts").await
-    }
-
-    /// One artifact.
-    pub async fn artifact(&self, name: &str) -> Result<Artifact, ClientError> {
-        self.get(&artifact_path(name)).await
-    }
-
-    /// Imports an image under a name: all that `image` gives, `size` bytes where that is known before. The daemon keeps no
-    /// bytes of another digest. `progress` is told how many bytes were handed to the daemon.
-    pub async fn import(
-        &self,
-        name: &str,
-        image: impl AsyncRead + Send + Unpin + 'static,
-        size: Option<u64>,
-        digest: ImportQuery,
-        progress: impl FnMut(u64) + Send + Unpin + 'static,
-    ) -> Result<Artifact, ClientError> {
-        let query = query_of(&digest);
-        let request = Request::builder()
-            .method(Method::PUT)
-            .uri(format!("/api/v1{}{query}", artifact_path(name)))
-            .header("content-type", "application/octet-stream");
-        let upload = Upload::new(image, size, progress);
-        let sent = upload.sent();
-        let exchanged = async {
-            let (answer, connection) = self.send_body(request, upload).await?;
-            // An early refusal leaves the rest of the image unsent.
-            let _connection = Connection(connection);
-            read(answer).await
+    async fn connect(&self) -> Result<Box<dyn Stream>, ClientError> {
+        let connected: io::Result<Box<dyn Stream>> = match &self.way {
+            Way::Socket(path) => UnixStream::connect(path).await.map(|stream| Box::new(stream) as _),
+            Way::Remote(remote) => remote.connect().await.map(|stream| Box::new(stream) as _),
         };
-        let (status, body) = unless_stalled(&sent, exchanged).await?;
-        if status.is_success() { parse(&body) } else { Err(refusal(status, &body)) }
-    }
-
-    /// Begins to import an image by URL.
-    pub async fn download(&self, name: &str, request: &ImportRequest) -> Result<Artifact, ClientError> {
-        self.send(Method::PUT, &format!("{}/download", artifact_path(name)), Some(request)).await
-    }
-
-    /// Changes an import.
-    pub async fn edit_artifact(&self, name: &str, patch: &ArtifactPatch) -> Result<Artifact, ClientError> {
-        self.send(Method::PATCH, &artifact_path(name), Some(patch)).await
-    }
-
-    /// Deletes an import that is not pinned.
-    pub async fn delete_artifact(&self, name: &str) -> Result<(), ClientError> {
-        self.call(Method::DELETE, &artifact_path(name), None::<&()>).await.map(drop)
-    }
-
-    /// The last build of each artifact that the builder makes.
-    pub async fn builds(&self) -> Result<Vec<Build>, ClientError> {
-        self.list("/builds").await
-    }
-
-    /// The last build of an artifact.
-    pub async fn build(&self, name: &str) -> Result<Build, ClientError> {
-        self.get(&build_path(name, "")).await
-    }
-
-    /// Has an artifact built.
-    pub async fn order_build(&self, new: &BuildNew) -> Result<Build, ClientError> {
-        self.send(Method::POST, "/builds", Some(new)).await
-    }
-
-    /// Takes what is to be built next; waits a while for it.
-    pub async fn next_build(&self) -> Result<Option<Build>, ClientError> {
-        /// Well within the time that an answer may take.
-        const WAIT_SECS: u64 = 20;
-        let query = query_of(&NextBuildQuery { wait_secs: Some(WAIT_SECS) });
-        let body = self.call(Method::POST, &format!("/builds/next{query}"), None::<&()>).await?;
-        if body.is_empty() { Ok(None) } else { parse(&body).map(Some) }
-    }
-
-    /// Says how a build gets on.
-    pub async fn report_build(&self, name: &str, report: &BuildReport) -> Result<Build, ClientError> {
-        self.send(Method::POST, &build_path(name, "/report"), Some(report)).await
-    }
-
-    /// DHCP leases.
-    pub async fn leases(&self) -> Result<Vec<Lease>, ClientError> {
-        self.list("/leases").await
-    }
-
-    /// How the daemon is. A daemon that is failing answers too.
-    pub async fn health(&self) -> Result<Health, ClientError> {
-        let (status, body) = self.exchange(Method::GET, "/health", None::<&()>).await?;
-        match status {
-            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => parse(&body),
-            _ => Err(refusal(status, &body)),
-        }
-    }
-
-    /// What a machine would get, step by step.
-    pub async fn simulate(&self, query: &SimulateQuery) -> Result<Vec<SimulatedStep>, ClientError> {
-        self.list(&format!("/simulate{}", query_of(query))).await
-    }
-
-    /// The daemon's version.
-    pub async fn version(&self) -> Result<Version, ClientError> {
-        self.get("/version").await
-    }
-
-    /// The OpenAPI document.
-    pub async fn openapi(&self) -> Result<serde_json::Value, ClientError> {
-        self.get("/openapi.json").await
+        connected.map_err(|source| ClientError::NotReachable { place: self.place(), source })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
@@ -397,6 +189,16 @@ impl Client {
         })
     }
 
+    /// With what says who is asked, and who asks.
+    fn introduced(&self, request: hyper::http::request::Builder) -> hyper::http::request::Builder {
+        match &self.way {
+            Way::Socket(_) => request.header("host", "ironwake"),
+            Way::Remote(remote) => {
+                request.header("host", remote.authority()).header("authorization", remote.credentials())
+            }
+        }
+    }
+
     /// Connects and sends a request; the answer's body is still to be read.
     async fn open(
         &self,
@@ -416,11 +218,9 @@ impl Client {
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
     {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| ClientError::NotReachable { socket: self.socket.clone(), source })?;
-        let request = request
-            .header("host", "ironwake")
+        let stream = self.connect().await?;
+        let request = self
+            .introduced(request)
             .header("accept", "application/json, application/problem+json, text/event-stream")
             .body(body)
             .map_err(|error| protocol("write the request", &error))?;
@@ -435,20 +235,6 @@ impl Client {
         })?;
         Ok((answer, connection))
     }
-}
-
-/// Which stored events to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct EventQuery {
-    /// Only those with a larger id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<i64>,
-    /// Only this machine's, by id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub machine: Option<String>,
-    /// At most this many.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 /// Status and body of an answer.
@@ -478,22 +264,6 @@ fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     }
 }
 
-fn machine_path(key: &str, rest: &str) -> String {
-    format!("/machines/{}{rest}", encode(key))
-}
-
-fn build_path(name: &str, rest: &str) -> String {
-    format!("/builds/{}{rest}", encode(name))
-}
-
-fn artifact_path(name: &str) -> String {
-    format!("/artifacts/{}", encode(name))
-}
-
-fn operation_path(id: &str, rest: &str) -> String {
-    format!("/operations/{}{rest}", encode(id))
-}
-
 /// `?a=1&b=2` from the fields of a flat struct, or nothing.
 fn query_of(query: &impl Serialize) -> String {
     let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(query) else { return String::new() };
@@ -521,7 +291,9 @@ fn encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::calls::machine_path;
     use super::*;
+    use crate::MachineQuery;
 
     #[test]
     fn what_a_person_types_cannot_change_the_route() {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ArtifactState, Attempt, DownloadStep, Enrolment, MacAddr, Millis, OperationKind, OperationState,
-    OrderKind, Progress, Stage,
+    OrderKind, Progress, Scope, Stage,
 };
 
 /// One event. Ids grow by time and are never reused.
@@ -34,8 +34,10 @@ pub enum Actor {
     Machine,
     /// The daemon: a rule, a deadline, a watch.
     Daemon,
-    /// An operator, by user name or id.
+    /// An operator of this host, by user name or id.
     Operator(String),
+    /// Whoever shows this token, by its name.
+    Token(String),
 }
 
 /// What happened.
@@ -120,6 +122,28 @@ pub enum EventKind {
         progress: Progress,
         /// What is being done.
         what: String,
+    },
+    /// An operator opened a shell on a machine in rescue.
+    ShellOpened {
+        /// The operation.
+        operation: String,
+        /// Which shell of this run of the daemon.
+        shell: u64,
+    },
+    /// A shell was closed. What went over it is not kept.
+    ShellClosed {
+        /// The operation.
+        operation: String,
+        /// Which shell of this run of the daemon.
+        shell: u64,
+        /// How long it was open, in seconds.
+        secs: u64,
+        /// Bytes that the operator sent.
+        sent_bytes: u64,
+        /// Bytes that the machine sent.
+        received_bytes: u64,
+        /// Why, in a sentence without a full stop.
+        reason: String,
     },
     /// Somebody showed a token that is not good for what was asked.
     TokenRefused {
@@ -260,6 +284,45 @@ pub enum EventKind {
         name: String,
         /// Whether it is pinned.
         pinned: bool,
+    },
+    /// Settings were changed through the API.
+    SettingsChanged {
+        /// Their keys.
+        keys: Vec<String>,
+    },
+    /// A token of the API was made.
+    TokenMade {
+        /// Its name.
+        name: String,
+        /// What it may do.
+        scope: Scope,
+        /// When it ends; never, where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Millis>,
+    },
+    /// A token of the API was ended.
+    TokenRevoked {
+        /// Its name.
+        name: String,
+    },
+    /// Attempts on the API from one address failed; it is made to wait from here on.
+    AccessSlowed {
+        /// The address.
+        from: String,
+        /// How many failed so far.
+        failures: u32,
+    },
+    /// The API shows another certificate.
+    CertificateChanged {
+        /// SHA-256 of it.
+        fingerprint: String,
+        /// Until when it is good.
+        expires_at: Millis,
+    },
+    /// A certificate that was put there cannot be used; the one before it stays.
+    CertificateRefused {
+        /// What is wrong with it.
+        reason: String,
     },
     /// An operator deleted an import.
     ArtifactDeleted {

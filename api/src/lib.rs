@@ -2,8 +2,9 @@
 //!
 //! Plain types, nothing else; a change here is a change of the contract. Times are milliseconds
 //! since 1970-01-01 UTC ([`Millis`]), sizes are bytes, MAC addresses are lower case with colons.
-//! With the feature `client` comes a client for the operators' API on the Unix socket.
+//! With the feature `client` comes a client for the operators' API.
 
+mod access;
 mod agent;
 mod approved_disk;
 mod artifact;
@@ -19,12 +20,16 @@ mod inventory;
 mod lease;
 mod mac;
 mod machine;
+mod machine_values;
 mod operation;
 mod problem;
 mod profile;
+mod settings;
+mod shell;
 mod simulate;
 mod work;
 
+pub use access::{Authority, Scope, Token, TokenMade, TokenNew};
 pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
 pub use approved_disk::{ApprovedDisk, DiskDifference};
 pub use artifact::{
@@ -44,12 +49,18 @@ pub use machine::{
     Enrolment, InventoryChange, InventoryRecord, Machine, MachineNew, MachinePatch, MachineQuery, Page,
     SecureBoot,
 };
+pub use machine_values::{MachineValues, MachineValuesPatch};
 pub use operation::{
     ArmRequest, Arming, Failure, Operation, OperationBrief, OperationEvent, OperationKind, OperationNew,
     OperationQuery, OperationState, ProfileChoice, Progress,
 };
 pub use problem::{FieldProblem, Problem};
 pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
+pub use settings::{Setting, SettingOrigin, Settings};
+pub use shell::{
+    SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart,
+    Terminal, Window,
+};
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use work::{
     BootEntry, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing, PartitionChoice, WipeWork,

@@ -17,7 +17,7 @@ pub enum OperationKind {
     Rebuild,
     /// Overwrite the approved disks; nothing is installed.
     Wipe,
-    /// A system in RAM with a shell; nothing is written by it.
+    /// A system in RAM, with a shell unless its profile says otherwise; nothing is written but what the operator types.
     Rescue,
 }
 

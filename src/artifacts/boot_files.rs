@@ -17,6 +17,9 @@ const PACKAGED_DIR: &str = "/usr/lib/ironwake/boot";
 /// The loader that shim starts; its name is fixed in shim.
 const SECOND_STAGE: &str = "grubx64.efi";
 
+/// Where files are that profiles start under their full names.
+const STARTED_BY_PROFILES: &str = "memtest86+/";
+
 /// What to do about boot files that are not there or not right.
 const REMEDY: &str =
     "fetch them with `./dev setup --refresh`, or point IRONWAKE_BOOT at a directory that has them";
@@ -38,7 +41,7 @@ pub fn boot_dir(dirs: &[PathBuf]) -> Option<&Path> {
 }
 
 /// Maps and verifies the boot files of the first directory that has a manifest. The blobs are the
-/// loaders that may be published, under their plain names. The artifacts tell of every file, also of those
+/// loaders that may be published, under their plain names, and what profiles start. The artifacts tell of every file, also of those
 /// that are missing or spoilt, and what to do about them.
 pub fn load_boot_files(dirs: &[PathBuf]) -> (Vec<Blob>, Vec<Artifact>) {
     let (mut blobs, mut artifacts) = (Vec::new(), Vec::new());
@@ -70,6 +73,7 @@ fn load_entry(dir: &Path, entry: &BootFile) -> (Option<Blob>, Artifact) {
     let kind = match entry.name.as_str() {
         _ if loader.is_some() => ArtifactKind::Loader,
         "kernel/vmlinuz" => ArtifactKind::Kernel,
+        name if name.starts_with(STARTED_BY_PROFILES) => ArtifactKind::Kernel,
         _ => ArtifactKind::File,
     };
     let name = loader.unwrap_or(&entry.name);
@@ -85,7 +89,7 @@ fn load_entry(dir: &Path, entry: &BootFile) -> (Option<Blob>, Artifact) {
             (artifact.state, artifact.error) = (state, Some(format!("{error}; {REMEDY}")));
             (None, artifact)
         }
-        Ok(_) if loader.is_none() => (None, artifact),
+        Ok(_) if loader.is_none() && !entry.name.starts_with(STARTED_BY_PROFILES) => (None, artifact),
         Ok((bytes, digest)) => {
             artifact.path = Some(format!("/boot/files/{name}"));
             (Some(Blob::new(name, bytes, digest)), artifact)

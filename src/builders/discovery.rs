@@ -33,6 +33,8 @@ pub struct BuiltDiscovery {
     pub initramfs: Blob,
     /// `discovery/installing`: what only a rebuild needs, loaded behind the initramfs.
     pub installing: Blob,
+    /// `discovery/rescue`: what a shell needs, loaded behind both; absent where the boot files have no busybox.
+    pub rescue: Option<Blob>,
     /// All of them as artifacts.
     pub artifacts: Vec<Artifact>,
     /// How long this took.
@@ -106,6 +108,12 @@ fn agent_candidates(named: Option<PathBuf>, executable: Option<&Path>) -> Vec<Pa
     built.chain(beside).chain([PathBuf::from(PACKAGED_AGENT)]).collect()
 }
 
+/// The boot file that a shell is made of: one program for all that is typed.
+const BUSYBOX: &str = "rescue/busybox";
+/// Read by the shell before it asks for the first line.
+const SHELL_PROFILE: &str = "PS1='rescue:\\w# '\n\
+    case $- in *i*) echo 'Ironwake rescue. Disks are not mounted; all but them is gone with the next boot.';; esac\n";
+
 /// Gives the discovery image made of the kernel in `boot_dir` and the agent, building it unless the vault in
 /// `state_dir` has it. `progress` is called from several threads.
 pub async fn discovery(
@@ -127,7 +135,7 @@ fn build(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<BuiltDiscovery, BuildError> {
     let start = Instant::now();
-    let package = KernelPackage::of(boot_dir);
+    let package = BootPackage::of(boot_dir);
     let kernel = map_file(&boot_dir.join("kernel/vmlinuz"))?;
     let digests = boot_dir.join("kernel/modules.sha256");
     let agent = map_file(agent)?;
@@ -142,6 +150,7 @@ fn build(
     let installing_recipe = modules("discovery-installing-1")?
         .with("drivers", drivers().chain(installing()).collect::<Vec<_>>().join(","));
     let vault = Vault::open(state_dir)?;
+    let rescue = rescue(boot_dir, &vault)?;
     let (made, made_installing) = (vault.made_from(&recipe), vault.made_from(&installing_recipe));
     let cached = made.is_some();
     let (found, found_installing) = match (made, made_installing) {
@@ -174,12 +183,42 @@ fn build(
     let kernel = Blob::new("discovery/vmlinuz", kernel, kernel_digest);
     let initramfs = Blob::new("discovery/initramfs", initramfs, digest);
     let build = start.elapsed();
-    let artifacts = vec![
+    let mut artifacts = vec![
         artifact(&kernel, ArtifactKind::Kernel, &package, None),
         artifact(&initramfs, ArtifactKind::Initramfs, &package, (!cached).then_some(build)),
         artifact(&installing, ArtifactKind::Initramfs, &package, None),
     ];
-    Ok(BuiltDiscovery { kernel, initramfs, installing, artifacts, build, cached })
+    artifacts
+        .extend(rescue.iter().map(|(blob, busybox)| artifact(blob, ArtifactKind::Initramfs, busybox, None)));
+    let rescue = rescue.map(|(blob, _)| blob);
+    Ok(BuiltDiscovery { kernel, initramfs, installing, rescue, artifacts, build, cached })
+}
+
+/// The archive of what a shell needs, and the package that it came from.
+fn rescue(boot_dir: &Path, vault: &Vault) -> Result<Option<(Blob, BootPackage)>, BuildError> {
+    let path = boot_dir.join(BUSYBOX);
+    if !path.exists() {
+        tracing::warn!(path = %path.display(), "there is no rescue: this boot file is missing");
+        return Ok(None);
+    }
+    let busybox = map_file(&path)?;
+    let recipe = Recipe::new("discovery-rescue-1")
+        .with("busybox", Digest::of(&busybox))
+        .with("profile", Digest::of(SHELL_PROFILE.as_bytes()));
+    let (digest, bytes) = match vault.made_from(&recipe) {
+        Some(found) => found,
+        None => {
+            let files = [
+                ("bin/busybox".to_owned(), 0o755, &busybox[..]),
+                ("etc/profile".to_owned(), 0o644, SHELL_PROFILE.as_bytes()),
+            ];
+            let archive = pack(&["root", "tmp", "mnt"], &[], &files)
+                .map_err(|error| BuildError::Pack(error.to_string()))?;
+            vault.keep(&recipe, &archive)?
+        }
+    };
+    let package = BootPackage::of_file(boot_dir, BUSYBOX);
+    Ok(Some((Blob::new("discovery/rescue", bytes, digest), package)))
 }
 
 /// A build unpacks every driver; what that took is of no use to the daemon until the next one, weeks later.
@@ -219,7 +258,7 @@ fn behind(tree: &ModuleTree, all: &Chosen, base: &Chosen) -> Result<Vec<u8>, Bui
     pack(&[], &[], &files).map_err(|error| BuildError::Pack(error.to_string()))
 }
 
-fn artifact(blob: &Blob, kind: ArtifactKind, package: &KernelPackage, build: Option<Duration>) -> Artifact {
+fn artifact(blob: &Blob, kind: ArtifactKind, package: &BootPackage, build: Option<Duration>) -> Artifact {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Artifact {
         source: Some(package.package.clone()),
@@ -233,25 +272,29 @@ fn artifact(blob: &Blob, kind: ArtifactKind, package: &KernelPackage, build: Opt
     }
 }
 
-/// The Debian package that the kernel came in, as the manifest has it. It only names: a manifest that cannot
+/// The Debian package that a boot file came in, as the manifest has it. It only names: a manifest that cannot
 /// be read is reported where boot files are loaded, and what goes into the image is checked by its digests.
-struct KernelPackage {
+struct BootPackage {
     package: String,
     version: String,
     deb_sha256: String,
 }
 
-impl KernelPackage {
+impl BootPackage {
     fn of(boot_dir: &Path) -> Self {
+        Self::of_file(boot_dir, "kernel/vmlinuz")
+    }
+
+    fn of_file(boot_dir: &Path, name: &str) -> Self {
         let files = BootManifest::load(boot_dir).map(|manifest| manifest.files).unwrap_or_default();
-        match files.into_iter().find(|file| file.name == "kernel/vmlinuz") {
+        match files.into_iter().find(|file| file.name == name) {
             Some(BootFile { package, version, deb_sha256, .. }) => Self { package, version, deb_sha256 },
             None => Self { package: "unknown".into(), version: "unknown".into(), deb_sha256: String::new() },
         }
     }
 }
 
-impl fmt::Display for KernelPackage {
+impl fmt::Display for BootPackage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.package, self.version, self.deb_sha256)
     }

@@ -219,6 +219,7 @@ fn converted(origin: &ArtifactOrigin) -> Option<String> {
 fn origin(artifact: &Artifact) -> Option<String> {
     let imported_by = artifact.imported_by.as_ref().map(|actor| match actor {
         Actor::Operator(name) => format!("import by {name}"),
+        Actor::Token(name) => format!("import by token {name}"),
         Actor::Machine | Actor::Daemon => "import".into(),
     });
     imported_by.or_else(|| artifact.source.clone())

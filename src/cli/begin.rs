@@ -85,11 +85,16 @@ pub async fn rebuild(args: RebuildArgs, context: &mut Context) -> Result<(), Fai
     begin(args.begin, new, args.yes, context).await
 }
 
-fn new(kind: OperationKind, disks: Vec<String>) -> OperationNew {
+pub fn new(kind: OperationKind, disks: Vec<String>) -> OperationNew {
     OperationNew { kind, profile: None, variables: BTreeMap::new(), disks, arm: false, armed_secs: None }
 }
 
-async fn begin(args: BeginArgs, new: OperationNew, yes: bool, context: &mut Context) -> Result<(), Failure> {
+pub async fn begin(
+    args: BeginArgs,
+    new: OperationNew,
+    yes: bool,
+    context: &mut Context,
+) -> Result<(), Failure> {
     match args.machines.only().map(str::to_owned) {
         Some(machine) => begin_one(&machine, args, new, yes, context).await,
         None => begin_many(args, new, yes, context).await,

@@ -16,6 +16,8 @@ pub enum Command {
         #[arg(default_value = crate::config::FILE)]
         file: PathBuf,
     },
+    /// Show every setting of the daemon and where it comes from
+    Show,
     /// Print a commented file with every key and its default
     Example,
 }
@@ -39,6 +41,8 @@ struct MistakeJson<'a> {
 pub fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {
     let file = match command {
         Command::Check { file } => file,
+        // It asks the daemon, which is done elsewhere.
+        Command::Show => return Ok(()),
         Command::Example => return Ok(context.output.raw(REFERENCE.as_bytes())?),
     };
     match Config::load(file) {

@@ -64,6 +64,7 @@ fn write(event: &Event, output: &mut Output) -> std::io::Result<()> {
     let machine = event.machine.as_deref().map_or("-", short);
     let by = match &event.actor {
         Actor::Operator(name) => format!(" (by {name})"),
+        Actor::Token(name) => format!(" (by token {name})"),
         Actor::Machine | Actor::Daemon => String::new(),
     };
     let number = output.styled(&format!("{:>6} {}", event.id, human::time(event.at)), Style::Faint);
@@ -108,6 +109,13 @@ fn describe(kind: &EventKind) -> (String, Style) {
             let percent = progress.percent().map(|percent| format!(", {percent} %")).unwrap_or_default();
             plain(format!("{}: {what}, {}{percent}", short(operation), human::size(progress.done_bytes)))
         }
+        E::ShellOpened { operation, shell } => {
+            (format!("{}: shell {shell} opened", short(operation)), Style::Warning)
+        }
+        E::ShellClosed { operation, shell, secs, sent_bytes, received_bytes, reason } => plain(format!(
+            "{}: shell {shell} closed after {secs} s, {sent_bytes} bytes sent, {received_bytes} received: {reason}",
+            short(operation)
+        )),
         E::TokenRefused { operation, from, reason } => {
             (format!("a token for {} from {from} was refused: {reason}", short(operation)), Style::Bad)
         }
@@ -160,6 +168,22 @@ fn describe(kind: &EventKind) -> (String, Style) {
         E::ArtifactBuild { name, said, .. } => plain(format!("{name} {said}")),
         E::ArtifactPinned { name, pinned: true } => plain(format!("{name} is pinned")),
         E::ArtifactPinned { name, pinned: false } => plain(format!("{name} is unpinned")),
+        E::SettingsChanged { keys } => plain(format!("settings changed: {}", keys.join(", "))),
+        E::TokenMade { name, scope, expires_at } => {
+            let ends = expires_at.map(|at| format!(" until {} UTC", human::time(at))).unwrap_or_default();
+            plain(format!("token {name} made, scope {scope}{ends}"))
+        }
+        E::TokenRevoked { name } => plain(format!("token {name} revoked")),
+        E::AccessSlowed { from, failures } => {
+            (format!("{failures} wrong tokens came from {from}; it is made to wait"), Style::Bad)
+        }
+        E::CertificateChanged { fingerprint, expires_at } => plain(format!(
+            "the API shows another certificate, good until {}: {fingerprint}",
+            human::time(*expires_at)
+        )),
+        E::CertificateRefused { reason } => {
+            (format!("a certificate cannot be used, the one before it stays: {reason}"), Style::Bad)
+        }
         E::ArtifactDeleted { name, digest } => plain(format!("{name} is deleted, {digest}")),
     }
 }

@@ -1,10 +1,9 @@
 //! Why a command ended without success, and what to do next.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use ironwake_api::Problem;
-use ironwake_api::client::ClientError;
+use ironwake_api::client::{ClientError, Place};
 
 /// How a command can fail; each has its exit code in `main.rs`.
 #[derive(Debug)]
@@ -28,10 +27,15 @@ pub enum Failure {
     },
     /// The daemon is not reachable.
     NotReachable {
-        /// Path of the socket.
-        socket: PathBuf,
+        /// Where it was looked for.
+        place: Place,
         /// Why.
         error: io::Error,
+    },
+    /// What ran on a machine ended so.
+    OfCommand {
+        /// Its exit code.
+        code: u8,
     },
     /// Something was found wrong, and is printed already.
     Findings,
@@ -61,7 +65,7 @@ impl From<serde_json::Error> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::NotReachable { socket, source } => Self::NotReachable { socket, error: source },
+            ClientError::NotReachable { place, source } => Self::NotReachable { place, error: source },
             ClientError::Refused(problem) if problem.status == 404 => Self::NotFound { problem },
             ClientError::Refused(problem) => Self::Refused { problem },
             ClientError::Protocol(_) => Self::Failed { error: error.into() },
@@ -78,7 +82,7 @@ impl Failure {
 
     fn text(&self) -> String {
         match self {
-            Self::BrokenPipe | Self::Findings => String::new(),
+            Self::BrokenPipe | Self::OfCommand { .. } | Self::Findings => String::new(),
             Self::Failed { error } => {
                 let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
                 format!("error: {}\n", causes.join(": "))
@@ -89,8 +93,11 @@ impl Failure {
                 format!("error: {}\n  next: `ironwake {list} list` shows what there is\n", problem.detail)
             }
             Self::Refused { problem } => refused(problem),
-            Self::NotReachable { socket, error } => {
+            Self::NotReachable { place: Place::Socket(socket), error } => {
                 format!("error: {}\n  next: {}\n", not_reachable(socket, error), next_step(error))
+            }
+            Self::NotReachable { place: Place::Url(url), error } => {
+                format!("error: connect to {url}: {error}\n  next: {}\n", next_step_remote(error))
             }
         }
     }
@@ -101,6 +108,7 @@ const LISTS: &[(&str, &str)] = &[
     (":no_such_artifact", "artifact"),
     (":no_such_operation", "operation"),
     (":no_such_profile", "profile"),
+    (":no_such_token", "token"),
 ];
 
 fn refused(problem: &Problem) -> String {
@@ -108,7 +116,7 @@ fn refused(problem: &Problem) -> String {
     for field in &problem.errors {
         text.push_str(&format!("  {}: {}\n", field.field, field.message));
     }
-    if problem.status == 403 {
+    if problem.kind.ends_with(":forbidden") {
         text.push_str(&format!("  next: {JOIN_GROUP}\n"));
     }
     text
@@ -136,6 +144,17 @@ fn next_step(error: &io::Error) -> &'static str {
     }
 }
 
+fn next_step_remote(error: &io::Error) -> &'static str {
+    match error.kind() {
+        // What rustls says of a certificate.
+        io::ErrorKind::InvalidData => {
+            "give --ca the authority of the daemon's certificate: `ironwake ca show` on its host prints it; the name \
+             in the URL must be one that the certificate has (`names` of [api])"
+        }
+        _ => "look whether the API is on there: [api] listen, and `ironwake health` on that host",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +165,7 @@ mod tests {
     }
 
     fn not_reachable(kind: io::ErrorKind) -> ClientError {
-        ClientError::NotReachable { socket: "/run/x.sock".into(), source: kind.into() }
+        ClientError::NotReachable { place: Place::Socket("/run/x.sock".into()), source: kind.into() }
     }
 
     fn problem(status: u16) -> ClientError {
@@ -171,6 +190,13 @@ mod tests {
         check(problem(404), "`ironwake machine list`");
         check(problem_of("no_such_artifact", 404), "`ironwake artifact list`");
         check(problem(422), "  macs[0]: wrong\n");
-        check(problem(403), "usermod -aG ironwake");
+        check(problem_of("forbidden", 403), "usermod -aG ironwake");
+        check(problem_of("no_such_token", 404), "`ironwake token list`");
+        let remote = |kind: io::ErrorKind| ClientError::NotReachable {
+            place: Place::Url("https://a:8443".into()),
+            source: kind.into(),
+        };
+        check(remote(io::ErrorKind::InvalidData), "`ironwake ca show`");
+        check(remote(io::ErrorKind::ConnectionRefused), "[api] listen");
     }
 }

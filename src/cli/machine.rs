@@ -8,7 +8,7 @@ use ironwake_api::{
 use super::output::{Style, clean};
 use super::selection::{self, Selected};
 use super::table::Table;
-use super::{Context, Failure, events, human, inventory, operation, timeline};
+use super::{Context, Failure, events, human, inventory, operation, timeline, values};
 
 /// Boot attempts that `show` prints, where not told otherwise.
 const ATTEMPTS_SHOWN: usize = 1;
@@ -48,6 +48,8 @@ pub enum Command {
         #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=10_080))]
         minutes: Option<u64>,
     },
+    /// Set what profiles are filled with for a machine
+    Set(values::Args),
     /// Take the arming back
     Disarm {
         /// Id, its beginning, name, MAC, UUID or serial
@@ -202,6 +204,7 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
                 None => many("changed", machines, BulkAction::Edit(args.into()), context).await,
             }
         }
+        Command::Set(args) => values::set(args, context).await,
         Command::Delete { machines } => match machines.only() {
             Some(key) => {
                 context.client.delete(key).await?;
@@ -321,7 +324,9 @@ async fn show(key: &str, attempts_shown: usize, context: &mut Context) -> Result
     }
     let attempts =
         if attempts_shown > 0 { attempts(&machine.id, attempts_shown, context).await? } else { Vec::new() };
+    let values = context.client.machine_values(&machine.id).await?;
     write_identity(&machine, context)?;
+    values::write(&values, context)?;
     context.output.line("")?;
     match &machine.inventory {
         Some(found) => inventory::write(found, &mut context.output)?,

@@ -2,11 +2,13 @@
 
 mod arch;
 mod artifact;
+mod authority;
 mod batch;
 mod begin;
 mod build;
 mod builder;
 mod config;
+mod connect;
 mod doctor;
 mod events;
 mod failure;
@@ -24,11 +26,13 @@ mod profile;
 mod probe;
 mod selection;
 mod serve;
+mod settings;
+mod shell;
 mod simulate;
 mod table;
 mod timeline;
-
-use std::path::PathBuf;
+mod token;
+mod values;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -51,9 +55,8 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "ironwake", version, after_help = EXIT_CODES, max_term_width = 110)]
 pub struct Cli {
-    /// Socket of the daemon
-    #[arg(long, global = true, env = "IRONWAKE_SOCKET", default_value = crate::config::SOCKET, value_name = "PATH")]
-    socket: PathBuf,
+    #[command(flatten)]
+    connect: connect::Args,
     /// Write JSON, for scripts
     #[arg(long, global = true)]
     json: bool,
@@ -72,6 +75,10 @@ enum Command {
     Inspect(begin::BeginArgs),
     /// Make machines into what a profile says
     Rebuild(begin::RebuildArgs),
+    /// Run a system in RAM on machines: a shell, or what a profile of kind live says; nothing is written by itself
+    Rescue(shell::RescueArgs),
+    /// Open a shell on a machine in rescue, or run one command there
+    Shell(shell::ShellArgs),
     /// Overwrite disks of machines, so that nothing boots from them
     Wipe(begin::WipeArgs),
     /// Show, arm and end what is done with machines
@@ -91,7 +98,13 @@ enum Command {
     /// Build images from packages, as an unprivileged user
     #[command(subcommand)]
     Builder(builder::Command),
-    /// Check a configuration file
+    /// Make, list and end the tokens that the API takes over HTTPS
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Show the authority that clients check the API's certificate by
+    #[command(subcommand)]
+    Ca(authority::Command),
+    /// Show the settings of the daemon; check a configuration file
     #[command(subcommand)]
     Config(config::Command),
     /// Print what a machine would get at each step, and why, without sending anything
@@ -121,13 +134,19 @@ struct Context {
 /// Runs the command that the process was started with.
 pub fn main() -> Result<(), Failure> {
     let cli = Cli::parse();
-    let mut context = Context { client: Client::new(cli.socket), json: cli.json, output: Output::stdout() };
-    let done = match cli.command {
+    let command = match cli.command {
+        // It asks no daemon, and wants no token for one.
         Command::Serve(args) => return serve::run(args),
+        command => command,
+    };
+    let mut context = Context { client: cli.connect.client()?, json: cli.json, output: Output::stdout() };
+    let done = match command {
         Command::Completions(args) => generate::completions(&args, &mut context),
         Command::Man(args) => generate::man(&args),
-        Command::Config(command) => config::run(&command, &mut context),
         Command::Builder(builder::Command::Make(args)) => builder::make(&args, &mut context),
+        Command::Config(command) if !matches!(command, config::Command::Show) => {
+            config::run(&command, &mut context)
+        }
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.context("start the runtime")?.block_on(run(command, &mut context))
@@ -145,22 +164,23 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Inspect(args) => begin::inspect(args, context).await,
         Command::Rebuild(args) => begin::rebuild(args, context).await,
         Command::Profile(command) => profile::run(command, context).await,
+        Command::Rescue(args) => shell::rescue(args, context).await,
+        Command::Shell(args) => shell::shell(args, context).await,
         Command::Wipe(args) => begin::wipe(args, context).await,
         Command::Operation(command) => operation::run(command, context).await,
         Command::Events(args) => events::run(&args, context).await,
         Command::Lease(lease::Command::List) => lease::list(context).await,
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Builder(builder::Command::Run(args)) => builder::run(&args, context).await,
+        Command::Token(command) => token::run(command, context).await,
+        Command::Config(_) => settings::show(context).await,
+        Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Simulate(args) => simulate::run(args, context).await,
         Command::Probe(command) => probe::run(command, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Health => health::health(context).await,
         Command::Version => health::version(context).await,
-        Command::Serve(_)
-        | Command::Completions(_)
-        | Command::Man(_)
-        | Command::Config(_)
-        | Command::Builder(_) => Ok(()),
+        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Builder(_) => Ok(()),
     }
 }
 

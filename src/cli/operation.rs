@@ -40,7 +40,7 @@ pub enum Command {
         /// Id of the operation
         id: String,
     },
-    /// Take an operation back, as long as nothing can have been written
+    /// Take an operation back, as long as nothing can have been written; end a rescue
     Cancel {
         /// Id of the operation
         id: String,

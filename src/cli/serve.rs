@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::Failure;
-use crate::config::{self, Config, ConfigErrors};
+use crate::config::{self, ConfigErrors, Layers, SettingsError};
 use crate::systemd::{self, Environment};
 
 /// Arguments of `serve`.
@@ -18,18 +18,23 @@ pub struct Args {
 }
 
 impl Args {
-    /// A file that is named wins; a unit that passes a credential means it for this daemon alone.
-    fn file(self, environment: &Environment) -> PathBuf {
-        let credential = || environment.credential(config::CREDENTIAL);
-        self.config.or_else(credential).unwrap_or_else(|| config::FILE.into())
+    /// The file, and whether it is a credential. A file that is named wins; a unit that passes a credential means it
+    /// for this daemon alone.
+    fn file(self, environment: &Environment) -> (PathBuf, bool) {
+        match (self.config, environment.credential(config::CREDENTIAL)) {
+            (Some(file), _) => (file, false),
+            (None, Some(credential)) => (credential, true),
+            (None, None) => (config::FILE.into(), false),
+        }
     }
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let environment = Environment::read();
-    let config = match Config::load(&args.file(&environment)) {
-        Ok(config) => config,
-        Err(ConfigErrors::Wrong(mistakes)) => {
+    let (file, credential) = args.file(&environment);
+    let (layers, config) = match Layers::open(file, credential) {
+        Ok(opened) => opened,
+        Err(SettingsError::Config(ConfigErrors::Wrong(mistakes))) => {
             eprintln!("{mistakes}");
             return Err(Failure::Findings);
         }
@@ -38,7 +43,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     systemd::init_tracing(&environment);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    let served = runtime.block_on(crate::daemon::run(config));
+    let served = runtime.block_on(crate::daemon::run(config, layers));
     // What still runs has had its time: a build on a blocking thread would hold up the end.
     runtime.shutdown_background();
     Ok(served?)
@@ -52,7 +57,9 @@ mod tests {
 
     fn check(config: Option<&str>, environment: &Environment, expected: &Path) {
         let args = Args { config: config.map(PathBuf::from) };
-        assert_eq!(args.file(environment), expected);
+        let (file, credential) = args.file(environment);
+        assert_eq!(file, expected);
+        assert_eq!(credential, config.is_none() && environment.credential("ironwake.toml").is_some());
     }
 
     #[test]

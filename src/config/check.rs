@@ -37,14 +37,18 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
     if let Some((IpAddr::V4(ip), span)) = listen {
         check_not_leased(ip, &span, "the daemon's own address", &networks, findings);
     }
+    let http = raw.listen.value_or(defaults.http.listen);
     Config {
         state: raw.state.value_or(defaults.state),
         socket: raw.socket.value_or(defaults.socket),
         profiles: raw.profiles.value_or(defaults.profiles),
-        http: Http { listen: raw.listen.value_or(defaults.http.listen) },
+        http: Http { listen: http },
+        api: api::check(raw.api, http, findings),
         networks,
         discovery: check_discovery(raw.discovery, defaults.discovery),
         enrolment: check_enrolment(raw.enrolment, findings),
+        hostnames: naming::check_hostnames(raw.hostnames, findings),
+        values: raw.values,
         artifacts: Artifacts {
             bytes_max: raw.artifacts.max_size.value_or(defaults.artifacts.bytes_max),
             keep: raw.artifacts.keep.value_or(defaults.artifacts.keep),

@@ -3,8 +3,11 @@
 //! `raw` is all that can be written, [`Config`] is what is legal, `check` leads from one to the other
 //! and reports every mistake at its place.
 
+mod api;
 mod check;
 mod error;
+mod layers;
+mod naming;
 mod raw;
 mod value;
 
@@ -20,7 +23,11 @@ use ironwake_api::{MacAddr, SecureBoot};
 
 use crate::document;
 pub use crate::document::{Mistake, Mistakes};
+use crate::machine::HostnamePolicy;
+pub use api::{Api, CertificateFiles};
 pub use error::ConfigErrors;
+pub use layers::{Layers, Planned, SETTINGS, SettingsError};
+pub use naming::SiteValues;
 
 /// Largest file that is read: 65,536 reservations fit, and a wrong path (a disk) is refused at once.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -44,12 +51,18 @@ pub struct Config {
     pub profiles: PathBuf,
     /// What machines fetch from.
     pub http: Http,
+    /// The operators' API over HTTPS.
+    pub api: Api,
     /// One for each interface; at least one.
     pub networks: Vec<Network>,
     /// Discovery of unknown machines.
     pub discovery: Discovery,
     /// Who becomes known.
     pub enrolment: Enrolment,
+    /// What hosts are called.
+    pub hostnames: HostnamePolicy,
+    /// What profiles are filled with.
+    pub values: SiteValues,
     /// How much is kept of what is imported.
     pub artifacts: Artifacts,
 }
@@ -179,6 +192,7 @@ impl Default for Config {
             socket: PathBuf::from(SOCKET),
             profiles: PathBuf::from("/etc/ironwake/profiles"),
             http: Http { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)) },
+            api: Api::default(),
             networks: Vec::new(),
             discovery: Discovery {
                 enabled: true,
@@ -187,6 +201,8 @@ impl Default for Config {
                 kernel_parameters: String::new(),
             },
             enrolment: Enrolment { policy: EnrolmentPolicy::Manual, rules: Vec::new() },
+            hostnames: HostnamePolicy::Given,
+            values: SiteValues::default(),
             // Some fifty images of a distribution; one that nothing used for half a year is out of date.
             artifacts: Artifacts { bytes_max: 200 << 30, keep: Duration::from_secs(180 * 86_400) },
         }
@@ -218,23 +234,26 @@ impl Network {
 impl Config {
     /// Reads and validates a file.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let read = |source| ConfigErrors::Read { path: path.into(), source };
-        let mut bytes = Vec::new();
-        File::open(path).map_err(read)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(read)?;
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(ConfigErrors::TooLarge { path: path.into(), bytes: bytes.len() as u64 });
-        }
-        let name = path.display().to_string();
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(&text, &name).map_err(ConfigErrors::Wrong),
-            Err(error) => {
-                Err(ConfigErrors::Wrong(Mistakes::not_utf8(error.as_bytes(), error.utf8_error(), &name)))
-            }
-        }
+        let text = read_text(path)?;
+        Self::parse(&text, &path.display().to_string()).map_err(ConfigErrors::Wrong)
     }
 
     /// Validates the text of a file called `name`. Every mistake is reported, in the order of the text.
     pub fn parse(text: &str, name: &str) -> Result<Self, Mistakes> {
         document::read(text, name, raw::read, check::check)
     }
+}
+
+/// The text of a file.
+fn read_text(path: &Path) -> Result<String, ConfigErrors> {
+    let read = |source| ConfigErrors::Read { path: path.into(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(read)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(read)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(ConfigErrors::TooLarge { path: path.into(), bytes: bytes.len() as u64 });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let name = path.display().to_string();
+        ConfigErrors::Wrong(Mistakes::not_utf8(error.as_bytes(), error.utf8_error(), &name))
+    })
 }

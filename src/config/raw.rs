@@ -10,6 +10,8 @@ use ipnet::Ipv4Net;
 use ironwake_api::{MacAddr, SecureBoot};
 use toml::de::DeTable;
 
+use super::api::{self, RawApi};
+use super::naming::{self, RawHostnames, SiteValues};
 use super::value;
 use super::{DhcpMode, EnrolmentPolicy};
 use crate::document::{At, Field, Findings, Reader, Section};
@@ -33,10 +35,13 @@ pub(super) struct Raw {
     pub socket: Field<PathBuf>,
     pub profiles: Field<PathBuf>,
     pub listen: Field<SocketAddr>,
+    pub api: RawApi,
     /// `None` where `network` is something else than tables.
     pub networks: Option<Vec<RawNetwork>>,
     pub discovery: RawDiscovery,
     pub enrolment: RawEnrolment,
+    pub hostnames: RawHostnames,
+    pub values: SiteValues,
     pub artifacts: RawArtifacts,
 }
 
@@ -113,8 +118,11 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
     let mut reader = Reader::new(top.section("http", "[http]", findings), findings);
     let listen = reader.text("listen", "10.0.0.1:8080", value::listen);
     reader.finish();
+    let api = api::read(top.section("api", "[api]", findings), findings);
     let discovery = read_discovery(top.section("discovery", "[discovery]", findings), findings);
     let enrolment = read_enrolment(top.section("enrolment", "[enrolment]", findings), findings);
+    let hostnames = naming::read_hostnames(top.section("hostnames", "[hostnames]", findings), findings);
+    let values = naming::read_values(&mut top, findings);
     let mut reader = Reader::new(top.section("artifacts", "[artifacts]", findings), findings);
     let artifacts = RawArtifacts {
         max_size: reader.text("max_size", "200GiB", value::size),
@@ -127,9 +135,12 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         socket: reader.text("socket", "/run/ironwake/api.sock", value::socket_path),
         profiles: reader.text("profiles", "/etc/ironwake/profiles", value::path),
         listen,
+        api,
         networks: reader.tables("network", "[[network]]", read_network),
         discovery,
         enrolment,
+        hostnames,
+        values,
         artifacts,
     };
     reader.finish();

@@ -88,12 +88,16 @@ fn publish_built(built: BuiltDiscovery, site: &Site, shelf: &Shelf) {
         kernel: path(&built.kernel, "vmlinuz"),
         initramfs: path(&built.initramfs, "initramfs"),
         installing: path(&built.installing, "installing"),
+        rescue: built.rescue.as_ref().map(|blob| path(blob, "rescue")),
     };
     let bytes = built.kernel.bytes.len() + built.initramfs.bytes.len();
     info!(bytes, build_ms = built.build.as_millis() as u64, cached = built.cached, "discovery image");
     shelf.publish(built.kernel);
     shelf.publish(built.initramfs);
     shelf.publish(built.installing);
+    if let Some(rescue) = built.rescue {
+        shelf.publish(rescue);
+    }
     for artifact in built.artifacts {
         announce(site, &artifact);
         site.set_artifact(artifact);

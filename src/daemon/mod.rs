@@ -3,6 +3,7 @@
 mod images;
 mod key;
 mod listeners;
+mod operators;
 mod supervise;
 
 use std::convert::Infallible;
@@ -19,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::artifacts::{self, Imports, Shelf};
-use crate::config::{Config, DhcpMode, Network};
+use crate::config::{Config, DhcpMode, Layers, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent, Store};
@@ -49,11 +50,11 @@ fn now() -> Millis {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, layers: Layers) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     raise_descriptors();
-    let daemon = Daemon::start(config).await?;
+    let daemon = Daemon::start(config, layers).await?;
     systemd::ready("serving");
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
     tokio::select! {
@@ -90,7 +91,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn start(mut config: Config) -> anyhow::Result<Self> {
+    async fn start(mut config: Config, layers: Layers) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.state)
             .with_context(|| format!("make the state directory {}", config.state.display()))?;
         let store = Store::open(&config.state.join("ironwake.db"))?;
@@ -103,10 +104,12 @@ impl Daemon {
         let imports = Imports::open(&config.state, shelf.clone())?;
         let key = key::load(&config.state)?;
         let site = Arc::new(Site::load(&config, store.clone(), now, annotate, key, imports).await?);
+        site.set_layers(layers);
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };
         daemon.serve_operators(ApiListener::open(&config.socket)?, &site);
+        daemon.serve_secure(&config.api, operators::authority(&config.state, &site)?, &site);
         daemon.serve_http(http, Backend { files: shelf.clone(), site: site.clone() }, &site);
         let networks = config.networks.clone();
         let answering: Vec<&str> = networks

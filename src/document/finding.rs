@@ -77,6 +77,8 @@ struct Finding {
     span: Range<usize>,
     message: String,
     help: Option<String>,
+    /// What stands behind the mistake in its line may be a secret.
+    veiled: bool,
 }
 
 impl Findings {
@@ -86,11 +88,30 @@ impl Findings {
         message: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        self.list.push(Finding { span, message: message.into(), help: help.into() });
+        self.list.push(Finding { span, message: message.into(), help: help.into(), veiled: false });
+    }
+
+    /// Adds a mistake of a value that may be a secret: its name is pointed at, and the value is not shown.
+    pub(crate) fn add_veiled(&mut self, name: Range<usize>, message: impl Into<String>, help: String) {
+        self.list.push(Finding { span: name, message: message.into(), help: Some(help), veiled: true });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// What lies before `offset`, and what behind it with its place from there on.
+    pub(crate) fn split_at(self, offset: usize) -> (Self, Self) {
+        let (mut before, mut behind) = (Self::default(), Self::default());
+        for mut finding in self.list {
+            if finding.span.start < offset {
+                before.list.push(finding);
+            } else {
+                finding.span = finding.span.start - offset..finding.span.end - offset;
+                behind.list.push(finding);
+            }
+        }
+        (before, behind)
     }
 
     /// Adds what `other` found on lines where nothing is found yet: a line that cannot be parsed
@@ -106,6 +127,7 @@ impl Findings {
             span: span.clone(),
             message: format!("in {key}: {}", finding.message),
             help: finding.help,
+            veiled: finding.veiled,
         };
         self.list.extend(other.list.into_iter().map(whole));
     }
@@ -141,7 +163,8 @@ fn locate(finding: Finding, text: &str) -> Mistake {
     let length = text[start..end.min(line_end)].trim_end().chars().count().max(1);
     let skipped =
         if before + length > LINE_CHARS_MAX { before.saturating_sub(LINE_CHARS_MAX / 4) } else { 0 };
-    let excerpt: String = text[line_start..line_end]
+    let shown_end = if finding.veiled { end.min(line_end) } else { line_end };
+    let excerpt: String = text[line_start..shown_end]
         .chars()
         .skip(skipped)
         .take(LINE_CHARS_MAX)
@@ -152,7 +175,7 @@ fn locate(finding: Finding, text: &str) -> Mistake {
         column: before + 1,
         message: finding.message,
         help: finding.help,
-        excerpt: excerpt.trim_end().to_owned(),
+        excerpt: excerpt.trim_end().to_owned() + if finding.veiled { " = ***" } else { "" },
         caret: (before - skipped, length.min(LINE_CHARS_MAX)),
     }
 }
@@ -219,6 +242,14 @@ mod tests {
         check_place("a = 1\nbé = 22\n", 12..14, "f:2:6: wrong\n  |\n2 | bé = 22\n  |      ^^");
         check_place("a = \"\n", 6..6, "f:1:6: wrong\n  |\n1 | a = \"\n  |      ^");
         check_place("", 0..0, "f:1:1: wrong\n  |\n1 | \n  | ^");
+    }
+
+    #[test]
+    fn a_value_that_may_be_secret_is_not_shown() {
+        let mut findings = Findings::default();
+        findings.add_veiled(4..5, "wrong", "right".into());
+        let shown = findings.into_mistakes("f", "[v]\na = [\"hunter2\", 1]\n").to_string();
+        assert_eq!(shown, "f:2:1: wrong\n  |\n2 | a = ***\n  | ^ right");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! A document is read in two steps: what each value is for itself, and whether the values go together.
 
 mod finding;
+mod layers;
 mod reader;
 mod section;
 pub(crate) mod value;
@@ -12,6 +13,7 @@ use toml::de::DeTable;
 
 pub(crate) use finding::{Findings, nearest};
 pub use finding::{Mistake, Mistakes};
+pub(crate) use layers::{Leaf, Text, leaves, read_layers};
 pub(crate) use reader::Reader;
 pub(crate) use section::{At, Field, Section, Value, describe, shorten};
 

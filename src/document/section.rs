@@ -169,6 +169,13 @@ impl<'a, 'i> Section<'a, 'i> {
         sections
     }
 
+    /// Every key of a table whose keys its writer chooses.
+    pub(crate) fn entries(self) -> impl Iterator<Item = (At<String>, &'a Value<'i>)> {
+        self.table.iter().map(|(name, value)| {
+            (At { value: name.get_ref().clone().into_owned(), span: name.span() }, value)
+        })
+    }
+
     /// Reports every key that nobody asked for.
     pub(crate) fn finish(self, findings: &mut Findings) {
         for key in self.table.keys() {

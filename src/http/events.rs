@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::extract::Query;
 use super::follow::follow;
 use super::problem::{BadRequest, Refusal};
-use crate::site::SharedSite;
+use crate::site::{SharedSite, Standing};
 use crate::store::{READ_ROWS_MAX, Store};
 
 /// Proxies and clients close what is silent for longer, often 30 s.
@@ -32,6 +32,26 @@ const LIMIT_DEFAULT: u32 = 100;
 /// Cancelled when the daemon ends: a stream would otherwise hold its connection for ever.
 #[derive(Clone)]
 pub(super) struct Closing(pub CancellationToken);
+
+/// A stream ends with the token that it was asked for with, too.
+async fn closed(closing: Option<Extension<Closing>>, standing: Option<Extension<Standing>>) {
+    let closing = async {
+        match closing {
+            Some(Extension(Closing(token))) => token.cancelled_owned().await,
+            None => std::future::pending().await,
+        }
+    };
+    let standing = async {
+        match standing {
+            Some(Extension(standing)) => standing.ended().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = closing => {}
+        () = standing => {}
+    }
+}
 
 pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(stream_events))
@@ -86,10 +106,11 @@ async fn stream_events(
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
     closing: Option<Extension<Closing>>,
+    standing: Option<Extension<Standing>>,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Refusal> {
     let after = last_event_id(&headers)?.or(query.after);
-    let closing = closing.map_or_else(CancellationToken::new, |Extension(Closing(token))| token);
-    let events = follow(store, after, query.machine).take_until(closing.cancelled_owned());
+    let closed = Box::pin(closed(closing, standing));
+    let events = follow(store, after, query.machine).take_until(closed);
     Ok(respond(events, KEEP_ALIVE))
 }
 

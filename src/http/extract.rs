@@ -98,6 +98,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         match parts.extensions.get::<Peer>() {
             Some(Peer::Operator(name)) => Ok(Self(Actor::Operator(name.clone()))),
+            Some(Peer::Token(name)) => Ok(Self(Actor::Token(name.clone()))),
             _ => Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", "the connection has no credentials")),
         }
     }

@@ -1,24 +1,79 @@
 //! What stands around every route: admission, the answer to a panic, and to what is no route.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 
-use axum::extract::Request;
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::peer::Peer;
 use super::problem::Refusal;
+use super::scopes;
+use crate::site::{Denied, SharedSite};
 
-/// Lets through what the kernel vouched for, and nothing else.
-pub(super) async fn admitted(request: Request, next: Next) -> Response {
-    let refused = |detail: &str| Refusal::new(StatusCode::FORBIDDEN, "forbidden", detail).into_response();
-    match request.extensions().get::<Peer>() {
+/// Lets through who may do what is asked, and nobody else.
+pub(super) async fn admitted(State(site): State<SharedSite>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().cloned();
+    match peer {
         Some(Peer::Operator(_)) => next.run(request).await,
-        Some(Peer::Refused(why)) => refused(why),
-        None => refused("the connection has no credentials"),
+        Some(Peer::Remote(from)) => match by_token(&site, from, &mut request) {
+            Ok(()) => next.run(request).await,
+            Err(refused) => *refused,
+        },
+        Some(Peer::Refused(why)) => forbidden(why),
+        // A token is shown with each request; nothing else makes a peer of one.
+        Some(Peer::Token(_)) | None => forbidden("the connection has no credentials"),
     }
+}
+
+/// Takes up the token that a request shows.
+fn by_token(site: &SharedSite, from: IpAddr, request: &mut Request) -> Result<(), Box<Response>> {
+    let admitted = site.admit(from, bearer(request.headers())).map_err(denied)?;
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let demanded = scopes::demanded(request.method(), route);
+    if admitted.scope < demanded {
+        let (method, path) = (request.method(), request.uri().path());
+        let detail = format!(
+            "{method} {path} needs a token of scope {demanded}, and {} has scope {}",
+            admitted.name, admitted.scope
+        );
+        return Err(Box::new(Refusal::new(StatusCode::FORBIDDEN, "scope", detail).into_response()));
+    }
+    request.extensions_mut().insert(Peer::Token(admitted.name));
+    request.extensions_mut().insert(admitted.standing);
+    Ok(())
+}
+
+/// What a request shows as its token (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn denied(denied: Denied) -> Box<Response> {
+    let detail = denied.to_string();
+    let challenge = |error: &'static str| [(header::WWW_AUTHENTICATE, HeaderValue::from_static(error))];
+    Box::new(match denied {
+        Denied::Missing => {
+            let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+            (challenge("Bearer realm=\"ironwake\""), refusal).into_response()
+        }
+        Denied::Wrong | Denied::Expired { .. } => {
+            let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+            (challenge("Bearer realm=\"ironwake\", error=\"invalid_token\""), refusal).into_response()
+        }
+        Denied::Slowed { secs } => {
+            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "slowed_down", detail);
+            ([(header::RETRY_AFTER, HeaderValue::from(secs))], refusal).into_response()
+        }
+    })
+}
+
+fn forbidden(detail: impl Into<String>) -> Response {
+    Refusal::new(StatusCode::FORBIDDEN, "forbidden", detail).into_response()
 }
 
 /// A panic of one handler ends that request only, with an answer.

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper::{Request, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::unistd::Group;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -26,7 +27,11 @@ use super::peer::{GROUP, Peer};
 use crate::site::SharedSite;
 
 /// Connections at once: consoles, scripts and event streams of one site.
-const CONNECTIONS_MAX: usize = 256;
+pub(super) const CONNECTIONS_MAX: usize = 256;
+/// Fields in a request's head; browsers send about twenty.
+const HEADERS_MAX: usize = 64;
+/// Bytes in a request's head, and of an answer that wait before they are written.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
 /// How long a client may take to send a request's head.
 const HEAD_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a client that has just come is waited for when the daemon ends: its request follows at once.
@@ -34,7 +39,7 @@ const FIRST_REQUEST_MAX: Duration = Duration::from_secs(1);
 /// How long requests under way may take when the daemon ends; it has 10 s for everything.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Pause after a failed accept: the process is out of descriptors, and trying again at once burns a core.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The group may use the socket, others may not even connect.
 const SOCKET_MODE: u32 = 0o660;
 
@@ -116,7 +121,8 @@ pub(super) async fn accept(listener: UnixListener, router: Router, shutdown: Can
             Ok((stream, place)) => {
                 let connection = Connection { router: router.clone(), shutdown: shutdown.clone() };
                 connections.spawn(async move {
-                    connection.serve(stream).await;
+                    let peer = peer_of(&stream).await;
+                    connection.serve(stream, peer).await;
                     drop(place);
                 });
             }
@@ -127,6 +133,11 @@ pub(super) async fn accept(listener: UnixListener, router: Router, shutdown: Can
         }
     }
     drop(listener);
+    drain(connections).await;
+}
+
+/// Lets requests under way end, within a limit.
+pub(super) async fn drain(mut connections: JoinSet<()>) {
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
         tracing::warn!("requests to the API were cut off after {} s", DRAIN_MAX.as_secs());
@@ -143,22 +154,16 @@ async fn next(
     Ok((stream, place))
 }
 
-struct Connection {
-    router: Router,
-    shutdown: CancellationToken,
+/// One connection, whatever carries it.
+pub(super) struct Connection {
+    pub router: Router,
+    pub shutdown: CancellationToken,
 }
 
 impl Connection {
-    async fn serve(self, stream: UnixStream) {
+    /// Serves what comes on `stream` from `peer`.
+    pub async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
         let Self { router, shutdown } = self;
-        let peer = match stream.peer_cred() {
-            Ok(credentials) => {
-                let (uid, gid) = (credentials.uid(), credentials.gid());
-                tokio::task::spawn_blocking(move || Peer::resolve(uid, gid)).await.ok()
-            }
-            Err(_) => None,
-        };
-        let peer = peer.unwrap_or_else(|| Peer::Refused("the connection has no credentials".into()));
         let begun = CancellationToken::new();
         let service = service_fn(|mut request: Request<Incoming>| {
             begun.cancel();
@@ -169,7 +174,11 @@ impl Connection {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WAIT_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+            // A shell goes on over its request's connection.
+            .with_upgrades();
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -182,6 +191,18 @@ impl Connection {
             tracing::debug!(%error, "a connection to the API broke off");
         }
     }
+}
+
+/// Who is at the other end of the socket.
+async fn peer_of(stream: &UnixStream) -> Peer {
+    let peer = match stream.peer_cred() {
+        Ok(credentials) => {
+            let (uid, gid) = (credentials.uid(), credentials.gid());
+            tokio::task::spawn_blocking(move || Peer::resolve(uid, gid)).await.ok()
+        }
+        Err(_) => None,
+    };
+    peer.unwrap_or_else(|| Peer::Refused("the connection has no credentials".into()))
 }
 
 /// When a connection is to end behind its answer: hyper closes one at once whose first request it has not read,

@@ -1,8 +1,9 @@
-//! The operators' API under `/api/v1`, on the Unix socket: reads requests, asks the site, writes answers.
+//! The operators' API under `/api/v1`, on the Unix socket and over HTTPS: reads requests, asks the site, writes
+//! answers.
 //!
-//! Every error is an RFC 9457 problem document, those of routing and of parsing included. Who may
-//! call is decided once for each connection, by the kernel's word on the peer ([`Peer`]); a request
-//! that comes without that word is refused.
+//! Every error is an RFC 9457 problem document, those of routing and of parsing included. On the socket who may
+//! call is decided once for each connection, by the kernel's word on the peer ([`Peer`]); over HTTPS for each
+//! request, by its token and the scope that its route demands (`scopes`). A request without either is refused.
 
 use std::sync::Arc;
 
@@ -29,8 +30,16 @@ mod operations;
 mod peer;
 mod problem;
 mod profiles;
+mod scopes;
+mod secure;
+mod settings;
+mod shell;
 mod status;
+mod tokens;
+mod values;
 
+#[cfg(test)]
+mod secure_tests;
 #[cfg(test)]
 mod site_tests;
 #[cfg(test)]
@@ -38,6 +47,7 @@ mod tests;
 
 pub use listen::{HttpError, bind, serve};
 pub use peer::Peer;
+pub use secure::serve as serve_secure;
 
 /// The largest request body that is held in memory. The largest that is sent is a machine's notes; images go to the
 /// disk as they come.
@@ -50,11 +60,15 @@ pub fn router(site: SharedSite) -> Router {
         .merge(operations::routes())
         .merge(bulk::routes())
         .merge(profiles::routes())
+        .merge(shell::routes())
         .merge(inventories::routes())
         .merge(artifacts::routes())
         .merge(builds::routes())
         .merge(events::routes())
         .merge(status::routes())
+        .merge(tokens::routes())
+        .merge(settings::routes())
+        .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();
     let document = openapi::complete(document);
@@ -62,7 +76,7 @@ pub fn router(site: SharedSite) -> Router {
         .fallback(guard::no_such_route)
         .method_not_allowed_fallback(guard::method_not_allowed)
         .layer(Extension(openapi::Document(Arc::new(Bytes::from(document)))))
-        .layer(middleware::from_fn(guard::admitted))
+        .layer(middleware::from_fn_with_state(site.clone(), guard::admitted))
         .layer(middleware::from_fn(guard::caught))
         .with_state(site)
 }

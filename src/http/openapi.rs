@@ -3,27 +3,32 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use ironwake_api::{Event, Problem};
 use utoipa::OpenApi;
 use utoipa::openapi::path::PathItem;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problem;
+use super::{problem, scopes};
 use crate::site::SharedSite;
 
 /// The document as it is served.
 #[derive(Clone)]
 pub(super) struct Document(pub Arc<Bytes>);
 
+/// How the document calls tokens.
+const SCHEME: &str = "token";
+
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Ironwake",
-        description = "The operators' API. Times are milliseconds since 1970-01-01 UTC."
+        description = "The operators' API: on a Unix socket, where the kernel vouches for the caller, and over HTTPS \
+                       with a bearer token. Times are milliseconds since 1970-01-01 UTC."
     ),
     components(schemas(Problem, Event)),
     tags(
@@ -33,6 +38,7 @@ pub(super) struct Document(pub Arc<Bytes>);
         (name = "inventories", description = "What was reported of a machine's hardware"),
         (name = "attempts", description = "Runs of a machine through DHCP, TFTP, HTTP and the agent"),
         (name = "artifacts", description = "Boot files, what is built of them, and imported images"),
+        (name = "access", description = "Tokens, and the authority of the API's certificate"),
         (name = "events", description = "Everything that happened, in order"),
         (name = "daemon", description = "What the daemon has and how it is")
     )
@@ -46,16 +52,42 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
 
 /// The finished document as JSON: every operation may also be answered with a problem.
 pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> String {
-    for item in document.paths.paths.values_mut() {
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(SCHEME, bearer());
+    for (path, item) in &mut document.paths.paths {
         let PathItem { get, post, patch, put, delete, .. } = item;
-        for operation in [get, post, patch, put, delete].into_iter().flatten() {
+        let verbs = [
+            (Method::GET, get),
+            (Method::POST, post),
+            (Method::PATCH, patch),
+            (Method::PUT, put),
+            (Method::DELETE, delete),
+        ];
+        for (method, operation) in
+            verbs.into_iter().filter_map(|(method, found)| Some((method, found.as_mut()?)))
+        {
+            // Which scope it takes: OpenAPI 3.1 has room for such names under every scheme.
+            let scope = scopes::demanded(&method, Some(path)).name();
+            operation.security = Some(vec![SecurityRequirement::new(SCHEME, [scope])]);
             let responses = &mut operation.responses.responses;
-            responses.insert("403".into(), problem::documented("The caller may not use this API."));
+            responses
+                .insert("401".into(), problem::documented("Over HTTPS: no token, or one that is not good."));
+            responses.insert("403".into(), problem::documented("The caller may not do this."));
+            responses.insert(
+                "429".into(),
+                problem::documented("Over HTTPS: too many wrong tokens; Retry-After says when."),
+            );
             responses.insert("default".into(), problem::documented("Any other error."));
         }
     }
     // Types without maps with other keys than text: this cannot fail, and an empty document shows if it does.
     document.to_json().unwrap_or_default()
+}
+
+fn bearer() -> SecurityScheme {
+    let text = "A token that `ironwake token add` made. Each operation names the scope that it takes; operator includes \
+                viewer, and admin both. On the Unix socket no token is needed.";
+    SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build())
 }
 
 pub(super) fn routes() -> OpenApiRouter<SharedSite> {

@@ -87,7 +87,7 @@ async fn disarm(
     happen(site, id, Trigger::Disarm, actor).await
 }
 
-/// Takes an operation back, as long as nothing can have been written.
+/// Takes an operation back, as long as nothing can have been written; ends a rescue.
 #[utoipa::path(post, path = "/api/v1/operations/{id}/cancel", tag = "operations", operation_id = "operation_cancel",
     params(("id" = String, Path)), responses((status = 200, body = Operation), NotFound, Conflict))]
 async fn cancel(
@@ -95,7 +95,7 @@ async fn cancel(
     Path(id): Path<String>,
     Operator(actor): Operator,
 ) -> Result<axum::Json<Operation>, Refusal> {
-    happen(site, id, Trigger::Cancel { why: None }, actor).await
+    Ok(axum::Json(to_its_end(async move { site.cancel(&id, actor).await }).await?))
 }
 
 /// Makes and arms an operation like one that failed or was cancelled.

@@ -1,15 +1,21 @@
-//! Who is at the other end of the Unix socket, and whether they may call.
+//! Who is at the other end of a connection, and whether they may call.
+
+use std::net::IpAddr;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 /// Members of this group operate Ironwake.
 pub const GROUP: &str = "ironwake";
 
-/// What the kernel says of a connection's other end.
+/// What is known of a connection's other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
-    /// May call; the user's name, or `uid N` for a user without one.
+    /// The kernel vouches for them: may call everything; the user's name, or `uid N` for a user without one.
     Operator(String),
+    /// Somebody on the network, who has to show a token with each request.
+    Remote(IpAddr),
+    /// Somebody whose token, of this name, was good for this request.
+    Token(String),
     /// May not, and why.
     Refused(String),
 }

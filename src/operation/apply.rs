@@ -25,6 +25,11 @@ pub enum Trigger {
     },
     /// The machine checked its disks and is about to write, or runs the system in RAM.
     Began,
+    /// An installer took its answers, or a system in RAM that reports nothing was started.
+    BeganWith {
+        /// What was served, to whom.
+        what: String,
+    },
     /// Everything is written.
     Wrote,
     /// The machine was sent to its disk.
@@ -62,7 +67,7 @@ impl Trigger {
             Self::Arm { .. } => Happening::Armed,
             Self::Disarm => Happening::Disarmed,
             Self::Served { .. } => Happening::Served,
-            Self::Began => Happening::Began,
+            Self::Began | Self::BeganWith { .. } => Happening::Began,
             Self::Wrote => Happening::Wrote,
             Self::BootedDisk => Happening::BootedDisk,
             Self::PhonedHome { .. } => Happening::PhonedHome,
@@ -79,7 +84,7 @@ impl Trigger {
         match self {
             Self::Arm { .. } => "an operator armed it".into(),
             Self::Disarm => "an operator took the arming back".into(),
-            Self::Served { what } => format!("{what} was served"),
+            Self::Served { what } | Self::BeganWith { what } => format!("{what} was served"),
             Self::Began if operation.kind.writes() => {
                 "the machine found its approved disks unchanged and begins to write".into()
             }

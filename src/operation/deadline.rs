@@ -45,6 +45,11 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
+    /// Those of rescue: whoever repairs a machine by hand takes as long as a night shift.
+    pub fn of_rescue() -> Self {
+        Self { installing: 8 * HOUR, ..Self::default() }
+    }
+
     /// When a state that begins at `since` is over; `None` for one that has ended. The arming's own end is
     /// the deadline of an armed operation.
     pub(super) fn of(

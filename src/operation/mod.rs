@@ -15,7 +15,7 @@ pub use apply::{Draft, Effect, Illegal, Step, Trigger, apply, register};
 pub use deadline::{ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines};
 pub(crate) use disks::bytes as size_bytes;
 pub use disks::{DiskRule, DiskRuleError, Unresolved, resolve};
-pub use record::{HISTORY_MAX, Rebuild, Record, Taker};
+pub use record::{BootSources, HISTORY_MAX, Loaded, Rebuild, Record, Seen, Taker};
 pub use table::{Happening, next};
 pub use token::{Purpose, SiteKey};
 

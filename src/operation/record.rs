@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use ironwake_api::{Actor, ImageSource, Millis, Operation, OperationState, ProfileChoice};
+use ironwake_api::{Actor, Host, ImageSource, MacAddr, Millis, Operation, OperationState, ProfileChoice};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Effect, Illegal, Trigger, apply};
@@ -26,24 +26,87 @@ pub struct Record {
     /// Who took the work of this arming.
     #[serde(default)]
     pub taker: Option<Taker>,
-    /// What the machine is made into; rebuilds have one.
+    /// Answer files that were served for this arming, each with how often.
+    #[serde(default)]
+    pub fetched: BTreeMap<String, u32>,
+    /// What an installer said of the host when it was done.
+    #[serde(default)]
+    pub installed: Option<Host>,
+    /// What the machine is made into, or what it runs; rebuilds have one.
     #[serde(default)]
     pub rebuild: Option<Rebuild>,
 }
 
-/// What a rebuild was confirmed with: whatever becomes of the profile and the artifact, this is what is installed.
+/// What an operation with a profile was confirmed with: whatever becomes of the profile and the artifacts, this is what
+/// is installed or run.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rebuild {
     /// As the API shows it.
     pub choice: ProfileChoice,
     /// The profile's folder: its files by name.
     pub files: BTreeMap<String, String>,
-    /// The operator's values by variable, secret ones included.
+    /// What the host is to be called; absent in what was made before hosts were named.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// Values by variable that are not the profile's own, secret ones included.
     pub written: BTreeMap<String, serde_json::Value>,
-    /// The image.
-    pub image: ImageSource,
+    /// The image, where one is written.
+    #[serde(default)]
+    pub image: Option<ImageSource>,
+    /// What is started, where the profile starts something of its own.
+    #[serde(default)]
+    pub boot: Option<BootSources>,
+    /// How the machine showed itself when this was confirmed.
+    #[serde(default)]
+    pub seen: Seen,
     /// The profile's deadlines.
     pub deadlines: Deadlines,
+}
+
+impl Rebuild {
+    /// Digests of all that it needs, 64 hexadecimal digits each.
+    pub fn digests(&self) -> impl Iterator<Item = &str> {
+        let boot = self.boot.iter().flat_map(|boot| std::iter::once(&boot.kernel).chain(&boot.initrds));
+        self.image.iter().map(|image| image.sha256.as_str()).chain(boot.map(|loaded| loaded.sha256.as_str()))
+    }
+}
+
+/// What a profile starts over the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootSources {
+    /// The kernel.
+    pub kernel: Loaded,
+    /// What is loaded beside it, in order.
+    pub initrds: Vec<Loaded>,
+    /// Whether this is the discovery image: then the agent takes up the work.
+    pub agent: bool,
+}
+
+/// An artifact that a boot loader fetches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// Its name.
+    pub name: String,
+    /// 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Loaded {
+    /// Where it is fetched.
+    pub fn path(&self) -> String {
+        let file = self.name.rsplit('/').next().unwrap_or(&self.name);
+        format!("/artifacts/{}/{file}", self.sha256)
+    }
+}
+
+/// What a profile asks of a machine beside its record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seen {
+    /// The address that it boots through.
+    pub boot_mac: Option<MacAddr>,
+    /// Whether its firmware is UEFI.
+    pub uefi: bool,
 }
 
 impl fmt::Debug for Rebuild {
@@ -76,6 +139,8 @@ impl Record {
         if record.operation.state == OperationState::PxeReady {
             record.armings += 1;
             record.taker = None;
+            record.fetched.clear();
+            record.installed = None;
         }
         Ok((record, step.effects))
     }

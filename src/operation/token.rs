@@ -17,6 +17,10 @@ pub enum Purpose {
     Kernel,
     /// Taking the work, and reporting how it goes: it stands on the agent's command line.
     Work,
+    /// Fetching the answers of an installer: it stands on its kernel's command line.
+    AnswerFile,
+    /// Reporting that an installer is done: it stands in an answer file.
+    Installed,
     /// Reporting the first boot: it stands in a file of the installed system.
     PhoneHome,
 }
@@ -26,6 +30,8 @@ impl Purpose {
         match self {
             Self::Kernel => "kernel",
             Self::Work => "work",
+            Self::AnswerFile => "answer file",
+            Self::Installed => "installed",
             Self::PhoneHome => "phone home",
         }
     }
@@ -51,6 +57,11 @@ impl SiteKey {
     pub fn is_token(&self, token: &str, purpose: Purpose, operation: &str, arming: u32) -> bool {
         let Some(bytes) = parse(token) else { return false };
         self.mac(purpose, operation, arming).verify_slice(&bytes).is_ok()
+    }
+
+    /// Whether `token` is that of any arming up to this one.
+    pub fn was_token(&self, token: &str, purpose: Purpose, operation: &str, armings: u32) -> bool {
+        (1..=armings).any(|arming| self.is_token(token, purpose, operation, arming))
     }
 
     fn mac(&self, purpose: Purpose, operation: &str, arming: u32) -> Hmac<Sha256> {
@@ -93,6 +104,9 @@ mod tests {
         assert!(!key.is_token(&token, Purpose::Kernel, "o1", 1));
         assert!(!key.is_token(&token, Purpose::Work, "o2", 1));
         assert!(!key.is_token(&token, Purpose::Work, "o1", 2));
+        assert!(
+            key.was_token(&token, Purpose::Work, "o1", 3) && !key.was_token(&token, Purpose::Work, "o1", 0)
+        );
         assert!(!SiteKey::new([8; 32]).is_token(&token, Purpose::Work, "o1", 1));
         for wrong in ["", "x", &token[1..], &"g".repeat(64), &"é".repeat(32)] {
             assert!(!key.is_token(wrong, Purpose::Work, "o1", 1), "{wrong}");

@@ -11,7 +11,7 @@ use crate::document::{nearest, shorten};
 use crate::machine::{check_name, glob};
 
 /// Longest text of one value: a script that goes into an answer file.
-const TEXT_BYTES_MAX: usize = 64 << 10;
+pub(super) const TEXT_BYTES_MAX: usize = 64 << 10;
 /// Longest value of one line.
 const LINE_BYTES_MAX: usize = 4096;
 /// Items of one list.

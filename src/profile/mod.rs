@@ -24,11 +24,12 @@ use std::fmt;
 pub use fit::{Hardware, fits};
 pub use input::{Input, Value};
 pub use named::named_artifacts;
+pub(crate) use raw::is_variable_name;
 pub use render::{
     DiskFacts, Facts, MachineFacts, OperationFacts, RenderError, Rendered, RenderedBoot, RenderedImage,
     ServedFile, ServerFacts, Urls, render,
 };
-pub use resolve::{Layers, Origin, Setting, Values, Written, resolve};
+pub use resolve::{Layers, Origin, Setting, VALUES_MAX, Values, Written, check_value, resolve};
 pub use secret::{HIDDEN, Secret};
 pub use shape::{
     Answer, Architecture, Boot, Firmware, Image, Injection, Judge, Kind, Needs, Profile, Variable,

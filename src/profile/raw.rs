@@ -287,7 +287,7 @@ fn profile_name(text: &str) -> Result<String, Wrong> {
 }
 
 /// A name that templates can use.
-pub(super) fn is_variable_name(text: &str) -> bool {
+pub(crate) fn is_variable_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && is_name(text, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }

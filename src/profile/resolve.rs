@@ -7,13 +7,39 @@ use ironwake_api::FieldProblem;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
-use super::input::Value;
+use super::input::{ITEMS_MAX, TEXT_BYTES_MAX, Value};
 use super::secret::{HIDDEN, Secret};
 use super::shape::{Profile, Variable};
 use crate::document::{nearest, shorten};
 
 /// Values as they are written in one place, by variable.
 pub type Written = BTreeMap<String, Json>;
+
+/// Values that are written in one place: more than several profiles have variables.
+pub const VALUES_MAX: usize = 256;
+
+/// Whether a value is of a kind that variables take; what it is, without itself, if not.
+pub fn check_value(value: &Json) -> Result<(), String> {
+    let bytes = |text: &str| match text.len() <= TEXT_BYTES_MAX {
+        true => Ok(()),
+        false => Err(format!("found {} bytes, more than {TEXT_BYTES_MAX}", text.len())),
+    };
+    match value {
+        Json::String(text) => bytes(text),
+        Json::Bool(_) => Ok(()),
+        Json::Number(number) if number.is_i64() => Ok(()),
+        Json::Number(_) => Err("found a number with a fraction, or a large one".into()),
+        Json::Array(items) if items.len() > ITEMS_MAX => {
+            Err(format!("found {} items, more than {ITEMS_MAX}", items.len()))
+        }
+        Json::Array(items) => items.iter().try_for_each(|item| match item {
+            Json::String(text) => bytes(text),
+            _ => Err("found a list of something else than strings".into()),
+        }),
+        Json::Null => Err("found nothing".into()),
+        Json::Object(_) => Err("found an object".into()),
+    }
+}
 
 /// Where values are written, from the weakest to the strongest but for the profile's own defaults, which stand
 /// between the site and the tags.
@@ -105,6 +131,19 @@ impl Values {
             other => other.clone(),
         };
         Self(self.0.iter().map(|(name, setting)| (name.clone(), mask(setting))).collect())
+    }
+}
+
+impl Values {
+    /// What was written anywhere but in the profile, secrets included: as an operation's values it settles to the
+    /// same, whatever becomes of where it was written.
+    pub fn written(&self) -> Written {
+        let written = |(name, setting): (&String, &Setting)| {
+            let from_profile = matches!(setting, Setting::Plain(_, Origin::Profile));
+            let value = setting.reveal().filter(|_| !from_profile)?;
+            Some((name.clone(), Json::from(value)))
+        };
+        self.0.iter().filter_map(written).collect()
     }
 }
 

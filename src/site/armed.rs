@@ -6,6 +6,9 @@ use ironwake_api::{
     Actor, Claim, ClaimRequest, EventKind, MacAddr, OperationKind, OperationState, Progress, WorkReport,
 };
 
+use tracing::warn;
+
+use super::installer::runs_when_served;
 use super::{Site, SiteError};
 use crate::operation::{Purpose, Record, Taker, Trigger};
 use crate::script::ArmedBoot;
@@ -15,35 +18,55 @@ const REASON_BYTES_MAX: usize = 2048;
 
 impl Site {
     /// What the script of an armed machine carries; the same each time until its kernel was served.
-    pub(super) fn armed_boot(&self, machine: &str) -> Option<ArmedBoot> {
+    pub(super) fn armed_boot(&self, machine: &str, http: SocketAddrV4) -> Option<ArmedBoot> {
         let record = self.operations.of_machine(machine)?;
         let id = &record.operation.id;
         let token = |purpose| self.key.token(purpose, id, record.armings);
-        Some(ArmedBoot {
-            installs: record.operation.kind == OperationKind::Rebuild,
-            kernel: format!("/boot/v1/operations/{id}/{}/vmlinuz", token(Purpose::Kernel)),
-            token: format!("{id}_{}", token(Purpose::Work)),
-        })
+        let kernel = format!("/boot/v1/operations/{id}/{}/vmlinuz", token(Purpose::Kernel));
+        if let Some(boot) = record.rebuild.as_ref().and_then(|rebuild| rebuild.boot.as_ref()) {
+            let booted = self.profile_boot(&record, boot, kernel, http);
+            return booted.inspect_err(|error| warn!(operation = id, %error, "the boot cannot be made")).ok();
+        }
+        let files = self.discovery.read().expect("no panic while held").as_ref()?.files.clone();
+        let installing = ("installing", Some(files.installing));
+        let behind = match record.operation.kind {
+            OperationKind::Rebuild => vec![installing],
+            OperationKind::Rescue => vec![installing, ("rescue", files.rescue)],
+            OperationKind::Inspect | OperationKind::Wipe => Vec::new(),
+        };
+        let behind = behind.into_iter().filter_map(|(name, path)| Some((name, path?))).collect();
+        Some(ArmedBoot::Agent { kernel, behind, token: format!("{id}_{}", token(Purpose::Work)) })
     }
 
     /// The kernel of an armed boot is about to be served: its URL path, the first time only. That it was served is in the
     /// store when this returns.
     pub async fn serve_armed(&self, id: &str, token: &str, from: Ipv4Addr) -> Result<String, SiteError> {
-        let kernel = self
+        let of_discovery = self
             .discovery
             .read()
             .expect("no panic while held")
             .as_ref()
             .map(|image| image.files.kernel.clone());
-        let kernel =
-            kernel.ok_or_else(|| SiteError::Conflict("the discovery image is not built yet".into()))?;
         let _gate = self.gate.lock().await;
         let record = self.stored(id).await?;
         if !self.key.is_token(token, Purpose::Kernel, id, record.armings) {
             return Err(self.token_refused(&record, from, "its kernel was asked for with a wrong token"));
         }
-        let trigger = Trigger::Served { what: format!("its kernel, to {from}") };
-        self.advance(record, &trigger, &Actor::Machine, |_| {}).await?;
+        let boot = record.rebuild.as_ref().and_then(|rebuild| rebuild.boot.as_ref());
+        let own = boot.map(|boot| boot.kernel.path());
+        let kernel = own.or(of_discovery);
+        let kernel =
+            kernel.ok_or_else(|| SiteError::Conflict("the discovery image is not built yet".into()))?;
+        // Answers go to whoever took the kernel; work is taken by itself.
+        let taker = boot.filter(|boot| !boot.agent).map(|_| Taker { from, at: self.now() });
+        let runs = runs_when_served(&record);
+        let what = format!("its kernel, to {from}");
+        let served = Trigger::Served { what: what.clone() };
+        self.advance(record, &served, &Actor::Machine, |record| record.taker = taker).await?;
+        if runs {
+            let record = self.stored(id).await?;
+            self.advance(record, &Trigger::BeganWith { what }, &Actor::Machine, |_| {}).await?;
+        }
         Ok(kernel)
     }
 
@@ -191,20 +214,25 @@ impl Site {
         Ok(())
     }
 
-    async fn save_record(&self, record: Record) -> Result<(), SiteError> {
+    pub(super) async fn save_record(&self, record: Record) -> Result<(), SiteError> {
         self.store.save(vec![crate::store::Change::Operation(Box::new(record.clone()))]).await?;
         self.operations.put(record);
         Ok(())
     }
 
-    /// A token that is not good for what was asked: an event, and 401.
-    pub(super) fn token_refused(&self, record: &Record, from: Ipv4Addr, reason: &str) -> SiteError {
+    /// An event about a token that means nothing, or nothing any more.
+    pub(super) fn note_token(&self, record: &Record, from: Ipv4Addr, reason: &str) {
         let kind = EventKind::TokenRefused {
             operation: record.operation.id.clone(),
             from: from.to_string(),
             reason: reason.to_owned(),
         };
         self.save_behind(vec![self.event(Actor::Machine, Some(&record.operation.machine), kind)]);
+    }
+
+    /// A token that is not good for what was asked: an event, and 401.
+    pub(super) fn token_refused(&self, record: &Record, from: Ipv4Addr, reason: &str) -> SiteError {
+        self.note_token(record, from, reason);
         SiteError::Unauthorized(format!(
             "the token is not good for operation {}: {reason}",
             record.operation.id

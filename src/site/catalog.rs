@@ -2,7 +2,7 @@
 
 use ironwake_api::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
 
-use super::rebuild::{facts, nowhere, values};
+use super::rebuild::{facts, nowhere, seen};
 use super::{NOWHERE, Site, SiteError};
 use crate::catalog::Entry;
 use crate::operation::{DiskRule, resolve};
@@ -49,8 +49,12 @@ impl Site {
         let rule = rule.map_err(|error| SiteError::invalid("disk", error.to_string()))?;
         let disk =
             resolve(&rule, &inventory).map_err(|error| SiteError::invalid("disk", error.to_string()))?;
-        let values = values(&entry.profile, &request.variables).map_err(SiteError::Invalid)?.masked();
-        let facts = facts(&machine, Some(&inventory), &disk, "", NOWHERE, &nowhere());
+        let layers = self.layers(&machine);
+        let values = layers.resolve(&entry.profile, &request.variables).map_err(SiteError::Invalid)?.masked();
+        let hostname = self.hostname_for(&machine, Some(&inventory), &layers);
+        let hostname = hostname.map_err(|error| SiteError::invalid("hostname", error.to_string()))?;
+        let seen = seen(&machine, Some(&inventory));
+        let facts = facts(&machine, &hostname, seen, Some(&disk), "", NOWHERE, &nowhere());
         let rendered = render(&entry.profile, &values, &facts);
         Ok(files(rendered.map_err(|error| SiteError::invalid("profile", error.to_string()))?))
     }

@@ -200,7 +200,7 @@ impl Site {
     /// What makes this machine known when its inventory comes in; `None` if it stays as it is.
     fn enrolment(&self, machine: &Machine, inventory: &Inventory, from: Ipv4Addr) -> Option<Grounds> {
         let grounds = |by: &str| Grounds { by: by.into(), tags: Vec::new() };
-        match (machine.enrolment, self.settings.policy) {
+        match (machine.enrolment, self.live().policy) {
             (Enrolment::Enrolled, _) | (Enrolment::Unenrolled, EnrolmentPolicy::Manual) => None,
             (Enrolment::Unenrolled, EnrolmentPolicy::Auto) => Some(grounds("policy auto")),
             (Enrolment::Unenrolled, EnrolmentPolicy::Rules) => self.rule_for(machine, inventory, Some(from)),
@@ -219,7 +219,8 @@ impl Site {
         inventory: &Inventory,
         address: Option<Ipv4Addr>,
     ) -> Option<Grounds> {
-        if self.settings.policy != EnrolmentPolicy::Rules {
+        let live = self.live();
+        if live.policy != EnrolmentPolicy::Rules {
             return None;
         }
         let facts = RuleFacts {
@@ -229,7 +230,7 @@ impl Site {
             address,
             tags: &machine.tags,
         };
-        let rule = self.settings.rules.iter().find(|rule| rule.fits(facts))?;
+        let rule = live.rules.iter().find(|rule| rule.fits(facts))?;
         Some(Grounds { by: format!("rule {}", rule.name), tags: rule.add_tags.clone() })
     }
 
@@ -237,7 +238,7 @@ impl Site {
     /// boot. One without an inventory stays unknown: there is nothing yet to judge it by.
     pub(super) async fn judge_again(&self, machine: &mut Machine) -> Result<Option<Change>, SiteError> {
         let waits = machine.enrolment == Enrolment::Unenrolled && machine.inventory_at.is_some();
-        if !waits || self.settings.policy != EnrolmentPolicy::Rules {
+        if !waits || self.live().policy != EnrolmentPolicy::Rules {
             return Ok(None);
         }
         let Some(record) = self.store.inventory(&machine.id).await? else { return Ok(None) };

@@ -14,6 +14,7 @@ mod enroll;
 mod fruitless;
 mod health;
 mod imports;
+mod installer;
 mod keeping;
 mod learned;
 mod operations;
@@ -23,8 +24,12 @@ mod phone_home;
 mod rebuild;
 mod records;
 mod scripts;
+mod settings;
+mod shells;
 mod sighting;
 mod simulate;
+mod tokens;
+mod values;
 mod written;
 
 use std::collections::HashMap;
@@ -36,8 +41,8 @@ use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot
 use crate::artifacts::{ImportError, Imports};
 use crate::boot::{MachineView, SitePolicy};
 use crate::catalog::Catalog;
-use crate::config::{Config, EnrolmentPolicy};
-use crate::machine::{Candidate, EnrolmentRule, Identity, Index, identifying_text};
+use crate::config::Config;
+use crate::machine::{Candidate, Identity, Index, identifying_text};
 use crate::operation::SiteKey;
 use crate::recorder::Recorder;
 use crate::script::{DiscoveryFiles, DiscoveryImage};
@@ -47,6 +52,8 @@ pub use bulk::BulkOutcome;
 pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
+pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
+pub use tokens::{Admitted, Denied, Standing};
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +70,9 @@ pub enum SiteError {
     /// No build was ever ordered of it.
     #[error("no build of {0:?}: `ironwake artifact build {0}` orders one")]
     NoSuchBuild(String),
+    /// The operation has no file of this name.
+    #[error("no file {0:?} among the operation's answers")]
+    NoSuchFile(String),
     /// An image is not taken.
     #[error(transparent)]
     Import(Box<ImportError>),
@@ -72,6 +82,15 @@ pub enum SiteError {
     /// No profile has this name.
     #[error("no profile {0:?}: `ironwake profile list` shows them")]
     NoSuchProfile(String),
+    /// No token has this name.
+    #[error("no token {0:?}")]
+    NoSuchToken(String),
+    /// Settings cannot be read or changed; every mistake with its place.
+    #[error("{0}")]
+    Settings(String),
+    /// The system gives no random bytes.
+    #[error("take random bytes: {0}")]
+    NoRandomness(String),
     /// Fields are wrong.
     #[error("{}", .0.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldProblem>),
@@ -108,15 +127,12 @@ pub const MACHINES_MAX: usize = 100_000;
 /// Where URLs of a rendering lead that nobody gets.
 const NOWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 80);
 
-/// What of the configuration the site goes by.
+/// What of the configuration the site goes by from its start to its end.
 #[derive(Debug, Clone)]
 struct Settings {
     discovery: bool,
-    rediscover_after: Millis,
     idle_secs: u64,
     parameters: String,
-    policy: EnrolmentPolicy,
-    rules: Vec<EnrolmentRule>,
     http_port: u16,
     /// How much is kept of imports.
     limits: crate::artifact::Limits,
@@ -146,6 +162,7 @@ type Annotate = Box<dyn Fn(&mut Inventory) + Send + Sync>;
 pub struct Site {
     store: Store,
     settings: Settings,
+    in_force: settings::InForce,
     clock: fn() -> Millis,
     records: RwLock<Records>,
     /// Who was seen where and when, by machine id; apart from the records, for it changes with every packet.
@@ -157,8 +174,11 @@ pub struct Site {
     conflicts: conflicts::Conflicts,
     orders: orders::Orders,
     operations: operations::Operations,
+    shells: shells::Shells,
     imports: Imports,
     builds: builds::Builds,
+    tokens: tokens::Tokens,
+    own: values::OwnValues,
     downloads: downloads::Downloads,
     keeping: keeping::Keeping,
     /// What tokens are derived from.
@@ -195,11 +215,8 @@ impl Site {
     ) -> Result<Self, StoreError> {
         let settings = Settings {
             discovery: config.discovery.enabled,
-            rediscover_after: config.discovery.rediscover_after.as_millis() as Millis,
             idle_secs: config.discovery.idle_reboot.as_secs(),
             parameters: config.discovery.kernel_parameters.clone(),
-            policy: config.enrolment.policy,
-            rules: config.enrolment.rules.clone(),
             http_port: config.http.listen.port(),
             limits: crate::artifact::Limits {
                 bytes_max: config.artifacts.bytes_max,
@@ -221,11 +238,14 @@ impl Site {
             imports.put(import);
         }
         let builds = builds::Builds::new(store.builds().await?);
+        let own = values::OwnValues::new(store.machine_values().await?, store.hostnames().await?);
+        let tokens = tokens::Tokens::new(store.tokens().await?);
         let downloads = store.downloads().await?;
         imports.keep_downloads(downloads.iter().filter(|download| download.failed.is_none()));
         let site = Self {
             store,
             settings,
+            in_force: settings::InForce::new(config),
             clock,
             records: RwLock::new(records),
             presence: Mutex::default(),
@@ -236,8 +256,11 @@ impl Site {
             conflicts: conflicts::Conflicts::default(),
             orders: orders::Orders::default(),
             operations,
+            shells: shells::Shells::default(),
             imports,
             builds,
+            tokens,
+            own,
             downloads: downloads::Downloads::new(downloads),
             keeping: keeping::Keeping::default(),
             key,
@@ -277,7 +300,7 @@ impl Site {
         SitePolicy {
             discovery: self.settings.discovery,
             discovery_ready: self.discovery.read().expect("no panic while held").is_some(),
-            rediscover_after: self.settings.rediscover_after,
+            rediscover_after: self.live().rediscover_after,
         }
     }
 
@@ -313,6 +336,7 @@ impl Site {
         self.presence.lock().expect("no panic while held").remove(id);
         self.orders.forget(id);
         self.operations.forget(id);
+        self.own.forget(id);
         self.recorder().reassign(id, heir);
     }
 

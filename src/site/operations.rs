@@ -57,11 +57,11 @@ impl Operations {
         running.values().find(|record| record.operation.id == id).map(|record| Record::clone(record))
     }
 
-    /// One that installs the image of this digest.
+    /// One that needs the bytes of this digest.
     pub fn of_image(&self, sha256: &str) -> Option<String> {
         let running = self.0.read().expect("no panic while held");
         let fits =
-            |record: &Record| record.rebuild.as_ref().is_some_and(|rebuild| rebuild.image.sha256 == sha256);
+            |record: &Record| record.rebuild.iter().flat_map(Rebuild::digests).any(|digest| digest == sha256);
         running.values().find(|record| fits(record)).map(|record| record.operation.id.clone())
     }
 
@@ -123,11 +123,10 @@ impl Site {
             );
             return Err(SiteError::Conflict(message));
         }
-        if let Some(rebuild) = rebuild.as_ref().filter(|rebuild| !self.imports.holds(&rebuild.image)) {
+        if let Some(digest) = rebuild.iter().flat_map(Rebuild::digests).find(|digest| !self.holds(digest)) {
             let message = format!(
-                "the image of operation {id}, sha256:{}, is not here any more: import it again, or make another \
-                 operation",
-                rebuild.image.sha256
+                "what operation {id} needs, sha256:{digest}, is not here any more: import it again, or make another \
+                 operation"
             );
             return Err(SiteError::Conflict(message));
         }
@@ -230,6 +229,9 @@ impl Site {
         for after in cancelled.into_iter().map(|(_, after)| after).chain([after]) {
             self.operations.put(after);
         }
+        if operation.state.has_ended() {
+            self.shells.close(&operation.id);
+        }
         Ok((operation, effects))
     }
 
@@ -310,12 +312,38 @@ impl Site {
         actor: &Actor,
     ) -> Result<Operation, SiteError> {
         self.refuse_under_operation(&draft.machine)?;
-        let deadlines = rebuild.as_ref().map_or_else(Deadlines::default, |rebuild| rebuild.deadlines);
+        let deadlines = match (&rebuild, draft.kind) {
+            (Some(rebuild), _) => rebuild.deadlines,
+            (None, OperationKind::Rescue) => Deadlines::of_rescue(),
+            (None, _) => Deadlines::default(),
+        };
         let operation = register(Uuid::now_v7().to_string(), draft, actor.clone(), self.now(), &deadlines);
-        let record = Record { operation: operation.clone(), deadlines, armings: 0, taker: None, rebuild };
+        let record = Record {
+            operation: operation.clone(),
+            deadlines,
+            armings: 0,
+            taker: None,
+            fetched: Default::default(),
+            installed: None,
+            rebuild,
+        };
         let kind = EventKind::OperationMade { operation: operation.id.clone(), work: operation.kind };
         let event = self.event(actor.clone(), Some(&operation.machine), kind);
-        self.store.save(vec![Change::Operation(Box::new(record.clone())), event]).await?;
+        let mut changes = vec![Change::Operation(Box::new(record.clone())), event];
+        let hostname = record.rebuild.as_ref().and_then(|rebuild| rebuild.hostname.as_deref());
+        let machine = self.machine(&operation.machine)?;
+        // What is tried again has the name of that time, which may be another host's by now.
+        self.hostname_is_free(hostname, Some(&machine.id))?;
+        let named = hostname.and_then(|hostname| self.hostname_change(&machine, hostname));
+        let name = match &named {
+            Some(Change::Hostname { name, .. }) => Some(name.clone()),
+            _ => None,
+        };
+        changes.extend(named);
+        self.store.save(changes).await?;
+        if let Some(name) = name {
+            self.own.set_hostname(&machine.id, name.as_deref());
+        }
         self.operations.put(record);
         Ok(operation)
     }
@@ -335,19 +363,19 @@ impl Site {
         let mut wrong = Vec::new();
         let mut refuse =
             |field: &str, message: String| wrong.push(FieldProblem { field: field.into(), message });
-        if new.kind == OperationKind::Rescue {
-            refuse("kind", "the discovery image has no shell yet".into());
+        if new.kind == OperationKind::Rescue && new.profile.is_none() && !self.has_shell() {
+            refuse("kind", super::shells::NO_SHELL.into());
         }
         if new.kind == OperationKind::Rebuild && new.disks.len() > 1 {
             refuse("disks", "a rebuild writes one".into());
         }
-        if new.kind != OperationKind::Rebuild {
-            if new.profile.is_some() {
-                refuse("profile", format!("{} takes none", new.kind));
-            }
-            if !new.variables.is_empty() {
-                refuse("variables", format!("{} takes none", new.kind));
-            }
+        let takes_profile = matches!(new.kind, OperationKind::Rebuild | OperationKind::Rescue);
+        let has_profile = takes_profile && new.profile.is_some();
+        if new.profile.is_some() && !takes_profile {
+            refuse("profile", format!("{} takes none", new.kind));
+        }
+        if !new.variables.is_empty() && !has_profile {
+            refuse("variables", format!("{} takes none", new.kind));
         }
         if new.kind.writes() && new.disks.is_empty() {
             refuse(
@@ -381,6 +409,9 @@ impl Site {
         }
         let rebuild = match new.kind {
             OperationKind::Rebuild => self.rebuild(machine, new, disks.first(), inventory, &mut wrong),
+            OperationKind::Rescue if new.profile.is_some() => {
+                self.rebuild(machine, new, None, inventory, &mut wrong)
+            }
             _ => None,
         };
         if !wrong.is_empty() {

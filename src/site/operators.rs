@@ -63,6 +63,7 @@ impl Site {
             return taken("serial number", serial, id);
         }
         name_is_free(&records, name, None)?;
+        self.hostname_is_free(name, None)?;
         if records.machines.len() >= MACHINES_MAX {
             return Err(SiteError::Full { what: "machines", limit: MACHINES_MAX });
         }
@@ -85,6 +86,7 @@ impl Site {
         let mut fields = Vec::new();
         if let Some(name) = name {
             name_is_free(&self.read(), name.as_deref(), Some(&machine.id))?;
+            self.hostname_is_free(name.as_deref(), Some(&machine.id))?;
             changed(&mut machine.name, name, "name", &mut fields);
         }
         if let Some(notes) = patch.notes {

@@ -36,7 +36,12 @@ impl Site {
                 return Err(self.token_refused(&record, from, &reason));
             }
             let machine = self.machine(&record.operation.machine)?;
-            let host = host(&call, from, self.now());
+            let mut host = host(&call, from, self.now());
+            if let Some(installed) = &record.installed
+                && host.ssh_keys.is_empty()
+            {
+                host.ssh_keys = installed.ssh_keys.clone();
+            }
             let trigger = match other_machine(&machine, &call) {
                 Some(reason) => Trigger::Fail { reason },
                 None => {
@@ -78,7 +83,7 @@ fn other_machine(machine: &Machine, call: &PhoneHome) -> Option<String> {
     None
 }
 
-fn host(call: &PhoneHome, from: Ipv4Addr, at: u64) -> Host {
+pub(super) fn host(call: &PhoneHome, from: Ipv4Addr, at: u64) -> Host {
     let text = |value: &Option<String>| value.as_deref().and_then(given);
     let keys = [&call.pub_key_ed25519, &call.pub_key_ecdsa, &call.pub_key_rsa];
     let addresses = call.addresses.iter().filter_map(|address| given(address)).take(ADDRESSES_MAX);

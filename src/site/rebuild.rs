@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use ironwake_api::{
-    ApprovedDisk, FieldProblem, ImageWork, Inventory, MacAddr, Machine, OperationKind, OperationNew,
-    ProfileChoice, Work,
+    ApprovedDisk, FieldProblem, ImageSource, ImageWork, Inventory, MacAddr, Machine, OperationKind,
+    OperationNew, ProfileChoice, Work,
 };
 
 use super::{NOWHERE, Site, SiteError};
 use crate::builders::debian_image::release_of;
 use crate::catalog;
-use crate::operation::{Purpose, Rebuild, Record};
+use crate::operation::{Purpose, Rebuild, Record, Seen};
 use crate::profile::{
     Architecture, DiskFacts, Facts, Firmware, Hardware, Kind, Layers, MachineFacts, OperationFacts, Profile,
     Rendered, ServerFacts, Urls, Values, Written, fits, render, resolve,
 };
 
 impl Site {
-    /// The rebuild that an operator wants, with everything that is wrong with it.
+    /// What an operator wants a machine to be made into, or to run, with everything that is wrong with it.
     pub(super) fn rebuild(
         &self,
         machine: &Machine,
@@ -37,11 +37,8 @@ impl Site {
             refuse("profile", format!("there is none called {name:?}: `ironwake profile list` shows them"));
             return None;
         };
-        if !matches!(entry.profile.kind, Kind::Image { .. }) {
-            refuse(
-                "profile",
-                format!("{name} is of kind {}: only images are written so far", entry.profile.kind.name()),
-            );
+        if let Err(why) = suits(&entry.profile, new.kind) {
+            refuse("profile", why);
             return None;
         }
         let hardware = Hardware {
@@ -54,35 +51,53 @@ impl Site {
         for reason in fits(&entry.profile, hardware) {
             refuse("profile", reason);
         }
-        let written = new.variables.clone();
-        let values = match values(&entry.profile, &written) {
+        let layers = self.layers(machine);
+        let values = match layers.resolve(&entry.profile, &new.variables) {
             Ok(values) => values,
             Err(problems) => {
                 wrong.extend(problems);
                 return None;
             }
         };
-        let facts = facts(machine, inventory, disk?, "", NOWHERE, &nowhere());
-        let image = match render(&entry.profile, &values, &facts) {
-            Ok(Rendered::Image { image, .. }) => image,
-            Ok(_) => return None,
+        if disk.is_none() && new.kind == OperationKind::Rebuild {
+            return None;
+        }
+        let hostname = match self.hostname_for(machine, inventory, &layers) {
+            Ok(hostname) => hostname,
+            Err(error) => {
+                refuse("hostname", error.to_string());
+                return None;
+            }
+        };
+        let seen = seen(machine, inventory);
+        let facts = facts(machine, &hostname, seen, disk, "", NOWHERE, &nowhere());
+        let written = values.written();
+        let rendered = match render(&entry.profile, &values, &facts) {
+            Ok(rendered) => rendered,
             Err(error) => {
                 refuse("profile", error.to_string());
                 return None;
             }
         };
-        let Some(found) = self.imports.image(&image.artifact) else {
-            refuse("profile", self.how_to_get(&image.artifact));
-            return None;
+        let (image, boot) = match rendered {
+            Rendered::Image { image, .. } => match self.fitting_image(&image.artifact, disk) {
+                Ok(image) => (Some(image), None),
+                Err((field, why)) => {
+                    refuse(field, why);
+                    return None;
+                }
+            },
+            Rendered::Installer { boot, .. } | Rendered::Live { boot, .. } => {
+                match self.boot_sources(&boot) {
+                    Ok(boot) => (None, Some(boot)),
+                    Err(why) => {
+                        refuse("profile", why);
+                        return None;
+                    }
+                }
+            }
+            Rendered::Local => return None,
         };
-        if let (Some(bytes), Some(disk)) = (found.disk_bytes, disk)
-            && bytes > disk.size_bytes
-        {
-            refuse(
-                "disks[0]",
-                format!("{} has {} bytes, and the image has {bytes}", disk.name, disk.size_bytes),
-            );
-        }
         Some(Rebuild {
             choice: ProfileChoice {
                 name: entry.profile.name.clone(),
@@ -90,8 +105,11 @@ impl Site {
                 variables: shown(&values, &written),
             },
             files: entry.files.clone(),
+            hostname: Some(hostname),
             written,
-            image: found,
+            image,
+            boot,
+            seen,
             deadlines: entry.profile.deadlines,
         })
     }
@@ -126,42 +144,94 @@ impl Site {
                 }
             });
         };
+        let machine = self.machine(&operation.machine)?;
+        match (self.rendered(record, &machine, http)?, &rebuild.image, operation.disks.first()) {
+            (Rendered::Image { image, files }, Some(source), Some(disk)) => {
+                Ok(Work::Image(Box::new(ImageWork {
+                    disk: disk.clone(),
+                    image: source.clone(),
+                    grow: image.grow,
+                    files,
+                    boot_entry: image.boot_entry,
+                })))
+            }
+            (Rendered::Live { .. }, None, _) => Ok(Work::Rescue),
+            _ => Err(SiteError::Conflict("there is nothing for an agent to do".into())),
+        }
+    }
+
+    /// What a record's profile gives, with the URLs of this arming.
+    pub(super) fn rendered(
+        &self,
+        record: &Record,
+        machine: &Machine,
+        http: SocketAddrV4,
+    ) -> Result<Rendered, SiteError> {
         let broken =
             |why: String| SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"));
-        let machine = self.machine(&operation.machine)?;
-        let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
+        let rebuild = record.rebuild.as_ref().ok_or_else(|| broken("there is none".into()))?;
         let profile = catalog::parse(&rebuild.files, &rebuild.choice.name)
             .map_err(|refused| broken(refused.to_string()))?;
-        let values = values(&profile, &rebuild.written).map_err(SiteError::Invalid)?;
-        let disk = operation.disks.first().ok_or_else(|| broken("it has no disk".into()))?;
-        let token = self.key.token(Purpose::PhoneHome, &operation.id, record.armings);
-        let base = format!("http://{http}/boot/v1/operations/{}", operation.id);
+        let values = settled(&profile, &rebuild.written).map_err(SiteError::Invalid)?;
+        let id = &record.operation.id;
+        let token = |purpose| self.key.token(purpose, id, record.armings);
+        let base = format!("http://{http}/boot/v1/operations/{id}");
         let urls = Urls {
-            files: format!("{base}/files/"),
-            phone_home: format!("{base}/phone-home/{token}"),
-            installed: format!("{base}/report"),
+            files: format!("{base}/files/{}/", token(Purpose::AnswerFile)),
+            phone_home: format!("{base}/phone-home/{}", token(Purpose::PhoneHome)),
+            installed: format!("{base}/installed/{}", token(Purpose::Installed)),
         };
-        let facts = facts(&machine, inventory.as_ref(), disk, &operation.id, http, &urls);
-        match render(&profile, &values, &facts).map_err(|error| broken(error.to_string()))? {
-            Rendered::Image { image, files } => Ok(Work::Image(Box::new(ImageWork {
-                disk: disk.clone(),
-                image: rebuild.image.clone(),
-                grow: image.grow,
-                files,
-                boot_entry: image.boot_entry,
-            }))),
-            _ => Err(broken("it is no image".into())),
+        let disk = record.operation.disks.first();
+        let hostname = rebuild.hostname.clone().unwrap_or_else(|| name_of(machine, rebuild.seen));
+        let facts = facts(machine, &hostname, rebuild.seen, disk, id, http, &urls);
+        render(&profile, &values, &facts).map_err(|error| broken(error.to_string()))
+    }
+
+    /// The image of this name, if the disk holds it.
+    fn fitting_image(
+        &self,
+        artifact: &str,
+        disk: Option<&ApprovedDisk>,
+    ) -> Result<ImageSource, (&'static str, String)> {
+        let Some(found) = self.imports.image(artifact) else {
+            return Err(("profile", self.how_to_get(artifact)));
+        };
+        match (found.disk_bytes, disk) {
+            (Some(bytes), Some(disk)) if bytes > disk.size_bytes => Err((
+                "disks[0]",
+                format!("{} has {} bytes, and the image has {bytes}", disk.name, disk.size_bytes),
+            )),
+            _ => Ok(found),
         }
     }
 }
 
-/// An operator's values over the profile's own; site, tags and machines have none so far.
-pub(super) fn values(profile: &Profile, written: &Written) -> Result<Values, Vec<FieldProblem>> {
+/// Whether a profile is for operations of this kind; if not, why.
+fn suits(profile: &Profile, kind: OperationKind) -> Result<(), String> {
+    let (name, its_kind) = (&profile.name, profile.kind.name());
+    let installs = matches!(profile.kind, Kind::Image { .. } | Kind::Installer { .. });
+    match (&profile.kind, kind) {
+        (_, OperationKind::Rebuild) if installs => Ok(()),
+        (Kind::Live { .. }, OperationKind::Rescue) => Ok(()),
+        (Kind::Live { .. }, _) => Err(format!(
+            "{name} is of kind {its_kind}, which installs nothing: `ironwake rescue MACHINE --profile {name}` runs it"
+        )),
+        (_, OperationKind::Rescue) => Err(format!(
+            "{name} is of kind {its_kind}, and rescue writes nothing: it takes a profile of kind live"
+        )),
+        _ => Err(format!(
+            "{name} is of kind {its_kind}: only an image or an installer makes a machine into something"
+        )),
+    }
+}
+
+/// The values that a rebuild was confirmed with over the profile's own.
+fn settled(profile: &Profile, written: &Written) -> Result<Values, Vec<FieldProblem>> {
     let none = Written::new();
     resolve(profile, Layers { site: &none, tags: &[], machine: &none, operation: written })
 }
 
-/// What the operator gave, without the secrets.
+/// What it was given anywhere, without the secrets.
 fn shown(values: &Values, written: &Written) -> BTreeMap<String, serde_json::Value> {
     let all = serde_json::to_value(values.masked()).unwrap_or_default();
     let given = written.keys().map(|name| (name.clone(), all.get(name).cloned().unwrap_or_default()));
@@ -170,28 +240,27 @@ fn shown(values: &Values, written: &Written) -> BTreeMap<String, serde_json::Val
 
 pub(super) fn facts(
     machine: &Machine,
-    inventory: Option<&Inventory>,
-    disk: &ApprovedDisk,
+    hostname: &str,
+    seen: Seen,
+    disk: Option<&ApprovedDisk>,
     operation: &str,
     http: SocketAddrV4,
     urls: &Urls,
 ) -> Facts {
-    let boot_mac = boot_mac(machine, inventory);
-    let uefi = inventory.and_then(|inventory| inventory.firmware.mode.as_deref()) == Some("uefi");
-    let name = machine.name.clone().unwrap_or_else(|| format!("node-{}", boot_mac.dashed().replace('-', "")));
+    let boot_mac = boot_mac(machine, seen);
     Facts {
-        hostname: name.clone(),
+        hostname: hostname.to_owned(),
         machine: MachineFacts {
             id: machine.id.clone(),
-            name,
+            name: name_of(machine, seen),
             architecture: Architecture::Amd64,
-            firmware: if uefi { Firmware::Uefi } else { Firmware::Bios },
+            firmware: if seen.uefi { Firmware::Uefi } else { Firmware::Bios },
             macs: machine.macs.clone(),
             boot_mac,
             address: machine.address.as_deref().and_then(|address| address.parse().ok()),
         },
         operation: OperationFacts { id: operation.to_owned(), ssh_key: None },
-        disk: Some(DiskFacts {
+        disk: disk.map(|disk| DiskFacts {
             path: format!("/dev/{}", disk.name),
             name: disk.name.clone(),
             serial: disk.serial.clone(),
@@ -203,11 +272,23 @@ pub(super) fn facts(
     }
 }
 
+/// What a machine is called: as its operator did, or by an address that it has.
+pub(super) fn name_of(machine: &Machine, seen: Seen) -> String {
+    let by_mac = || format!("node-{}", boot_mac(machine, seen).dashed().replace('-', ""));
+    machine.name.clone().unwrap_or_else(by_mac)
+}
+
 /// The NIC that the last inventory came through.
-fn boot_mac(machine: &Machine, inventory: Option<&Inventory>) -> MacAddr {
+fn boot_mac(machine: &Machine, seen: Seen) -> MacAddr {
+    seen.boot_mac.or(machine.macs.first().copied()).unwrap_or(MacAddr([0; 6]))
+}
+
+/// How a machine's last inventory shows it: the NIC that it came through, and its firmware.
+pub(super) fn seen(machine: &Machine, inventory: Option<&Inventory>) -> Seen {
     let nics = inventory.map(|inventory| inventory.nics.as_slice()).unwrap_or_default();
     let booted = nics.iter().find(|nic| nic.boot).and_then(|nic| nic.mac);
-    booted.or(machine.macs.first().copied()).unwrap_or(MacAddr([0; 6]))
+    let mode = inventory.and_then(|inventory| inventory.firmware.mode.as_deref());
+    Seen { boot_mac: booted.or(machine.macs.first().copied()), uefi: mode == Some("uefi") }
 }
 
 /// URLs for a rendering that nobody gets.

@@ -62,7 +62,7 @@ impl Site {
         let armed = machine
             .as_deref()
             .filter(|_| matches!(plan, BootPlan::Armed(_)))
-            .and_then(|id| self.armed_boot(id));
+            .and_then(|id| self.armed_boot(id, request.http));
         Script { text: self.render(&plan, request.http, request.mac, armed.as_ref(), render), plan }
     }
 

@@ -37,20 +37,16 @@ impl Site {
         if refused {
             return Ok(steps);
         }
-        let plan = self.plan(&identity).0;
+        let (plan, id) = self.plan(&identity);
         // Nobody gets a token by asking what a machine would get.
-        let shown = ArmedBoot {
-            kernel: "/boot/v1/operations/***/vmlinuz".into(),
-            installs: false,
-            token: "***".into(),
-        };
+        let shown = id.and_then(|id| self.armed_boot(&id, http)).map(ArmedBoot::masked);
         if policy.secure_boot {
             steps.push(SimulatedStep {
                 step: "shim".into(),
                 gets: "grubx64.efi from the same directory".into(),
                 why: "shim starts what stands beside it and is signed".into(),
             });
-            let text = self.render(&plan, http, sighting.mac, Some(&shown), script::grub);
+            let text = self.render(&plan, http, sighting.mac, shown.as_ref(), script::grub);
             steps.push(SimulatedStep {
                 step: "GRUB, grub.cfg".into(),
                 gets: text,
@@ -59,7 +55,7 @@ impl Site {
         } else {
             let ipxe = Sighting { stage: ClientStage::Ipxe, http_capable: true, ..sighting.clone() };
             steps.push(step("iPXE, DHCP", handoff(&ipxe, policy, http)));
-            let text = self.render(&plan, http, sighting.mac, Some(&shown), script::ipxe);
+            let text = self.render(&plan, http, sighting.mac, shown.as_ref(), script::ipxe);
             steps.push(SimulatedStep {
                 step: "iPXE, script".into(),
                 gets: text,

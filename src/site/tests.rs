@@ -1,9 +1,13 @@
 mod builds;
 mod bulk;
+mod installer;
 mod keeping;
 mod operations;
 mod rebuild;
 mod rules;
+mod shells;
+mod tokens;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,6 +89,7 @@ async fn open(config: &Config, state: &TempDir) -> Site {
         kernel: "/artifacts/a/vmlinuz".into(),
         initramfs: "/artifacts/b/initramfs".into(),
         installing: "/artifacts/c/installing".into(),
+        rescue: Some("/artifacts/d/rescue".into()),
     });
     site
 }

@@ -7,6 +7,7 @@ use super::writer::Writer;
 use super::{
     ATTEMPTS_PER_MACHINE_MAX, Change, EVENTS_MAX, INVENTORIES_PER_MACHINE_MAX, NewEvent, StoreError, row,
 };
+use crate::access::Kept;
 use crate::artifact::Import;
 
 /// Old events go in portions: each time this many have come.
@@ -58,6 +59,21 @@ impl Writer {
                 "INSERT OR REPLACE INTO builds (name, doc) VALUES (?1, ?2)",
                 params![build.name, row::encode(build)?],
             ),
+            Change::Token(kept) => self.put_token(kept),
+            Change::TokenDeleted(name) => self.execute("DELETE FROM tokens WHERE name = ?1", [name]),
+            Change::MachineValues { machine, values } => self.execute(
+                "INSERT INTO machine_values (machine, doc) VALUES (?1, ?2) \
+                 ON CONFLICT (machine) DO UPDATE SET doc = excluded.doc",
+                params![machine, row::encode(values.reveal())?],
+            ),
+            Change::Hostname { machine, name: Some(name) } => self.execute(
+                "INSERT INTO hostnames (machine, name) VALUES (?1, ?2) \
+                 ON CONFLICT (machine) DO UPDATE SET name = excluded.name",
+                params![machine, name],
+            ),
+            Change::Hostname { machine, name: None } => {
+                self.execute("DELETE FROM hostnames WHERE machine = ?1", [machine])
+            }
             Change::Download(download) => self.execute(
                 "INSERT OR REPLACE INTO downloads (name, doc) VALUES (?1, ?2)",
                 params![download.name, row::encode(download)?],
@@ -126,6 +142,22 @@ impl Writer {
                 row::encode(&import.imported_by)?,
                 row::time(import.used_at),
                 row::encode(&import.origin)?
+            ],
+        )
+    }
+
+    fn put_token(&self, kept: &Kept) -> Result<(), StoreError> {
+        let token = &kept.token;
+        self.execute(
+            "INSERT INTO tokens (name, digest, scope, created_at, created_by, expires_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                token.name,
+                kept.digest,
+                row::encode(&token.scope)?,
+                row::time(token.created_at),
+                row::encode(&token.created_by)?,
+                token.expires_at.map(row::time)
             ],
         )
     }

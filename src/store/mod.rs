@@ -26,8 +26,10 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use crate::access::Kept;
 use crate::artifact::{Download, Import};
 use crate::operation;
+use crate::profile::{Secret, Written};
 pub use error::StoreError;
 pub use migrate::SCHEMA_VERSION;
 
@@ -89,6 +91,24 @@ pub enum Change {
     ImportDeleted(String),
     /// Insert or replace a build, by name.
     Build(Box<Build>),
+    /// Insert a token of the API.
+    Token(Box<Kept>),
+    /// Forget the token of this name.
+    TokenDeleted(String),
+    /// Replace a machine's own values.
+    MachineValues {
+        /// The machine's id.
+        machine: String,
+        /// All of them. Which are secret is a profile's word.
+        values: Secret<Written>,
+    },
+    /// Replace the host name that a machine has by policy.
+    Hostname {
+        /// The machine's id.
+        machine: String,
+        /// None takes it back.
+        name: Option<String>,
+    },
     /// Insert or replace a download, by name.
     Download(Box<Download>),
     /// Forget the download of this name.
@@ -279,6 +299,21 @@ impl Store {
     /// The last build of each artifact, by name; for the start.
     pub async fn builds(&self) -> Result<Vec<Build>, StoreError> {
         self.inner.readers.read(read::builds).await
+    }
+
+    /// Every token of the API; for the start.
+    pub async fn tokens(&self) -> Result<Vec<Kept>, StoreError> {
+        self.inner.readers.read(read::tokens).await
+    }
+
+    /// Own values of machines, by id; for the start.
+    pub async fn machine_values(&self) -> Result<Vec<(String, Written)>, StoreError> {
+        self.inner.readers.read(read::machine_values).await
+    }
+
+    /// Machines' ids, and the host names that they have by policy; for the start.
+    pub async fn hostnames(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.inner.readers.read(read::hostnames).await
     }
 
     /// Every download that has not brought its image, by name; for the start.

@@ -3,13 +3,15 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ironwake_api::{Attempt, Build, Event, InventoryRecord, Lease, MacAddr, Machine};
+use ironwake_api::{Attempt, Build, Event, InventoryRecord, Lease, MacAddr, Machine, Token};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
 use super::{READ_ROWS_MAX, StoreError, row};
+use crate::access::Kept;
 use crate::artifact::{Download, Import};
 use crate::operation::Record;
+use crate::profile::Written;
 
 /// The connections that read. Each read takes one, on a thread that may block.
 pub(super) struct Readers {
@@ -192,6 +194,30 @@ pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
 
 pub(super) fn builds(db: &Connection) -> rusqlite::Result<Vec<Build>> {
     all(db, "SELECT doc FROM builds ORDER BY name", [], |row| row::decode(row, 0))
+}
+
+pub(super) fn tokens(db: &Connection) -> rusqlite::Result<Vec<Kept>> {
+    let sql = "SELECT name, digest, scope, created_at, created_by, expires_at FROM tokens ORDER BY name";
+    all(db, sql, [], |row| {
+        Ok(Kept {
+            digest: row.get(1)?,
+            token: Token {
+                name: row.get(0)?,
+                scope: row::decode(row, 2)?,
+                created_at: row::millis(row.get(3)?),
+                created_by: row::decode(row, 4)?,
+                expires_at: row.get::<_, Option<i64>>(5)?.map(row::millis),
+            },
+        })
+    })
+}
+
+pub(super) fn machine_values(db: &Connection) -> rusqlite::Result<Vec<(String, Written)>> {
+    all(db, "SELECT machine, doc FROM machine_values", [], |row| Ok((row.get(0)?, row::decode(row, 1)?)))
+}
+
+pub(super) fn hostnames(db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    all(db, "SELECT machine, name FROM hostnames", [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 pub(super) fn downloads(db: &Connection) -> rusqlite::Result<Vec<Download>> {

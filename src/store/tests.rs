@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ironwake_api::{
     ArtifactOrigin, AttemptOutcome, ClientStage, Enrolment, ImportRequest, LeaseState, MacAddr, Packing,
-    SecureBoot, StageKind,
+    Scope, SecureBoot, StageKind, Token,
 };
 use rusqlite::Connection;
 
@@ -371,6 +371,9 @@ async fn parity_pv19_an_older_database_is_copied_and_migrated() {
     assert_eq!(store.counters(), Counters { inventory: 41, attempt: 0 });
     assert_eq!(store.machines().await.expect("machines")[0].name.as_deref(), Some("web1"));
     assert_eq!(store.inventory("m1").await.expect("inventory").expect("one").id, 41);
+    assert!(store.tokens().await.expect("tokens").is_empty());
+    assert!(store.machine_values().await.expect("values").is_empty());
+    assert!(store.hostnames().await.expect("names").is_empty());
     let events = store.events_after(0, Some("m1".into()), 9).await.expect("events");
     assert_eq!((events[0].id, &events[0].kind), (17, &EventKind::MachineRegistered));
     store.close().await.expect("closed");
@@ -459,4 +462,33 @@ fn a_second_daemon_is_refused_until_the_first_is_gone() {
     assert!(error.contains("in use by another daemon"), "{error}");
     drop(first);
     drop(folder.open());
+}
+
+#[tokio::test]
+async fn tokens_are_kept_by_name_and_a_digest_belongs_to_one() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let kept = |name: &str, digest: u8, expires_at| Kept {
+        digest: [digest; 32],
+        token: Token {
+            name: name.into(),
+            scope: Scope::Operator,
+            created_at: 5,
+            created_by: Actor::Token("admin".into()),
+            expires_at,
+        },
+    };
+    let (first, second) = (kept("ci", 1, Some(9)), kept("anna", 2, None));
+    for token in [&first, &second] {
+        store.save(vec![Change::Token(Box::new(token.clone()))]).await.expect("saved");
+    }
+    for other in [kept("ci", 3, None), kept("x", 1, None)] {
+        assert!(store.save(vec![Change::Token(Box::new(other))]).await.is_err());
+    }
+    store.close().await.expect("closed");
+    drop(store);
+    let store = folder.open();
+    assert_eq!(store.tokens().await.expect("tokens"), [second.clone(), first]);
+    store.save(vec![Change::TokenDeleted("ci".into())]).await.expect("saved");
+    assert_eq!(store.tokens().await.expect("tokens"), [second]);
 }

@@ -59,6 +59,7 @@ impl TestSite {
             kernel: "/artifacts/a/vmlinuz".into(),
             initramfs: "/artifacts/b/initramfs".into(),
             installing: "/artifacts/c/installing".into(),
+            rescue: Some("/artifacts/d/rescue".into()),
         });
         Self { site: Arc::new(site), events, shelf, state }
     }

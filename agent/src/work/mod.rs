@@ -9,6 +9,8 @@ mod image;
 mod inject;
 mod meter;
 mod report;
+mod rescue;
+mod shell;
 mod signature;
 mod table;
 mod target;
@@ -114,7 +116,13 @@ pub fn perform(claim: &Claim, root: &Path, reports: &Reports, load: &mut dyn FnM
             reports.note("inspected: the inventory is in");
             return Next::Wait;
         }
-        Work::Rescue => Err(Failure::Reason("this agent has no shell yet".to_owned())),
+        Work::Rescue => match rescue::run(&mut site) {
+            Ok(ended) => {
+                reports.note(&format!("the rescue has ended: {ended}"));
+                return Next::Reboot;
+            }
+            Err(failure) => Err(failure),
+        },
     };
     if site.began {
         // The next operation on these disks is confirmed and guarded by what is there.

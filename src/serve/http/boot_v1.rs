@@ -1,5 +1,6 @@
 //! `/boot/v1`: what the agent calls. Enrolment, orders, reports, health.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, json, nothing};
 use super::body::Body;
+use super::installer::{answer_file, installed, no_answer};
 use super::places::Places;
 use super::problem::{problem, site_problem};
 use super::service::Peer;
@@ -41,16 +43,16 @@ const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 pub(super) const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Clone)]
-struct Shared {
-    backend: Backend,
+pub(super) struct Shared {
+    pub backend: Backend,
     shutdown: CancellationToken,
     enrolling: Arc<Semaphore>,
-    enrolling_of_address: Places,
+    enrolling_of_address: Places<Ipv4Addr>,
 }
 
 /// A refusal is an answer too; boxed, since most calls succeed.
-type Refusal = Box<Response<Body>>;
-type Answer = Result<Response<Body>, Refusal>;
+pub(super) type Refusal = Box<Response<Body>>;
+pub(super) type Answer = Result<Response<Body>, Refusal>;
 
 /// The routes. Waiting requests end at `shutdown`.
 pub fn router(backend: Backend, shutdown: CancellationToken) -> Router {
@@ -60,6 +62,8 @@ pub fn router(backend: Backend, shutdown: CancellationToken) -> Router {
         .route("/boot/v1/machines/{id}/report", post(report))
         .route("/boot/v1/operations/claim", post(claim))
         .route("/boot/v1/operations/{id}/report", post(work_report))
+        .route("/boot/v1/operations/{id}/files/{token}/{name}", get(answer_file).head(no_answer))
+        .route("/boot/v1/operations/{id}/installed/{token}", post(installed))
         .route("/boot/v1/operations/{id}/phone-home/{token}", post(phone_home))
         .route("/boot/v1/health", get(health))
         .fallback(async || {
@@ -82,7 +86,7 @@ fn axum_response(response: Response<Body>) -> axum::response::Response {
     response.map(axum::body::Body::new)
 }
 
-fn either(answer: Answer) -> axum::response::Response {
+pub(super) fn either(answer: Answer) -> axum::response::Response {
     axum_response(answer.unwrap_or_else(|refusal| *refusal))
 }
 
@@ -211,7 +215,7 @@ async fn phone_home(
 }
 
 /// Operation and token of `Authorization: Bearer OPERATION_TOKEN`.
-fn bearer(headers: &HeaderMap) -> Result<(String, String), Refusal> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<(String, String), Refusal> {
     let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match text.strip_prefix("Bearer ").and_then(|token| token.split_once('_')) {
         Some((operation, token)) => Ok((operation.to_owned(), token.to_owned())),
@@ -258,7 +262,7 @@ async fn read<T: DeserializeOwned>(
 }
 
 /// The whole body, if it is not too large and comes in time.
-async fn whole(request: Request<axum::body::Body>, bytes_max: usize) -> Result<Bytes, Refusal> {
+pub(super) async fn whole(request: Request<axum::body::Body>, bytes_max: usize) -> Result<Bytes, Refusal> {
     let body = Limited::new(request.into_body(), bytes_max);
     let Ok(collected) = tokio::time::timeout(BODY_WAIT_MAX, body.collect()).await else {
         let detail = format!("the body did not come within {BODY_WAIT_MAX:?}");
@@ -299,17 +303,17 @@ fn invalid(errors: Vec<FieldProblem>) -> Refusal {
 
 /// As operators are refused, but for one thing: agents are promised 400 for whatever is wrong in a body,
 /// whether reading it shows that or the site.
-fn refused(error: SiteError) -> Refusal {
+pub(super) fn refused(error: SiteError) -> Refusal {
     match error {
         SiteError::Invalid(errors) => invalid(errors),
         error => Box::new(answer::problem(&site_problem(error))),
     }
 }
 
-fn interrupted(error: tokio::task::JoinError) -> Refusal {
+pub(super) fn interrupted(error: tokio::task::JoinError) -> Refusal {
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("the request did not end: {error}"))
 }
 
-fn refusal(status: StatusCode, code: &str, detail: String) -> Refusal {
+pub(super) fn refusal(status: StatusCode, code: &str, detail: String) -> Refusal {
     Box::new(answer::problem(&problem(status, code, detail)))
 }

@@ -3,12 +3,14 @@
 mod answer;
 mod body;
 mod boot_v1;
+mod installer;
 mod link;
 mod places;
 mod problem;
 mod query;
 mod range;
 mod service;
+mod shell;
 
 use std::convert::Infallible;
 use std::io;
@@ -27,11 +29,13 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 pub use boot_v1::{ENROLL_BYTES_MAX, REPORT_BYTES_MAX, WAIT_SECS_MAX};
+pub(crate) use places::Places;
 pub(crate) use problem::{problem, site_problem, store_problem};
+
+pub(crate) use shell::wants_shell;
 
 use self::boot_v1::router;
 use self::link::Link;
-use self::places::Places;
 use self::service::{Peer, Service};
 use crate::serve::Backend;
 
@@ -58,7 +62,7 @@ const FAULT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown`, then lets running answers end.
 pub async fn run(listener: TcpListener, backend: Backend, shutdown: CancellationToken) -> io::Result<()> {
     let router = router(backend.clone(), shutdown.clone());
-    let service = Arc::new(Service { backend, router });
+    let service = Arc::new(Service { backend, router, shutdown: shutdown.clone() });
     let (places, tasks) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), TaskTracker::new());
     let of_address = Places::new(CONNECTIONS_EACH_MAX);
     let stop = CancellationToken::new();
@@ -128,7 +132,9 @@ async fn serve(
         .header_read_timeout(IDLE_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(link), service);
+        .serve_connection(TokioIo::new(link), service)
+        // A shell goes on over its request's connection.
+        .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
         served = connection.as_mut() => return Ok(served?),

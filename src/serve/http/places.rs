@@ -1,43 +1,43 @@
 //! Places that each client address has a part of, so that one address cannot take them all.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 
 /// How many places each address holds.
 #[derive(Clone)]
-pub(super) struct Places {
-    held: Arc<Mutex<HashMap<Ipv4Addr, usize>>>,
+pub(crate) struct Places<A> {
+    held: Arc<Mutex<HashMap<A, usize>>>,
     each_max: usize,
 }
 
 /// A place; dropping it gives it back.
-pub(super) struct Place {
-    places: Places,
-    address: Ipv4Addr,
+pub(crate) struct Place<A: Eq + Hash> {
+    held: Arc<Mutex<HashMap<A, usize>>>,
+    address: A,
 }
 
-impl Places {
+impl<A: Eq + Hash + Copy> Places<A> {
     /// Every address may hold so many.
     pub fn new(each_max: usize) -> Self {
         Self { held: Arc::default(), each_max }
     }
 
     /// A place for this address; `None` if it holds as many as it may.
-    pub fn take(&self, address: Ipv4Addr) -> Option<Place> {
+    pub fn take(&self, address: A) -> Option<Place<A>> {
         let mut held = self.held.lock().expect("no panic while held");
         let count = held.entry(address).or_default();
         if *count >= self.each_max {
             return None;
         }
         *count += 1;
-        Some(Place { places: self.clone(), address })
+        Some(Place { held: self.held.clone(), address })
     }
 }
 
-impl Drop for Place {
+impl<A: Eq + Hash> Drop for Place<A> {
     fn drop(&mut self) {
-        let mut held = self.places.held.lock().expect("no panic while held");
+        let mut held = self.held.lock().expect("no panic while held");
         if let Some(count) = held.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -49,6 +49,8 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use ironwake_api::{ClientStage, MacAddr};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::answer::{self, file, refusal, script};
@@ -17,6 +18,7 @@ use super::body::{Body, Delivery, head_bytes};
 use super::link::Written;
 use super::problem::site_problem;
 use super::query::{decode, describe, mac_of_name};
+use super::shell::shell_of;
 use crate::serve::Backend;
 use crate::site::ScriptRequest;
 use crate::tftp::clean_path;
@@ -29,6 +31,8 @@ const RECORDED_PATH_CHARS: usize = 300;
 pub(super) struct Service {
     pub backend: Backend,
     pub router: Router,
+    /// Cancelled when the daemon ends.
+    pub shutdown: CancellationToken,
 }
 
 /// The two ends of one connection.
@@ -81,6 +85,7 @@ impl Service {
         let armed = armed_kernel(&path);
         let agent = armed.is_none() && path.starts_with("boot/v1/");
         let Answered { mut response, mac, plan } = match (agent, armed) {
+            (true, _) if let Some(id) = shell_of(&path) => self.shell(request, id, peer).await.into(),
             (true, _) => self.route(request, &path, peer).await.into(),
             (false, Some((id, token))) => self.armed(&method, id, token, request.headers(), peer).await,
             (false, None) => self.boot(&method, &path, &uri, request.headers(), client, peer),

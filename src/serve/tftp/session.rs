@@ -55,7 +55,7 @@ impl Session {
                 return;
             }
             // Only the doubled wait of a resend leaves the timer behind the deadline.
-            if self.transfer.deadline() < timer.deadline().into() {
+            if self.transfer.deadline() < timer.deadline().into_std() {
                 timer.as_mut().reset(self.transfer.deadline().into());
             }
             step = tokio::select! {

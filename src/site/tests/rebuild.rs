@@ -9,14 +9,14 @@ use super::*;
 use crate::operation::Trigger;
 
 /// Imports an image of 4 MiB, which is called `thirteen`.
-async fn import(lab: &Fixture) {
+pub(super) async fn import(lab: &Fixture) {
     let mut upload = lab.site.receive_import("thirteen", None).expect("a place");
     upload.write(&vec![1; 4 << 20]).expect("written");
     let received = upload.finish(None).expect("whole");
     lab.site.import("thirteen", received, operator()).await.expect("imported");
 }
 
-fn rebuild(image: &str) -> OperationNew {
+pub(super) fn rebuild(image: &str) -> OperationNew {
     OperationNew {
         kind: Kind::Rebuild,
         profile: Some("cloud-image".into()),

@@ -1,6 +1,7 @@
 //! Enrolment by rules that look at tags.
 
 use super::*;
+use crate::config::EnrolmentPolicy;
 
 const RULES: &str = "[enrolment]\npolicy = \"rules\"\n[[enrolment.rule]]\nname = \"lab\"\ntags = [\"owner=lab\", \"ready\"]\n\
      subnet = \"10.0.0.0/29\"\nadd_tags = [\"rack1\"]\n";

@@ -1,0 +1,7 @@
+//! Who may use the operators' API over HTTPS: tokens, and how long an address waits that shows wrong ones.
+
+mod throttle;
+mod token;
+
+pub use throttle::{FAILURES_FREE, Throttle, WAIT_MAX};
+pub use token::{Kept, NAME_BYTES_MAX, check_token_name, digest_of, spell};

@@ -1,0 +1,61 @@
+//! `ironwake machine set`: what profiles are filled with for one machine.
+
+use std::collections::BTreeMap;
+
+use ironwake_api::{MachineValues, MachineValuesPatch};
+use serde_json::Value as Json;
+
+use super::output::{Style, clean};
+use super::profile::{Assignment, variables};
+use super::{Context, Failure};
+
+/// Arguments of `machine set`.
+#[derive(Debug, clap::Args)]
+#[group(id = "assignment", required = true, multiple = true, args = ["values", "files", "unset"])]
+pub struct Args {
+    /// Id, its beginning, name, MAC, UUID or serial
+    key: String,
+    /// Value of a variable; may be repeated. Every user of this host can read it while the command runs
+    #[arg(long = "value", value_name = "NAME=VALUE")]
+    values: Vec<Assignment>,
+    /// Value of a variable from a file, for secrets; may be repeated
+    #[arg(long = "value-file", value_name = "NAME=FILE")]
+    files: Vec<Assignment>,
+    /// Remove the value of a variable; may be repeated
+    #[arg(long, value_name = "NAME")]
+    unset: Vec<String>,
+}
+
+pub async fn set(args: Args, context: &mut Context) -> Result<(), Failure> {
+    let mut values = variables(args.values);
+    for (name, file) in variables(args.files) {
+        let file = file.as_str().map_or_else(|| file.to_string(), str::to_owned);
+        let read = std::fs::read_to_string(&file);
+        let text = read.map_err(|error| anyhow::Error::from(error).context(format!("read {file}")))?;
+        values.insert(name, text.trim_end_matches('\n').into());
+    }
+    values.extend(args.unset.into_iter().map(|name| (name, Json::Null)));
+    let shown = context.client.edit_machine_values(&args.key, &MachineValuesPatch { values }).await?;
+    if context.json {
+        return Ok(context.output.json(&shown)?);
+    }
+    Ok(write(&shown, context)?)
+}
+
+/// Writes the host's name and the machine's own values, where there are any.
+pub fn write(shown: &MachineValues, context: &mut Context) -> std::io::Result<()> {
+    if let Some(hostname) = &shown.hostname {
+        context.output.line(format!("hostname    {}", clean(hostname)))?;
+    }
+    if shown.values.is_empty() {
+        return Ok(());
+    }
+    let title = context.output.styled("values", Style::Strong);
+    context.output.line(title)?;
+    lines(&shown.values).iter().try_for_each(|line| context.output.line(line))
+}
+
+fn lines(values: &BTreeMap<String, Json>) -> Vec<String> {
+    let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    values.iter().map(|(name, value)| format!("  {name} = {}", clean(&text(value)))).collect()
+}

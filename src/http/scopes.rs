@@ -1,0 +1,78 @@
+//! Which scope each route demands of a token.
+
+use axum::http::Method;
+use ironwake_api::Scope;
+
+/// Every route of the API. One that is not here demands the most, and fails a test.
+const ROUTES: &[(Method, &str, Scope)] = &[
+    (Method::GET, "/api/v1/machines", Scope::Viewer),
+    (Method::POST, "/api/v1/machines", Scope::Operator),
+    (Method::GET, "/api/v1/machines/{key}", Scope::Viewer),
+    (Method::PATCH, "/api/v1/machines/{key}", Scope::Operator),
+    (Method::DELETE, "/api/v1/machines/{key}", Scope::Operator),
+    (Method::POST, "/api/v1/machines/{key}/enroll", Scope::Operator),
+    (Method::POST, "/api/v1/machines/{key}/orders", Scope::Operator),
+    (Method::POST, "/api/v1/machines/{key}/operations", Scope::Operator),
+    (Method::GET, "/api/v1/machines/{key}/inventories", Scope::Viewer),
+    (Method::GET, "/api/v1/machines/{key}/inventories/diff", Scope::Viewer),
+    (Method::GET, "/api/v1/machines/{key}/attempts", Scope::Viewer),
+    (Method::GET, "/api/v1/machines/{key}/values", Scope::Viewer),
+    (Method::PATCH, "/api/v1/machines/{key}/values", Scope::Operator),
+    (Method::POST, "/api/v1/bulk", Scope::Operator),
+    (Method::POST, "/api/v1/batches", Scope::Operator),
+    (Method::GET, "/api/v1/attempts/{id}", Scope::Viewer),
+    (Method::GET, "/api/v1/operations", Scope::Viewer),
+    (Method::GET, "/api/v1/operations/{id}", Scope::Viewer),
+    (Method::POST, "/api/v1/operations/{id}/arm", Scope::Operator),
+    (Method::POST, "/api/v1/operations/{id}/disarm", Scope::Operator),
+    (Method::POST, "/api/v1/operations/{id}/cancel", Scope::Operator),
+    (Method::POST, "/api/v1/operations/{id}/retry", Scope::Operator),
+    (Method::GET, "/api/v1/profiles", Scope::Viewer),
+    (Method::GET, "/api/v1/profiles/{name}", Scope::Viewer),
+    // It changes nothing, and shows no secret.
+    (Method::POST, "/api/v1/profiles/{name}/render", Scope::Viewer),
+    (Method::GET, "/api/v1/artifacts", Scope::Viewer),
+    (Method::GET, "/api/v1/artifacts/{name}", Scope::Viewer),
+    (Method::PUT, "/api/v1/artifacts/{name}", Scope::Operator),
+    (Method::PUT, "/api/v1/artifacts/{name}/download", Scope::Operator),
+    (Method::PATCH, "/api/v1/artifacts/{name}", Scope::Operator),
+    (Method::DELETE, "/api/v1/artifacts/{name}", Scope::Operator),
+    (Method::GET, "/api/v1/builds", Scope::Viewer),
+    (Method::POST, "/api/v1/builds", Scope::Operator),
+    (Method::GET, "/api/v1/builds/{name}", Scope::Viewer),
+    (Method::POST, "/api/v1/builds/next", Scope::Operator),
+    (Method::POST, "/api/v1/builds/{name}/report", Scope::Operator),
+    (Method::POST, "/api/v1/machines/{key}/shell", Scope::Operator),
+    (Method::GET, "/api/v1/events", Scope::Viewer),
+    (Method::GET, "/api/v1/events/stream", Scope::Viewer),
+    (Method::GET, "/api/v1/leases", Scope::Viewer),
+    (Method::GET, "/api/v1/health", Scope::Viewer),
+    (Method::GET, "/api/v1/version", Scope::Viewer),
+    (Method::GET, "/api/v1/simulate", Scope::Viewer),
+    (Method::GET, "/api/v1/openapi.json", Scope::Viewer),
+    (Method::GET, "/api/v1/authority", Scope::Viewer),
+    (Method::GET, "/api/v1/settings", Scope::Admin),
+    (Method::PATCH, "/api/v1/settings", Scope::Admin),
+    (Method::GET, "/api/v1/tokens", Scope::Admin),
+    (Method::POST, "/api/v1/tokens", Scope::Admin),
+    (Method::DELETE, "/api/v1/tokens/{name}", Scope::Admin),
+];
+
+/// The scope that a request demands; `route` is the path as the router knows it, if it does.
+pub(super) fn demanded(method: &Method, route: Option<&str>) -> Scope {
+    // What is no route answers that there is none.
+    let Some(route) = route else { return Scope::Viewer };
+    listed(method, route).unwrap_or(Scope::Admin)
+}
+
+/// The scope of a route of the table. HEAD is GET without its body.
+pub(super) fn listed(method: &Method, route: &str) -> Option<Scope> {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    ROUTES.iter().find(|row| row.0 == *method && row.1 == route).map(|row| row.2)
+}
+
+/// How many routes the table has.
+#[cfg(test)]
+pub(super) fn count() -> usize {
+    ROUTES.len()
+}

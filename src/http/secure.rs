@@ -1,0 +1,133 @@
+//! The API over HTTPS: connections, their limits, the handshake, and the answer to plain HTTP.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use super::listen::{ACCEPT_PAUSE, CONNECTIONS_MAX, Connection, drain};
+use super::peer::Peer;
+use super::problem::MEDIA_TYPE;
+use crate::certificates::Keeper;
+use crate::serve::http::{Places, problem};
+use crate::site::SharedSite;
+
+/// Connections of one address: some consoles behind one router.
+pub(super) const CONNECTIONS_EACH_MAX: usize = 64;
+/// From the connection to the end of the handshake; a round trip around the world takes a third of a second.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// What TLS begins with: the content type of a handshake (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+/// What of a request in plain HTTP is read before it is answered.
+const PLAIN_BYTES: usize = 8 << 10;
+/// How long the client may take to read that answer.
+const PLAIN_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Serves the API over HTTPS until `shutdown`, then lets requests under way end, within a limit.
+pub async fn serve(
+    listener: TcpListener,
+    site: SharedSite,
+    keeper: Arc<Keeper>,
+    shutdown: CancellationToken,
+) {
+    accept(listener, super::router(site), keeper, shutdown).await;
+}
+
+async fn accept(listener: TcpListener, router: Router, keeper: Arc<Keeper>, shutdown: CancellationToken) {
+    let (places, of_address) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Places::new(CONNECTIONS_EACH_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let (place, accepted) = tokio::select! {
+            () = shutdown.cancelled() => break,
+            // Beyond the limit connections wait in the kernel's backlog.
+            next = async { (places.clone().acquire_owned().await, listener.accept().await) } => next,
+        };
+        let (stream, from) = match accepted {
+            Ok((stream, from)) => (stream, from.ip().to_canonical()),
+            Err(error) => {
+                tracing::warn!(%error, "accept a connection to the API over HTTPS");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(own) = of_address.take(from) else {
+            tracing::debug!(%from, limit = CONNECTIONS_EACH_MAX, "too many connections of one address to the API");
+            continue;
+        };
+        let connection = Connection { router: router.clone(), shutdown: shutdown.clone() };
+        let (keeper, shutdown) = (keeper.clone(), shutdown.clone());
+        connections.spawn(async move {
+            // A handshake that has not ended when the daemon ends has asked for nothing.
+            let shaken = shutdown.run_until_cancelled(handshake(stream, from, &keeper)).await;
+            if let Some(Some(stream)) = shaken {
+                connection.serve(stream, Peer::Remote(from)).await;
+            }
+            drop((place, own));
+        });
+    }
+    drop(listener);
+    drain(connections).await;
+}
+
+/// The connection once it is a secure one; nothing where it does not become one in time.
+async fn handshake(stream: TcpStream, from: IpAddr, keeper: &Keeper) -> Option<TlsStream<TcpStream>> {
+    match tokio::time::timeout(HANDSHAKE_MAX, begin(stream, keeper)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%from, %error, "a handshake of the API failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%from, "a handshake of the API took more than {} s", HANDSHAKE_MAX.as_secs());
+            None
+        }
+    }
+}
+
+async fn begin(stream: TcpStream, keeper: &Keeper) -> io::Result<Option<TlsStream<TcpStream>>> {
+    stream.set_nodelay(true)?;
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 {
+        return Ok(None);
+    }
+    if first[0] != TLS_HANDSHAKE {
+        refuse_plain(stream).await?;
+        return Ok(None);
+    }
+    let config = keeper.config().ok_or_else(|| io::Error::other("there is no certificate to show"))?;
+    TlsAcceptor::from(config).accept(stream).await.map(Some)
+}
+
+/// Says that this port is HTTPS. Nothing of what was asked is done, and nothing of it is kept.
+async fn refuse_plain(mut stream: TcpStream) -> io::Result<()> {
+    let local: SocketAddr = stream.local_addr()?;
+    let mut request = vec![0; PLAIN_BYTES];
+    let _ = stream.read(&mut request).await?;
+    let detail = format!(
+        "this port speaks HTTPS only, such as https://{local}/api/v1/version; a token that was sent here could be read \
+         on the way: revoke it"
+    );
+    let status = StatusCode::BAD_REQUEST;
+    let body = serde_json::to_string(&problem(status, "plain_http", detail))?;
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await?;
+    stream.shutdown().await?;
+    // Closing with bytes unread would reset the connection, and the answer with it.
+    let read_on = async { while stream.read(&mut request).await.is_ok_and(|count| count > 0) {} };
+    let _ = tokio::time::timeout(PLAIN_WAIT_MAX, read_on).await;
+    Ok(())
+}

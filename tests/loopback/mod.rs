@@ -1,0 +1,86 @@
+//! The real daemon on loopback, serving nothing but HTTP and the API, and the command that asks it.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// How long a daemon may take to start on a loaded test host.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port that nobody holds.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
+}
+
+/// A daemon; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Daemon {
+    /// Starts one whose files are below `folder`, configured with `more`, and waits until it serves.
+    pub fn start(folder: &Path, more: &str) -> Self {
+        let file = folder.join("ironwake.toml");
+        let text = format!(
+            "state = {:?}\nsocket = {:?}\nprofiles = {:?}\n[http]\nlisten = \"127.0.0.1:{}\"\n[discovery]\n\
+             enabled = false\n[[network]]\ninterface = \"lo\"\ndhcp = \"off\"\ntftp = false\n{more}",
+            folder.join("state"),
+            folder.join("api.sock"),
+            folder.join("profiles"),
+            free_port(),
+        );
+        fs::write(&file, text).expect("a file");
+        let notify = folder.join("notify");
+        let _ = fs::remove_file(&notify);
+        let ready = UnixDatagram::bind(&notify).expect("a socket");
+        ready.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));
+        command.args(["serve", "--config"]).arg(&file).stdin(Stdio::null());
+        command.env("NOTIFY_SOCKET", &notify).env("IRONWAKE_BOOT", folder).env_remove("JOURNAL_STREAM");
+        let daemon = Self { child: command.spawn().expect("it starts"), folder: folder.into() };
+        let mut message = [0; 4096];
+        loop {
+            let length = ready.recv(&mut message).expect("a word of the daemon");
+            if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
+                return daemon;
+            }
+        }
+    }
+
+    /// A command that asks it.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));
+        command.env("IRONWAKE_SOCKET", self.folder.join("api.sock")).args(words).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it: exit code, and a part of each stream; standard output is given back.
+    #[track_caller]
+    pub fn check(&self, words: &[&str], code: i32, stdout: &str, stderr: &str) -> String {
+        expect(self.command(words), code, stdout, stderr)
+    }
+}
+
+/// Runs a command: exit code, and a part of each stream; standard output is given back.
+#[track_caller]
+pub fn expect(mut command: Command, code: i32, stdout: &str, stderr: &str) -> String {
+    let output: Output = command.stdin(Stdio::null()).output().expect("it runs");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let context = format!("{command:?}\n--- stdout\n{out}\n--- stderr\n{err}");
+    assert_eq!(output.status.code(), Some(code), "{context}");
+    assert!(out.contains(stdout) && err.contains(stderr), "{context}");
+    out.into_owned()
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

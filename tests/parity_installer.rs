@@ -1,0 +1,311 @@
+//! Installers as the systems that Ironwake replaces have them, seen by curl in the place of the machine: scripts, answers,
+//! the word at the end, the first boot. Each test is named by its line.
+
+#[path = "lab/mod.rs"]
+mod lab;
+#[path = "peers/mod.rs"]
+mod peers;
+
+use std::fs;
+
+use lab::{Dhcp, Lab, LabError, LabOptions};
+use serde_json::{Value, json};
+
+const MACHINES: &str = "http://10.77.0.1:8080";
+const MAC: &str = "52:54:00:00:00:01";
+
+fn lab() -> Result<Lab, LabError> {
+    Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server))
+}
+
+/// Runs curl where machines are; gives the status, the content type and the body.
+fn curl(lab: &Lab, words: &[&str]) -> (u16, String, String) {
+    let mut curl = lab.client().command("curl");
+    let form = "\n%{http_code} %{content_type}";
+    curl.args(["--silent", "--show-error", "--max-time", "60", "--write-out", form]).args(words);
+    let text = peers::output_of(curl);
+    let (body, end) = text.rsplit_once('\n').expect("a status");
+    let (status, content_type) = end.split_once(' ').expect("both");
+    (status.parse().expect("a number"), content_type.to_owned(), body.to_owned())
+}
+
+fn post(lab: &Lab, url: &str, body: &Value) -> u16 {
+    let text = body.to_string();
+    curl(lab, &["--header", "content-type: application/json", "--data", &text, url]).0
+}
+
+/// An enrolled machine with a disk that a Debian fits on; its id.
+fn enrolled(lab: &Lab) -> String {
+    let body = json!({
+        "agent": "test",
+        "boot_mac": MAC,
+        "inventory": {
+            "schema": 1,
+            "system": {"manufacturer": "Dell Inc.", "product": "R640", "serial": "S1"},
+            "nics": [{"name": "eth0", "mac": MAC, "boot": true}],
+            "memory": {"total_bytes": 4_u64 << 30},
+            "disks": [{"name": "sda", "serial": "A", "size_bytes": 9_000_000_000_u64}],
+        },
+    });
+    let url = format!("{MACHINES}/boot/v1/enroll");
+    let (status, _, text) =
+        curl(lab, &["--header", "content-type: application/json", "--data", &body.to_string(), &url]);
+    assert_eq!(status, 201, "{text}");
+    let answer: Value = serde_json::from_str(&text).expect("JSON");
+    let id = answer["machine"].as_str().expect("an id").to_owned();
+    lab.cli().run(&["machine", "enroll", &id]).expect("enrolled");
+    id
+}
+
+/// Imports bytes under a name.
+fn import(lab: &Lab, name: &str) {
+    let file = lab.folder().join("imported");
+    fs::write(&file, name).expect("a file");
+    lab.cli().run(&["artifact", "import", name, &file.display().to_string()]).expect("imported");
+}
+
+fn rebuild(lab: &Lab, machine: &str, profile: &[&str]) -> String {
+    let words = [&["rebuild", machine, "--yes", "--profile"], profile].concat();
+    let made = lab.cli().json(&words).expect("an operation");
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+fn script(lab: &Lab) -> String {
+    curl(lab, &[&format!("{MACHINES}/ipxe/{MAC}")]).2
+}
+
+/// The first URL in a text that has this part, without what no URL has.
+fn url(text: &str, part: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || "'\"=;".contains(c));
+    let found = words.filter(|word| word.starts_with("http://")).find(|word| word.contains(part));
+    found.unwrap_or_else(|| panic!("no {part} in {text}")).to_owned()
+}
+
+fn state(lab: &Lab, operation: &str) -> String {
+    let shown = lab.cli().json(&["operation", "show", operation]).expect("an operation");
+    shown["state"].as_str().expect("a state").to_owned()
+}
+
+/// From a confirmed rebuild to a machine whose answers were fetched: operation, `late.sh`.
+fn installing(lab: &Lab, machine: &str) -> (String, String) {
+    import(lab, "debian-installer-13/linux");
+    import(lab, "debian-installer-13/initrd.gz");
+    let id = rebuild(lab, machine, &["debian-installer", "--var", "mirror_host=deb.example.org"]);
+    let armed = script(lab);
+    assert_eq!(script(lab), armed, "until its kernel is taken it is the same");
+    let (status, _, kernel) = curl(lab, &[&url(&armed, "/vmlinuz")]);
+    assert_eq!((status, kernel.as_str()), (200, "debian-installer-13/linux"));
+    assert_eq!(curl(lab, &[&url(&armed, "/initrd.gz")]).2, "debian-installer-13/initrd.gz");
+    let answers = url(&armed.replace("url=", " "), "/preseed.cfg");
+    assert_eq!(curl(lab, &["--head", &answers]).0, 200);
+    assert_eq!(state(lab, &id), "pxe_booted", "to look is not to take");
+    let (status, content_type, preseed) = curl(lab, &[&answers]);
+    assert_eq!(status, 200, "{preseed}");
+    assert!(content_type.starts_with("text/plain"), "{content_type}");
+    assert_eq!(state(lab, &id), "installing");
+    let late = curl(lab, &[&url(&preseed, "/late.sh")]).2;
+    (id, late)
+}
+
+/// The webhook is heard with any token that the operation ever had; others are not.
+#[test]
+fn parity_pv9() -> Result<(), LabError> {
+    let lab = lab()?;
+    let machine = enrolled(&lab);
+    let (id, late) = installing(&lab, &machine);
+    let webhook = url(&late, "/installed/");
+    let proxmox = json!({
+        "$schema": {"version": "1.2"},
+        "fqdn": "node-1.example.org",
+        "ssh-public-host-keys": {"ed25519": "ssh-ed25519 AAAA", "rsa": "ssh-rsa BBBB"},
+    });
+    let unknown = format!("{}{}", &webhook[..webhook.len() - 64], "0".repeat(64));
+    assert_eq!(post(&lab, &unknown, &proxmox), 401);
+    assert_eq!(state(&lab, &id), "installing");
+    assert_eq!(post(&lab, &webhook, &proxmox), 200);
+    assert_eq!(state(&lab, &id), "installed");
+    assert_eq!(post(&lab, &webhook, &proxmox), 200, "repeated");
+    let home = url(&late, "/phone-home/");
+    assert_eq!(post(&lab, &home, &json!({"hostname": "node-1"})), 204);
+    assert_eq!(post(&lab, &webhook, &proxmox), 200, "expired");
+    let shown = lab.cli().json(&["operation", "show", &id])?;
+    assert_eq!(shown["state"], "ready");
+    assert_eq!(shown["host"]["ssh_keys"], json!(["ssh-ed25519 AAAA", "ssh-rsa BBBB"]));
+    assert_eq!(post(&lab, &webhook.replace(&id, "no-such-operation"), &proxmox), 401);
+    Ok(())
+}
+
+/// The script of the first boot is a good one, calls home once, and its token is worth nothing to anybody else.
+#[test]
+fn parity_pv10() -> Result<(), LabError> {
+    let lab = lab()?;
+    let machine = enrolled(&lab);
+    let (id, late) = installing(&lab, &machine);
+    let first = late.split_once("ironwake-first-boot <<'IRONWAKE_END'\n").expect("a script").1;
+    let first = first.split_once("\nIRONWAKE_END").expect("its end").0;
+    let file = lab.folder().join("first-boot");
+    fs::write(&file, first).expect("a file");
+    let mut bash = std::process::Command::new("bash");
+    bash.arg("-n").arg(&file);
+    peers::output_of(bash);
+    let run = |word: &str| {
+        let mut command = lab.client().command("bash");
+        command.arg("-c").arg(format!(
+            "sed -i s,/var/lib/ironwake,{}/mark, {}; bash {} {word}",
+            lab.folder().display(),
+            file.display(),
+            file.display()
+        ));
+        peers::output_of(command)
+    };
+    assert!(run("installed").contains("Ironwake knows"));
+    assert_eq!(state(&lab, &id), "installed");
+    assert!(run("").contains("Ironwake knows"));
+    assert_eq!(state(&lab, &id), "ready");
+    assert!(run("").contains("Ironwake knows"), "the same host may say it again");
+    // From another address it is a replay.
+    let home = url(&late, "/phone-home/");
+    let words = [
+        "--silent",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+        "--header",
+        "content-type: application/json",
+        "--data",
+        "{}",
+    ];
+    let mut other = lab.site().command("curl");
+    other.args(words).arg(&home);
+    assert_eq!(peers::output_of(other), "401");
+    Ok(())
+}
+
+/// Once its kernel is taken, the machine boots its disk, whatever becomes of the installation.
+#[test]
+fn parity_fl12() -> Result<(), LabError> {
+    let lab = lab()?;
+    let machine = enrolled(&lab);
+    let (_, late) = installing(&lab, &machine);
+    let is_local = || {
+        let script = script(&lab);
+        assert!(script.contains("sanboot") && !script.contains("kernel"), "{script}");
+    };
+    is_local();
+    assert_eq!(post(&lab, &url(&late, "/installed/"), &json!({})), 200);
+    is_local();
+    assert_eq!(post(&lab, &url(&late, "/phone-home/"), &json!({"hostname": "node-1"})), 204);
+    is_local();
+    Ok(())
+}
+
+/// Which disk is written is a rule's, and its installer is told that one, and to take LVM and RAID off it.
+#[test]
+fn parity_fl13_rendered_installer() -> Result<(), LabError> {
+    let lab = lab()?;
+    let machine = enrolled(&lab);
+    import(&lab, "debian-installer-13/linux");
+    import(&lab, "debian-installer-13/initrd.gz");
+    let shown = |rule: &str| {
+        let words = [
+            "profile",
+            "render",
+            "debian-installer",
+            "--machine",
+            &machine,
+            "--disk",
+            rule,
+            "--var",
+            "mirror_host=deb.example.org",
+        ];
+        lab.cli().run(&words)
+    };
+    let text = shown("size=9G")?;
+    for part in [
+        "serial='A'",
+        "bytes=9000000000",
+        "partman-lvm/device_remove_lvm boolean true",
+        "partman-md/device_remove_md boolean true",
+    ] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    assert!(shown("size=1T").is_err() && shown("serial=B").is_err());
+    Ok(())
+}
+
+const PROFILE: &str = r#"
+name = "own"
+version = "1"
+summary = "an installer of the operator's own"
+kind = "installer"
+architectures = ["amd64"]
+firmware = ["bios", "uefi"]
+
+[variables.ssh_keys]
+type = "ssh_keys"
+default = []
+
+[boot]
+kernel = "own/linux"
+command_line = "ks={{ urls.files }}main.cfg"
+
+[[file]]
+template = "main.j2"
+name = "main.cfg"
+judge = "none"
+content_type = "text/plain"
+
+[[file]]
+template = "post.j2"
+name = "post.sh"
+judge = "shell"
+content_type = "text/plain"
+"#;
+
+/// Scripts and keys are served as plain text, and as they are edited, without a restart.
+#[test]
+fn parity_cp13() -> Result<(), LabError> {
+    let lab = lab()?;
+    let machine = enrolled(&lab);
+    let folder = lab.folder().join("profiles/own");
+    fs::create_dir_all(&folder).expect("a folder");
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me";
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("written");
+    write("main.j2", "first\n{% include \"post.j2\" %}");
+    write("post.j2", "{% for key in ssh_keys %}\n{{ key | line }}\n{% endfor %}");
+    write("profile.toml", PROFILE);
+    import(&lab, "own/linux");
+    // What is edited counts within a second or so; what was confirmed before stays as it was.
+    let served = |expected: &str| {
+        let began = std::time::Instant::now();
+        loop {
+            let words =
+                ["rebuild", &machine, "--yes", "--profile", "own", "--var", &format!("ssh_keys={key}")];
+            let made = lab.cli().json(&words);
+            if let Ok(made) = &made {
+                let armed = script(&lab);
+                curl(&lab, &[&url(&armed, "/vmlinuz")]);
+                let (status, content_type, text) =
+                    curl(&lab, &[&url(&armed.replace("ks=", " "), "/main.cfg")]);
+                assert_eq!((status, content_type.starts_with("text/plain")), (200, true), "{text}");
+                let id = made["id"].as_str().expect("an id");
+                // Its second taker ends it: the next one may begin.
+                let other = url(&armed.replace("ks=", " "), "/main.cfg");
+                let mut claimant = lab.site().command("curl");
+                claimant.args(["--silent", &other]);
+                peers::output_of(claimant);
+                assert_eq!(state(&lab, id), "failed");
+                if text == format!("{expected}\n{key}\n") {
+                    return;
+                }
+            }
+            assert!(began.elapsed().as_secs() < 60, "{made:?}");
+            std::thread::yield_now();
+        }
+    };
+    served("first");
+    write("main.j2", "second\n{% include \"post.j2\" %}");
+    served("second");
+    Ok(())
+}

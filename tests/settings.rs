@@ -1,0 +1,71 @@
+//! Settings of the real daemon: shown with their origins, changed through the API, and read again at the next start.
+
+mod loopback;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use ironwake_api::client::{Client, ClientError};
+use ironwake_api::{Setting, SettingOrigin, Settings};
+use loopback::Daemon;
+use serde_json::json;
+
+fn find<'a>(settings: &'a Settings, key: &str) -> &'a Setting {
+    let found = settings.settings.iter().find(|setting| setting.key == key);
+    found.unwrap_or_else(|| panic!("{key} is not among {:?}", settings.settings))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_checked_as_a_whole_in_force_at_once_or_said_to_wait_and_survives() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let more =
+        "[enrolment]\npolicy = \"manual\"\n[values]\npassword_hash = \"hunter2\"\ntimezone = \"UTC\"\n";
+    let daemon = Daemon::start(folder.path(), more);
+    let client = Client::new(folder.path().join("api.sock"));
+    let shown = client.settings().await.expect("settings");
+    let policy = find(&shown, "enrolment.policy");
+    assert_eq!((policy.value.as_str(), policy.origin), ("\"manual\"", SettingOrigin::File));
+    assert!(policy.place.as_deref().is_some_and(|place| place.ends_with("/ironwake.toml:13")), "{policy:?}");
+    assert_eq!(find(&shown, "discovery.rediscover_after").origin, SettingOrigin::Default);
+    assert_eq!(find(&shown, "values.password_hash").value, "***");
+    assert_eq!(find(&shown, "values.timezone").value, "\"UTC\"");
+
+    let refused = client.change_settings(&json!({"enrolment": {"policy": "rulez"}})).await;
+    let Err(ClientError::Refused(problem)) = &refused else { panic!("{refused:?}") };
+    assert_eq!(problem.status, 422);
+    assert!(
+        problem.detail.contains("settings.toml:4:10: ") && problem.detail.contains("did you mean \"rules\"?")
+    );
+    let path = folder.path().join("state/settings.toml");
+    assert!(!path.exists(), "nothing is written");
+
+    let patch = json!({"enrolment": {"policy": "auto"}, "discovery": {"idle_reboot": "20m"}});
+    let changed = client.change_settings(&patch).await.expect("changed");
+    assert_eq!(changed.restart, ["discovery.idle_reboot"]);
+    assert_eq!(find(&changed, "enrolment.policy").origin, SettingOrigin::Settings);
+    assert_eq!(fs::metadata(&path).expect("it").permissions().mode() & 0o777, 0o600);
+    daemon.check(&["config", "show"], 0, "discovery.idle_reboot was changed and counts from", "");
+    daemon.check(&["events", "--json"], 0, "settings_changed", "");
+
+    drop(daemon);
+    let daemon = Daemon::start(folder.path(), more);
+    let again = client.settings().await.expect("settings");
+    assert_eq!((find(&again, "discovery.idle_reboot").value.as_str(), again.restart.len()), ("\"20m\"", 0));
+    let table = daemon.check(&["config", "show"], 0, "settings.toml:", "");
+    assert!(!table.contains("hunter2"), "{table}");
+    let back =
+        client.change_settings(&json!({"discovery": null, "enrolment": null})).await.expect("taken back");
+    assert_eq!(find(&back, "enrolment.policy").origin, SettingOrigin::File);
+}
+
+#[test]
+fn settings_that_became_wrong_keep_the_daemon_from_starting_and_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(Daemon::start(folder.path(), ""));
+    let path = folder.path().join("state/settings.toml");
+    fs::write(&path, "[http]\nlisten = 1\n").expect("written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("changed");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ironwake"));
+    command.args(["serve", "--config"]).arg(folder.path().join("ironwake.toml"));
+    loopback::expect(command, 6, "", "settings.toml:2:10: found the number 1, expected a string");
+}
