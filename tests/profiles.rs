@@ -155,13 +155,16 @@ fn the_first_boot_is_reported_once() {
 #[test]
 fn the_guard_stops_where_the_disk_is_missing() {
     let mut facts = profile_facts::facts();
-    facts.disk.as_mut().expect("a disk").path = "/dev/disk/by-id/of-no-host".into();
+    facts.disk.as_mut().expect("a disk").serial = Some("OF-NO-HOST".into());
     let mirror = Written::from([("mirror_host".into(), json!("mirror.example.org"))]);
     let guard = file_of("debian-installer", "guard.sh", &facts, &mirror);
     let output = Command::new("sh").args(["-c", &guard]).stdin(Stdio::null()).output().expect("sh");
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(said, "Ironwake stopped the installation: /dev/disk/by-id/of-no-host is not there\n");
+    assert_eq!(
+        said,
+        "Ironwake stopped the installation: the approved disk sda with serial number OF-NO-HOST is not there\n"
+    );
 }
 
 /// What a template of one filter makes of a text.
