@@ -22,6 +22,7 @@ pub mod store;
 pub mod artifacts;
 pub mod builders;
 pub mod catalog;
+pub mod remote;
 pub mod site;
 pub mod serve;
 pub mod http;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Enrolment, MacAddr, Millis, OperationKind, OperationState, OrderKind, Progress, Stage};
+use crate::{
+    Attempt, Enrolment, MacAddr, Millis, OperationKind, OperationState, OrderKind, Progress, Stage, StepState,
+};
 
 /// One event. Ids grow by time and are never reused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,6 +111,30 @@ pub enum EventKind {
         /// How far.
         progress: Progress,
         /// What is being done.
+        what: String,
+    },
+    /// A step of an operation began or ended on its host.
+    OperationStep {
+        /// The operation's id.
+        operation: String,
+        /// The step's name.
+        step: String,
+        /// How far it is.
+        state: StepState,
+        /// How often it was begun.
+        tries: u32,
+        /// What it ended with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<u32>,
+        /// Why it is not done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
+    /// The key that an operation logged in with was removed, or could not be.
+    LoginKeyRemoved {
+        /// The operation's id.
+        operation: String,
+        /// What became of it, in a sentence without a full stop.
         what: String,
     },
     /// Somebody showed a token that is not good for what was asked.

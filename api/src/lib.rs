@@ -21,6 +21,7 @@ mod operation;
 mod problem;
 mod profile;
 mod simulate;
+mod step;
 mod work;
 
 pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
@@ -44,6 +45,7 @@ pub use operation::{
 pub use problem::{FieldProblem, Problem};
 pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
 pub use simulate::{SimulateQuery, SimulatedStep};
+pub use step::{StepResult, StepState};
 pub use work::{
     BootEntry, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing, PartitionChoice, WipeWork,
     Work, WorkReport,

@@ -1,7 +1,7 @@
 //! `ironwake events`: what happened, stored or as it happens.
 
 use ironwake_api::client::EventQuery;
-use ironwake_api::{Actor, Enrolment, Event, EventKind, OperationState};
+use ironwake_api::{Actor, Enrolment, Event, EventKind, OperationState, StepState};
 
 use super::output::{Output, Style, clean};
 use super::{Context, Failure, human, timeline};
@@ -76,7 +76,7 @@ pub fn short(id: &str) -> &str {
     id.rsplit('-').next().unwrap_or(id)
 }
 
-fn describe(kind: &EventKind) -> (String, Style) {
+pub fn describe(kind: &EventKind) -> (String, Style) {
     use EventKind as E;
     let plain = |text: String| (text, Style::Plain);
     match kind {
@@ -105,6 +105,17 @@ fn describe(kind: &EventKind) -> (String, Style) {
             let percent = progress.percent().map(|percent| format!(", {percent} %")).unwrap_or_default();
             plain(format!("{}: {what}, {}{percent}", short(operation), human::size(progress.done_bytes)))
         }
+        E::OperationStep { operation, step, state, tries, problem, .. } => {
+            let style = match state {
+                StepState::Done => Style::Good,
+                StepState::Failed => Style::Bad,
+                StepState::Waiting | StepState::Running => Style::Plain,
+            };
+            let try_number = if *tries > 1 { format!(", try {tries}") } else { String::new() };
+            let why = problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
+            (format!("{}: step {step} is {state}{try_number}{why}", short(operation)), style)
+        }
+        E::LoginKeyRemoved { operation, what } => plain(format!("{}: {what}", short(operation))),
         E::TokenRefused { operation, from, reason } => {
             (format!("a token for {} from {from} was refused: {reason}", short(operation)), Style::Bad)
         }

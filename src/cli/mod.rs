@@ -19,6 +19,7 @@ mod profile;
 mod probe;
 mod serve;
 mod simulate;
+mod step;
 mod table;
 mod timeline;
 

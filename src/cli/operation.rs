@@ -8,12 +8,12 @@ use ironwake_api::{
     OperationState, Progress,
 };
 
-use super::events::short;
+use super::events::{describe, short};
 use super::human;
 use super::output::{Style, clean};
 use super::profile::Assignment;
 use super::table::Table;
-use super::{Context, Failure, profile};
+use super::{Context, Failure, profile, step};
 
 /// Commands below `operation`. ID is the operation's id.
 #[derive(Debug, clap::Subcommand)]
@@ -45,7 +45,7 @@ pub enum Command {
         /// Id of the operation
         id: String,
     },
-    /// Take an operation back, as long as nothing can have been written
+    /// Take an operation back, as long as nothing can have been written; or stop its last steps
     Cancel {
         /// Id of the operation
         id: String,
@@ -260,6 +260,7 @@ fn write(operation: &Operation, context: &mut Context) -> std::io::Result<()> {
             host.from
         ))?;
     }
+    step::write(&operation.steps, now, output)?;
     if let Some(failure) = &operation.failure {
         let line = format!("  failed   while {}: {}", failure.stage, clean(&failure.reason));
         let line = output.styled(&line, Style::Bad);
@@ -321,6 +322,12 @@ async fn follow(id: &str, context: &mut Context) -> Result<(), Failure> {
                     clean(what),
                     bar(progress)
                 ))?;
+            }
+            EventKind::OperationStep { operation: changed, .. } if changed == id && !context.json => {
+                let (line, style) = describe(&event.kind);
+                let line = format!("  {}  {}", human::time(event.at), clean(&line));
+                let line = context.output.styled(&line, style);
+                context.output.line(line)?;
             }
             _ => {}
         }

@@ -118,6 +118,7 @@ impl Daemon {
             daemon.serve_network(network, &config, &site, &shelf);
         }
         daemon.keep_house(&site);
+        daemon.attend_hosts(&site);
         daemon.spawn(systemd::watchdog(daemon.shutdown.clone()));
         if config.discovery.enabled {
             let publish = images::publish_discovery(boot_dirs, config.state, site.clone(), shelf);
@@ -192,6 +193,20 @@ impl Daemon {
         };
         let remedy = "restart the daemon if this lasts";
         self.spawn(supervise("clock".into(), remedy, site.clone(), self.shutdown.clone(), part));
+    }
+
+    /// Starts what is done on hosts that have phoned home.
+    fn attend_hosts(&self, site: &SharedSite) {
+        let (inner, token) = (site.clone(), self.shutdown.clone());
+        let part = move || {
+            let (inner, token) = (inner.clone(), token.clone());
+            async move {
+                inner.attend_hosts(token).await;
+                Ok::<(), Infallible>(())
+            }
+        };
+        let remedy = "restart the daemon if this lasts";
+        self.spawn(supervise("hosts".into(), remedy, site.clone(), self.shutdown.clone(), part));
     }
 
     /// Starts what one network is served with.

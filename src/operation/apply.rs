@@ -88,6 +88,9 @@ impl Trigger {
             Self::Finished { what } => what.clone(),
             Self::Fail { reason } => reason.clone(),
             Self::Expire => late(operation),
+            Self::Cancel if operation.state == OperationState::Joining => {
+                "an operator stopped its last steps; what was installed stays".into()
+            }
             Self::Cancel => "an operator cancelled it".into(),
         }
     }
@@ -157,6 +160,7 @@ pub fn register(id: String, draft: Draft, actor: Actor, now: Millis, deadlines: 
         progress: None,
         failure: None,
         host: None,
+        steps: Vec::new(),
         may_have_written: false,
         created_at: now,
         created_by: actor,

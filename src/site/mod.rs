@@ -12,6 +12,7 @@ mod fruitless;
 mod health;
 mod imports;
 mod learned;
+mod logins;
 mod operations;
 mod operators;
 mod orders;
@@ -21,6 +22,7 @@ mod records;
 mod scripts;
 mod sighting;
 mod simulate;
+mod steps;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -145,6 +147,7 @@ pub struct Site {
     conflicts: conflicts::Conflicts,
     orders: orders::Orders,
     operations: operations::Operations,
+    logins: logins::Logins,
     imports: Imports,
     /// What tokens are derived from.
     key: SiteKey,
@@ -214,6 +217,7 @@ impl Site {
             conflicts: conflicts::Conflicts::default(),
             orders: orders::Orders::default(),
             operations,
+            logins: logins::Logins::default(),
             imports,
             key,
             catalog: Catalog::open(config.profiles.clone()),

@@ -13,7 +13,7 @@ use crate::catalog;
 use crate::operation::{Purpose, Rebuild, Record};
 use crate::profile::{
     Architecture, DiskFacts, Facts, Firmware, Hardware, Kind, Layers, MachineFacts, OperationFacts, Profile,
-    Rendered, ServerFacts, Urls, Values, Written, fits, render, resolve,
+    Rendered, ServerFacts, Urls, Values, Written, fits, login, render, resolve,
 };
 
 impl Site {
@@ -70,6 +70,10 @@ impl Site {
                 return None;
             }
         };
+        if let Err(error) = login(&entry.profile, &values, &facts) {
+            refuse("profile", error.to_string());
+            return None;
+        }
         let Some(found) = self.imports.image(&image.artifact) else {
             refuse(
                 "profile",
@@ -116,8 +120,28 @@ impl Site {
                 }
             });
         };
-        let broken =
-            |why: String| SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"));
+        let (profile, values, facts) = self.rendering(record, http).await?;
+        let disk = operation.disks.first().ok_or_else(|| broken("it has no disk".into()))?;
+        match render(&profile, &values, &facts).map_err(|error| broken(error.to_string()))? {
+            Rendered::Image { image, files } => Ok(Work::Image(Box::new(ImageWork {
+                disk: disk.clone(),
+                image: rebuild.image.clone(),
+                grow: image.grow,
+                files,
+                boot_entry: image.boot_entry,
+            }))),
+            _ => Err(broken("it is no image".into())),
+        }
+    }
+
+    /// What a rebuild is rendered from, for a machine that reached us at `http`.
+    pub(super) async fn rendering(
+        &self,
+        record: &Record,
+        http: SocketAddrV4,
+    ) -> Result<(Profile, Values, Facts), SiteError> {
+        let operation = &record.operation;
+        let rebuild = record.rebuild.as_ref().ok_or_else(|| broken("it has none".into()))?;
         let machine = self.machine(&operation.machine)?;
         let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
         let profile = catalog::parse(&rebuild.files, &rebuild.choice.name)
@@ -131,18 +155,14 @@ impl Site {
             phone_home: format!("{base}/phone-home/{token}"),
             installed: format!("{base}/report"),
         };
-        let facts = facts(&machine, inventory.as_ref(), disk, &operation.id, http, &urls);
-        match render(&profile, &values, &facts).map_err(|error| broken(error.to_string()))? {
-            Rendered::Image { image, files } => Ok(Work::Image(Box::new(ImageWork {
-                disk: disk.clone(),
-                image: rebuild.image.clone(),
-                grow: image.grow,
-                files,
-                boot_entry: image.boot_entry,
-            }))),
-            _ => Err(broken("it is no image".into())),
-        }
+        let mut facts = facts(&machine, inventory.as_ref(), disk, &operation.id, http, &urls);
+        facts.operation.ssh_key = record.login.as_ref().map(|login| login.public_key.clone());
+        Ok((profile, values, facts))
     }
+}
+
+fn broken(why: String) -> SiteError {
+    SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"))
 }
 
 /// An operator's values over the profile's own; site, tags and machines have none so far.

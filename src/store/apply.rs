@@ -52,6 +52,18 @@ impl Writer {
                     row::encode(record)?
                 ],
             ),
+            Change::LoginKey { operation, sealed } => self.execute(
+                "INSERT OR REPLACE INTO login_keys (operation, sealed) VALUES (?1, ?2)",
+                params![operation, sealed],
+            ),
+            Change::LoginKeyDestroyed(operation) => {
+                self.secret_deleted = true;
+                self.execute("DELETE FROM login_keys WHERE operation = ?1", [operation])
+            }
+            Change::OperationStep { operation, seq, step } => self.execute(
+                "INSERT OR REPLACE INTO operation_steps (operation, seq, doc) VALUES (?1, ?2, ?3)",
+                params![operation, seq, row::encode(step)?],
+            ),
             Change::Import(import) => self.put_import(import),
             Change::ImportDeleted(name) => self.execute("DELETE FROM imports WHERE name = ?1", [name]),
             Change::Lease(lease) => self.put_lease(lease),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 
 use ironwake_api::{
-    Actor, Attempt, Event, EventKind, Inventory, InventoryRecord, Lease, Machine, Millis, Stage,
+    Actor, Attempt, Event, EventKind, Inventory, InventoryRecord, Lease, Machine, Millis, Stage, StepResult,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -83,6 +83,24 @@ pub enum Change {
     },
     /// Insert or replace an operation with its history.
     Operation(Box<operation::Record>),
+    /// Keep the sealed key that an operation logs in with.
+    LoginKey {
+        /// The operation's id.
+        operation: String,
+        /// Not readable without the key of the site.
+        sealed: Vec<u8>,
+    },
+    /// Destroy the key that this operation logs in with.
+    LoginKeyDestroyed(String),
+    /// Insert or replace step number `seq` of an operation.
+    OperationStep {
+        /// The operation's id.
+        operation: String,
+        /// Its place in the profile, from 0.
+        seq: u32,
+        /// How it goes.
+        step: Box<StepResult>,
+    },
     /// Insert or replace an import, by name.
     Import(Box<Import>),
     /// Forget the import of this name.
@@ -151,6 +169,7 @@ impl Store {
             events: events.clone(),
             last_event: last_event.clone(),
             attempt_newest: opened.counters.attempt,
+            secret_deleted: false,
         };
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -263,6 +282,23 @@ impl Store {
     ) -> Result<Vec<operation::Record>, StoreError> {
         let read = move |db: &_| read::operations(db, machine.as_deref(), before.as_deref(), limit);
         self.inner.readers.read(read).await
+    }
+
+    /// The sealed key that an operation logs in with, while it has one.
+    pub async fn login_key(&self, operation: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let id = operation.to_owned();
+        self.inner.readers.read(move |db| read::login_key(db, &id)).await
+    }
+
+    /// The operations that have a key to log in with.
+    pub async fn login_keys(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.readers.read(read::login_keys).await
+    }
+
+    /// The steps of an operation that were begun, each with its place.
+    pub async fn operation_steps(&self, operation: &str) -> Result<Vec<(u32, StepResult)>, StoreError> {
+        let id = operation.to_owned();
+        self.inner.readers.read(move |db| read::operation_steps(db, &id)).await
     }
 
     /// Every import, by name; for the start.

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ironwake_api::{Attempt, Event, InventoryRecord, Lease, MacAddr, Machine};
+use ironwake_api::{Attempt, Event, InventoryRecord, Lease, MacAddr, Machine, StepResult};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
@@ -168,6 +168,20 @@ pub(super) fn operations(
             all(db, sql, params![machine, before, limit], |row| row::decode(row, 0))
         }
     }
+}
+
+pub(super) fn login_key(db: &Connection, operation: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut query = db.prepare_cached("SELECT sealed FROM login_keys WHERE operation = ?1")?;
+    query.query_row([operation], |row| row.get(0)).optional()
+}
+
+pub(super) fn login_keys(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    all(db, "SELECT operation FROM login_keys ORDER BY operation", [], |row| row.get(0))
+}
+
+pub(super) fn operation_steps(db: &Connection, operation: &str) -> rusqlite::Result<Vec<(u32, StepResult)>> {
+    let sql = "SELECT seq, doc FROM operation_steps WHERE operation = ?1 ORDER BY seq";
+    all(db, sql, [operation], |row| Ok((row.get(0)?, row::decode(row, 1)?)))
 }
 
 pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
