@@ -6,6 +6,7 @@
 mod follow;
 mod sse;
 mod upload;
+mod webhooks;
 
 use std::error::Error;
 use std::io;

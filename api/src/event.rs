@@ -231,4 +231,54 @@ pub enum EventKind {
         /// `sha256:` and hex digits.
         digest: String,
     },
+    /// An operator tries a webhook; it is sent to that one alone.
+    WebhookTest {
+        /// The webhook's name.
+        webhook: String,
+    },
+}
+
+impl EventKind {
+    /// Every name that `kind` has in JSON, in the order of the types.
+    pub const NAMES: &'static [&'static str] = &[
+        "machine_seen",
+        "machine_registered",
+        "enrolment",
+        "machine_edited",
+        "machine_deleted",
+        "machine_absorbed",
+        "identity_conflict",
+        "order_given",
+        "operation_made",
+        "operation_changed",
+        "operation_progress",
+        "operation_step",
+        "login_key_removed",
+        "token_refused",
+        "inventory",
+        "attempt_started",
+        "attempt_stage",
+        "attempt_ended",
+        "other_dhcp_server",
+        "other_dhcp_server_gone",
+        "address_conflict",
+        "daemon_started",
+        "artifact_ready",
+        "artifact_pinned",
+        "artifact_deleted",
+        "webhook_test",
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        let error = serde_json::from_str::<EventKind>("{\"kind\": \"?\"}").unwrap_err().to_string();
+        let expected: Vec<String> = EventKind::NAMES.iter().map(|name| format!("`{name}`")).collect();
+        assert!(error.contains(&expected.join(", ")), "{error}");
+        assert_eq!(error.matches('`').count(), 2 * (expected.len() + 1), "{error}");
+    }
 }

@@ -22,6 +22,7 @@ mod problem;
 mod profile;
 mod simulate;
 mod step;
+mod webhook;
 mod work;
 
 pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
@@ -46,6 +47,7 @@ pub use problem::{FieldProblem, Problem};
 pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use step::{StepResult, StepState};
+pub use webhook::{DeliveryOutcome, Webhook, WebhookDelivery};
 pub use work::{
     BootEntry, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing, PartitionChoice, WipeWork,
     Work, WorkReport,

@@ -148,6 +148,7 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
             let by = mac.map(|mac| format!(" by {mac}")).unwrap_or_default();
             (format!("{address} on {interface} is in use{by}; it is set aside"), Style::Warning)
         }
+        E::WebhookTest { webhook } => plain(format!("webhook {webhook} is tried")),
         E::DaemonStarted { version } => plain(format!("the daemon {version} started")),
         E::ArtifactReady { name, digest } => (format!("{name} is ready, {digest}"), Style::Good),
         E::ArtifactPinned { name, pinned: true } => plain(format!("{name} is pinned")),

@@ -22,6 +22,7 @@ mod simulate;
 mod step;
 mod table;
 mod timeline;
+mod webhook;
 
 use std::path::PathBuf;
 
@@ -83,6 +84,9 @@ enum Command {
     /// Show boot files and what is built of them; import, pin and delete disk images
     #[command(subcommand)]
     Artifact(artifact::Command),
+    /// Show where events are sent, and try it
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Check a configuration file
     #[command(subcommand)]
     Config(config::Command),
@@ -141,6 +145,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Events(args) => events::run(&args, context).await,
         Command::Lease(lease::Command::List) => lease::list(context).await,
         Command::Artifact(command) => artifact::run(command, context).await,
+        Command::Webhook(command) => webhook::run(command, context).await,
         Command::Simulate(args) => simulate::run(args, context).await,
         Command::Probe(command) => probe::run(command, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,

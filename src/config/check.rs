@@ -45,6 +45,8 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
         networks,
         discovery: check_discovery(raw.discovery, defaults.discovery),
         enrolment: check_enrolment(raw.enrolment, findings),
+        webhooks: webhook::check_webhooks(raw.webhooks, findings),
+        registration: webhook::check_registration(raw.registration, findings),
     }
 }
 

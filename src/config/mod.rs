@@ -7,6 +7,7 @@ mod check;
 mod error;
 mod raw;
 mod value;
+mod webhook;
 
 use std::fs::File;
 use std::io::Read;
@@ -21,6 +22,7 @@ use ironwake_api::{MacAddr, SecureBoot};
 use crate::document;
 pub use crate::document::{Mistake, Mistakes};
 pub use error::ConfigErrors;
+pub use webhook::{REGISTRATION, Registration, SecretSource, Webhook, parse_header, templates};
 
 /// Largest file that is read: 65,536 reservations fit, and a wrong path (a disk) is refused at once.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -50,6 +52,10 @@ pub struct Config {
     pub discovery: Discovery,
     /// Who becomes known.
     pub enrolment: Enrolment,
+    /// Where events are sent.
+    pub webhooks: Vec<Webhook>,
+    /// Where hosts that are ready are registered.
+    pub registration: Option<Registration>,
 }
 
 /// `[http]`
@@ -176,6 +182,8 @@ impl Default for Config {
                 kernel_parameters: String::new(),
             },
             enrolment: Enrolment { policy: EnrolmentPolicy::Manual, rules: Vec::new() },
+            webhooks: Vec::new(),
+            registration: None,
         }
     }
 }

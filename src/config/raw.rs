@@ -11,6 +11,7 @@ use ironwake_api::{MacAddr, SecureBoot};
 use toml::de::DeTable;
 
 use super::value;
+use super::webhook::{self, RawRegistration, RawWebhook};
 use super::{DhcpMode, EnrolmentPolicy};
 use crate::document::{At, Field, Findings, Reader, Section};
 
@@ -34,6 +35,8 @@ pub(super) struct Raw {
     pub networks: Option<Vec<RawNetwork>>,
     pub discovery: RawDiscovery,
     pub enrolment: RawEnrolment,
+    pub webhooks: Vec<RawWebhook>,
+    pub registration: Option<RawRegistration>,
 }
 
 /// `[[network]]`
@@ -112,6 +115,8 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         profiles: reader.text("profiles", "/etc/ironwake/profiles", value::path),
         listen,
         networks: reader.tables("network", "[[network]]", read_network),
+        webhooks: reader.tables("webhook", "[[webhook]]", webhook::read_webhook).unwrap_or_default(),
+        registration: reader.table("registration", "[registration]", webhook::read_registration),
         discovery,
         enrolment,
     };

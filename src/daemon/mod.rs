@@ -119,6 +119,7 @@ impl Daemon {
         }
         daemon.keep_house(&site);
         daemon.attend_hosts(&site);
+        daemon.deliver_webhooks(&site);
         daemon.spawn(systemd::watchdog(daemon.shutdown.clone()));
         if config.discovery.enabled {
             let publish = images::publish_discovery(boot_dirs, config.state, site.clone(), shelf);
@@ -207,6 +208,20 @@ impl Daemon {
         };
         let remedy = "restart the daemon if this lasts";
         self.spawn(supervise("hosts".into(), remedy, site.clone(), self.shutdown.clone(), part));
+    }
+
+    /// Starts sending events to others.
+    fn deliver_webhooks(&self, site: &SharedSite) {
+        let (inner, token) = (site.clone(), self.shutdown.clone());
+        let part = move || {
+            let (inner, token) = (inner.clone(), token.clone());
+            async move {
+                inner.deliver_webhooks(token).await;
+                Ok::<(), Infallible>(())
+            }
+        };
+        let remedy = "restart the daemon if this lasts";
+        self.spawn(supervise("webhooks".into(), remedy, site.clone(), self.shutdown.clone(), part));
     }
 
     /// Starts what one network is served with.

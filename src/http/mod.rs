@@ -28,6 +28,7 @@ mod peer;
 mod problem;
 mod profiles;
 mod status;
+mod webhooks;
 
 #[cfg(test)]
 mod site_tests;
@@ -50,6 +51,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(inventories::routes())
         .merge(artifacts::routes())
         .merge(events::routes())
+        .merge(webhooks::routes())
         .merge(status::routes())
         .merge(openapi::routes())
         .split_for_parts();

@@ -34,6 +34,7 @@ pub(super) struct Document(pub Arc<Bytes>);
         (name = "attempts", description = "Runs of a machine through DHCP, TFTP, HTTP and the agent"),
         (name = "artifacts", description = "Boot files, what is built of them, and imported images"),
         (name = "events", description = "Everything that happened, in order"),
+        (name = "webhooks", description = "Events that are sent to others"),
         (name = "daemon", description = "What the daemon has and how it is")
     )
 )]

@@ -354,7 +354,11 @@ mod tests {
             &["a step is a command or a script, not both"],
         );
         check(IMAGE, &step("script = \"kyes.j2\""), &["there is no template \"kyes.j2\""]);
-        check(IMAGE, &step("command = \"{{ x }}\""), &["in step.command: `x` is neither a variable nor a fact"]);
+        check(
+            IMAGE,
+            &step("command = \"{{ x }}\""),
+            &["in step.command: `x` is neither a variable nor a fact"],
+        );
         check(IMAGE, &step("command = \"a\"\nexit_code = 256"), &["256 is out of range"]);
         check(IMAGE, &step("command = \"a\"\nshell = \"zsh\""), &["\"zsh\" is not one of the choices"]);
         check(IMAGE, &format!("{good}{good}"), &["there is a step \"a\" already"]);

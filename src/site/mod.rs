@@ -23,6 +23,7 @@ mod scripts;
 mod sighting;
 mod simulate;
 mod steps;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -64,6 +65,9 @@ pub enum SiteError {
     /// No profile has this name.
     #[error("no profile {0:?}: `ironwake profile list` shows them")]
     NoSuchProfile(String),
+    /// No webhook has this name.
+    #[error("no webhook {0:?}: `ironwake webhook list` shows them")]
+    NoSuchWebhook(String),
     /// Fields are wrong.
     #[error("{}", .0.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldProblem>),
@@ -148,6 +152,8 @@ pub struct Site {
     orders: orders::Orders,
     operations: operations::Operations,
     logins: logins::Logins,
+    /// Who is told of events.
+    receivers: Vec<webhooks::Receiver>,
     imports: Imports,
     /// What tokens are derived from.
     key: SiteKey,
@@ -218,6 +224,7 @@ impl Site {
             orders: orders::Orders::default(),
             operations,
             logins: logins::Logins::default(),
+            receivers: webhooks::receivers(config),
             imports,
             key,
             catalog: Catalog::open(config.profiles.clone()),

@@ -5,7 +5,8 @@ use rusqlite::params;
 
 use super::writer::Writer;
 use super::{
-    ATTEMPTS_PER_MACHINE_MAX, Change, EVENTS_MAX, INVENTORIES_PER_MACHINE_MAX, NewEvent, StoreError, row,
+    ATTEMPTS_PER_MACHINE_MAX, Change, DELIVERIES_PER_WEBHOOK_MAX, EVENTS_MAX, INVENTORIES_PER_MACHINE_MAX,
+    NewEvent, StoreError, row,
 };
 use crate::artifact::Import;
 
@@ -66,6 +67,21 @@ impl Writer {
             ),
             Change::Import(import) => self.put_import(import),
             Change::ImportDeleted(name) => self.execute("DELETE FROM imports WHERE name = ?1", [name]),
+            Change::WebhookCursor { webhook, event } => self.execute(
+                "INSERT OR REPLACE INTO webhook_cursors (webhook, event) VALUES (?1, ?2)",
+                params![webhook, event],
+            ),
+            Change::WebhookDelivery(delivery) => {
+                self.execute(
+                    "INSERT INTO webhook_deliveries (webhook, doc) VALUES (?1, ?2)",
+                    params![delivery.webhook, row::encode(delivery)?],
+                )?;
+                self.execute(
+                    "DELETE FROM webhook_deliveries WHERE webhook = ?1 AND id <= (SELECT id FROM \
+                     webhook_deliveries WHERE webhook = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                    params![delivery.webhook, DELIVERIES_PER_WEBHOOK_MAX],
+                )
+            }
             Change::Lease(lease) => self.put_lease(lease),
             Change::Event(event) => {
                 events.push(self.add_event(event)?);

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use ironwake_api::{
     Actor, Attempt, Event, EventKind, Inventory, InventoryRecord, Lease, Machine, Millis, Stage, StepResult,
+    WebhookDelivery,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -40,6 +41,8 @@ pub const EVENTS_MAX: i64 = 1_000_000;
 pub const ATTEMPTS_PER_MACHINE_MAX: u32 = 50;
 /// Inventories kept for each machine: a year of changes on most, at up to 100 KB each.
 pub const INVENTORIES_PER_MACHINE_MAX: u32 = 20;
+/// Tries kept for each webhook.
+pub const DELIVERIES_PER_WEBHOOK_MAX: u32 = 500;
 /// Rows of one read: bounds the memory that a single request takes.
 pub const READ_ROWS_MAX: u32 = 1000;
 /// Committed events that a slow subscriber may lag behind before it has to read them from the store.
@@ -105,6 +108,15 @@ pub enum Change {
     Import(Box<Import>),
     /// Forget the import of this name.
     ImportDeleted(String),
+    /// Everything up to this event was sent to a webhook, or is none of its business.
+    WebhookCursor {
+        /// The webhook's name.
+        webhook: String,
+        /// The event's number.
+        event: i64,
+    },
+    /// Append a try to a webhook's log.
+    WebhookDelivery(Box<WebhookDelivery>),
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Append an event; it gets its id when it is saved and is published after the commit.
@@ -304,6 +316,22 @@ impl Store {
     /// Every import, by name; for the start.
     pub async fn imports(&self) -> Result<Vec<Import>, StoreError> {
         self.inner.readers.read(read::imports).await
+    }
+
+    /// The last event that a webhook is done with; `None` for one that is new.
+    pub async fn webhook_cursor(&self, webhook: &str) -> Result<Option<i64>, StoreError> {
+        let name = webhook.to_owned();
+        self.inner.readers.read(move |db| read::webhook_cursor(db, &name)).await
+    }
+
+    /// Tries to send to a webhook, newest first.
+    pub async fn webhook_deliveries(
+        &self,
+        webhook: &str,
+        limit: u32,
+    ) -> Result<Vec<WebhookDelivery>, StoreError> {
+        let name = webhook.to_owned();
+        self.inner.readers.read(move |db| read::webhook_deliveries(db, &name, limit)).await
     }
 
     /// Every lease; for the start and the API.

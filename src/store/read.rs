@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ironwake_api::{Attempt, Event, InventoryRecord, Lease, MacAddr, Machine, StepResult};
+use ironwake_api::{Attempt, Event, InventoryRecord, Lease, MacAddr, Machine, StepResult, WebhookDelivery};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
@@ -199,6 +199,20 @@ pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
             imported_by: row::decode(row, 7)?,
         })
     })
+}
+
+pub(super) fn webhook_cursor(db: &Connection, webhook: &str) -> rusqlite::Result<Option<i64>> {
+    let mut query = db.prepare_cached("SELECT event FROM webhook_cursors WHERE webhook = ?1")?;
+    query.query_row([webhook], |row| row.get(0)).optional()
+}
+
+pub(super) fn webhook_deliveries(
+    db: &Connection,
+    webhook: &str,
+    limit: u32,
+) -> rusqlite::Result<Vec<WebhookDelivery>> {
+    let sql = "SELECT doc FROM webhook_deliveries WHERE webhook = ?1 ORDER BY id DESC LIMIT ?2";
+    all(db, sql, params![webhook, limit.min(READ_ROWS_MAX)], |row| row::decode(row, 0))
 }
 
 pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {
