@@ -339,6 +339,34 @@ fn parity_pv4_illegal_events() -> Result<(), LabError> {
     Ok(())
 }
 
+/// ME13: one call for a selection by tag, with a result for each machine; the command line does the same.
+#[test]
+fn parity_me13() -> Result<(), LabError> {
+    let lab = lab()?;
+    for n in 1..=3 {
+        assert_eq!(enroll(&lab, &format!("52:54:00:00:13:0{n}"), &format!("ME13-{n}"), "R640").0, 201);
+    }
+    let said = lab.cli().run(&["machine", "edit", "ME13-1", "ME13-2", "--add-tag", "rack=13"])?;
+    assert_eq!(said.lines().filter(|line| line.starts_with("changed ")).count(), 2, "{said}");
+    lab.cli().run(&["machine", "enroll", "ME13-1"])?;
+    let inspect = json!({"machines": {"tags": ["rack=13"]}, "action": {"operate": {"kind": "inspect"}}});
+    let (status, answer) = api(&lab, "POST", "/bulk", Some(inspect));
+    assert_eq!((status, &answer["done"], &answer["refused"]), (200, &json!(1), &json!(1)), "{answer}");
+    let detail = answer["results"][1]["problem"]["detail"].as_str().expect("a reason");
+    assert!(detail.contains("is not enrolled"), "{detail}");
+    let made = answer["results"][0]["operation"]["id"].as_str().expect("an operation");
+    let (status, armed) = api(&lab, "POST", "/batches", Some(json!({"operations": [made], "at_once": 1})));
+    assert_eq!((status, &armed[0]["state"]), (202, &json!("pxe_ready")), "{armed}");
+    let listed = lab.cli().run(&["machine", "list", "--tag", "rack=13"])?;
+    assert!(listed.contains("inspect, armed for 60 min"), "{listed}");
+    lab.cli().run(&["machine", "disarm", "ME13-1"])?;
+    let (status, answer) =
+        api(&lab, "POST", "/bulk", Some(json!({"machines": {"tags": ["rack=13"]}, "action": "delete"})));
+    assert_eq!((status, &answer["done"], &answer["refused"]), (200, &json!(1), &json!(1)), "{answer}");
+    assert_eq!(api(&lab, "GET", "/machines", None).1["total"], 2);
+    Ok(())
+}
+
 /// The unarmed part: a known machine's script is local boot, whichever way its address is written.
 #[test]
 fn parity_pv5_unarmed() -> Result<(), LabError> {

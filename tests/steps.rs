@@ -330,7 +330,7 @@ async fn a_step_that_is_stopped_or_late_ends_on_the_host_too() {
     };
     rebuild.test.next("second try", running).await;
     let id = rebuild.operation.clone();
-    rebuild.test.site.happen(&id, Trigger::Cancel, &operator()).await.expect("stopped");
+    rebuild.test.site.happen(&id, Trigger::Cancel { why: None }, &operator()).await.expect("stopped");
     let failed = rebuild.reaches(OperationState::Failed).await;
     let reason = failed.failure.expect("a reason").reason;
     assert_eq!(reason, "an operator stopped its last steps; what was installed stays");

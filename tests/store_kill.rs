@@ -129,6 +129,7 @@ fn machine(id: &str) -> Change {
         created_at: 1,
         seen_at: None,
         inventory_at: None,
+        operation: None,
         inventory: None,
     }))
 }

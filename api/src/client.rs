@@ -3,6 +3,7 @@
 //! Every request has a connection of its own: on a Unix socket that costs microseconds, and nothing
 //! has to be kept alive or cleaned up.
 
+mod bulk;
 mod follow;
 mod sse;
 mod upload;

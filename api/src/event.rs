@@ -91,6 +91,13 @@ pub enum EventKind {
         /// What is to be done.
         work: OperationKind,
     },
+    /// An operation waits for its turn in a batch.
+    OperationWaits {
+        /// Its id.
+        operation: String,
+        /// The batch's.
+        batch: String,
+    },
     /// An operation changed its state.
     OperationChanged {
         /// Its id.
@@ -250,6 +257,7 @@ impl EventKind {
         "identity_conflict",
         "order_given",
         "operation_made",
+        "operation_waits",
         "operation_changed",
         "operation_progress",
         "operation_step",

@@ -8,6 +8,7 @@ mod agent;
 mod approved_disk;
 mod artifact;
 mod attempt;
+mod bulk;
 #[cfg(feature = "client")]
 pub mod client;
 mod event;
@@ -29,6 +30,7 @@ pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
 pub use approved_disk::{ApprovedDisk, DiskDifference};
 pub use artifact::{Artifact, ArtifactKind, ArtifactPatch, ArtifactState, ImportQuery};
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
+pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
 pub use event::{Actor, Event, EventKind};
 pub use health::{Health, HealthCheck, HealthState, NetworkHealth, Version};
 pub use host::{Host, PhoneHome};
@@ -40,8 +42,8 @@ pub use machine::{
     SecureBoot,
 };
 pub use operation::{
-    ArmRequest, Arming, Failure, Operation, OperationEvent, OperationKind, OperationNew, OperationQuery,
-    OperationState, ProfileChoice, Progress,
+    ArmRequest, Arming, Failure, Operation, OperationBrief, OperationEvent, OperationKind, OperationNew,
+    OperationQuery, OperationState, ProfileChoice, Progress,
 };
 pub use problem::{FieldProblem, Problem};
 pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};

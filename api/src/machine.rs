@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Inventory, MacAddr, Millis};
+use crate::{Inventory, MacAddr, Millis, OperationBrief};
 
 /// Whether a machine is known. Only an operator or a rule enrols; being seen never does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,6 +82,9 @@ pub struct Machine {
     /// When its last inventory came in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory_at: Option<Millis>,
+    /// The operation that runs on it; only where machines are shown or listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Box<OperationBrief>>,
     /// The last inventory; only where one machine is shown. Boxed, for ten thousand records have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<Box<Inventory>>,
@@ -128,6 +131,12 @@ pub struct MachinePatch {
     /// All tags, replacing those before. A machine that waits for enrolment is judged by the rules again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
+    /// Tags that it is to have besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add_tags: Vec<String>,
+    /// Tags that it is not to have any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove_tags: Vec<String>,
     /// Secure Boot policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secure_boot: Option<SecureBoot>,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, ApprovedDisk, Host, Millis, StepResult};
+use crate::{Actor, ApprovedDisk, Batch, Host, Millis, StepResult};
 
 /// What is to be done with a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -140,6 +140,9 @@ pub struct Operation {
     /// The permission in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arming: Option<Arming>,
+    /// The batch that it was armed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
     /// How much is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -164,6 +167,32 @@ pub struct Operation {
     /// Every change of state in order; only where one operation is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<OperationEvent>,
+}
+
+/// The operation that runs on a machine, as the machine's record shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OperationBrief {
+    /// Its id.
+    pub id: String,
+    /// What is done.
+    pub kind: OperationKind,
+    /// How far it is.
+    pub state: OperationState,
+    /// Until when the next boot takes it up; absent unless it is armed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub armed_until: Option<Millis>,
+}
+
+impl From<&Operation> for OperationBrief {
+    fn from(operation: &Operation) -> Self {
+        Self {
+            id: operation.id.clone(),
+            kind: operation.kind,
+            state: operation.state,
+            armed_until: operation.arming.as_ref().map(|arming| arming.expires_at),
+        }
+    }
 }
 
 /// `POST /api/v1/machines/{key}/operations`: what is to be done with a machine.

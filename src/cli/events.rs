@@ -93,6 +93,9 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
             (format!("claims the {key} {value} of {}; nothing was merged", short(other)), Style::Bad)
         }
         E::OperationMade { operation, work } => plain(format!("{work} {} made", short(operation))),
+        E::OperationWaits { operation, batch } => {
+            plain(format!("{} waits for its turn in batch {}", short(operation), short(batch)))
+        }
         E::OperationChanged { operation, work, from, to, cause } => {
             let style = match to {
                 OperationState::Ready => Style::Good,

@@ -1,12 +1,14 @@
 //! `ironwake machine`: list, show and change machines.
 
 use ironwake_api::{
-    Attempt, Enrolment, Machine, MachineNew, MachinePatch, MachineQuery, Order, OrderKind, SecureBoot,
+    ArmRequest, Attempt, BulkAction, Enrolment, Machine, MachineNew, MachinePatch, MachineQuery,
+    OperationBrief, OperationState, Order, OrderKind, SecureBoot,
 };
 
 use super::output::{Style, clean};
+use super::selection::{self, Selected};
 use super::table::Table;
-use super::{Context, Failure, events, human, inventory, timeline};
+use super::{Context, Failure, events, human, inventory, operation, timeline};
 
 /// Boot attempts that `show` prints, where not told otherwise.
 const ATTEMPTS_SHOWN: usize = 1;
@@ -26,15 +28,28 @@ pub enum Command {
     },
     /// Register a machine before it is ever seen
     Add(AddArgs),
-    /// Make a machine known
+    /// Make machines known
     Enroll {
+        #[command(flatten)]
+        machines: Selected,
+    },
+    /// Change names, notes, tags or policy of machines
+    Edit(EditArgs),
+    /// Delete records of machines; what boots again comes back as unknown
+    Delete {
+        #[command(flatten)]
+        machines: Selected,
+    },
+    /// Let the machine's next boot begin the operation that is recorded for it
+    Arm {
         /// Id, its beginning, name, MAC, UUID or serial
         key: String,
+        /// How long this is possible, in minutes
+        #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=10_080))]
+        minutes: Option<u64>,
     },
-    /// Change a machine's name, notes, tags or policy
-    Edit(EditArgs),
-    /// Delete a machine's record; it comes back as unknown when it boots again
-    Delete {
+    /// Take the arming back
+    Disarm {
         /// Id, its beginning, name, MAC, UUID or serial
         key: String,
     },
@@ -99,10 +114,10 @@ pub struct AddArgs {
 
 /// Arguments of `machine edit`.
 #[derive(Debug, clap::Args)]
-#[group(id = "change", required = true, multiple = true, args = ["name", "notes", "tag", "no_tags", "secure_boot", "discover"])]
+#[group(id = "change", required = true, multiple = true, args = ["name", "notes", "tag", "no_tags", "add_tag", "remove_tag", "secure_boot", "discover"])]
 pub struct EditArgs {
-    /// Id, its beginning, name, MAC, UUID or serial
-    key: String,
+    #[command(flatten)]
+    machines: Selected,
     /// Name, a hostname; empty removes it
     #[arg(long)]
     name: Option<String>,
@@ -115,6 +130,12 @@ pub struct EditArgs {
     /// Remove all tags
     #[arg(long, conflicts_with = "tag")]
     no_tags: bool,
+    /// Tag to have besides; may be repeated
+    #[arg(long, value_name = "TAG")]
+    add_tag: Vec<String>,
+    /// Tag to have no more; may be repeated
+    #[arg(long, value_name = "TAG")]
+    remove_tag: Vec<String>,
     /// What to serve its firmware: the signed shim (on), iPXE (off), or what its boots showed (auto)
     #[arg(long, value_name = "POLICY")]
     secure_boot: Option<SecureBootWord>,
@@ -164,18 +185,42 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
             let machine = context.client.register(&args.into()).await?;
             done("registered", &machine, context)
         }
-        Command::Enroll { key } => {
-            let machine = context.client.enroll(&key).await?;
-            done("enrolled", &machine, context)
-        }
+        Command::Enroll { machines } => match machines.only() {
+            Some(key) => {
+                let machine = context.client.enroll(key).await?;
+                done("enrolled", &machine, context)
+            }
+            None => many("enrolled", machines, BulkAction::Enroll, context).await,
+        },
         Command::Edit(args) => {
-            let key = args.key.clone();
-            let machine = context.client.edit(&key, &args.into()).await?;
-            done("changed", &machine, context)
+            let machines = args.machines.clone();
+            match machines.only() {
+                Some(key) => {
+                    let machine = context.client.edit(key, &args.into()).await?;
+                    done("changed", &machine, context)
+                }
+                None => many("changed", machines, BulkAction::Edit(args.into()), context).await,
+            }
         }
-        Command::Delete { key } => {
-            context.client.delete(&key).await?;
-            if context.json { Ok(()) } else { Ok(context.output.line(format!("deleted {}", clean(&key)))?) }
+        Command::Delete { machines } => match machines.only() {
+            Some(key) => {
+                context.client.delete(key).await?;
+                if context.json {
+                    Ok(())
+                } else {
+                    Ok(context.output.line(format!("deleted {}", clean(key)))?)
+                }
+            }
+            None => many("deleted", machines, BulkAction::Delete, context).await,
+        },
+        Command::Arm { key, minutes } => {
+            let running = running(&key, context).await?;
+            let request = ArmRequest { armed_secs: minutes.map(|minutes| minutes * 60) };
+            operation::done(&context.client.arm(&running.id, &request).await?, context)
+        }
+        Command::Disarm { key } => {
+            let running = running(&key, context).await?;
+            operation::done(&context.client.disarm(&running.id).await?, context)
         }
         Command::Order { key, order, reason } => {
             let order = match order {
@@ -187,6 +232,28 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
             if context.json { Ok(()) } else { Ok(context.output.line(format!("ordered {}", clean(&key)))?) }
         }
     }
+}
+
+async fn many(
+    what: &str,
+    machines: Selected,
+    action: BulkAction,
+    context: &mut Context,
+) -> Result<(), Failure> {
+    let answer = machines.bulk(action, context).await?;
+    selection::show(what, &answer, context)
+}
+
+/// The operation that runs on a machine.
+async fn running(key: &str, context: &Context) -> Result<OperationBrief, Failure> {
+    let machine = context.client.machine(key).await?;
+    let nothing = || {
+        anyhow::anyhow!(
+            "nothing is recorded for machine {}: `ironwake rebuild`, `wipe` and `inspect` make an operation",
+            machine.id
+        )
+    };
+    Ok(*machine.operation.ok_or_else(nothing)?)
 }
 
 fn done(what: &str, machine: &Machine, context: &mut Context) -> Result<(), Failure> {
@@ -204,7 +271,7 @@ async fn list(args: ListArgs, context: &mut Context) -> Result<(), Failure> {
     }
     let now = human::now();
     let mut table =
-        Table::new(&["ID", "NAME", "STATE", "MAC", "ADDRESS", "PRODUCT", "SERIAL", "SEEN", "TAGS"]);
+        Table::new(&["ID", "NAME", "STATE", "MAC", "ADDRESS", "PRODUCT", "SERIAL", "SEEN", "WORK", "TAGS"]);
     for machine in &machines {
         let style = match machine.enrolment {
             Enrolment::Enrolled => Style::Good,
@@ -228,10 +295,23 @@ async fn list(args: ListArgs, context: &mut Context) -> Result<(), Failure> {
             plain(product.join(" ")),
             plain(machine.serial.clone().unwrap_or_default()),
             plain(machine.seen_at.map(|at| human::ago(at, now)).unwrap_or_default()),
+            machine.operation.as_deref().map_or((String::new(), Style::Plain), |running| {
+                (work(running, now), operation::style(running.state))
+            }),
             plain(machine.tags.join(",")),
         ]);
     }
     Ok(table.write(&mut context.output, "no machines: power one on that boots from the network")?)
+}
+
+/// `rebuild, armed for 42 min`
+fn work(running: &OperationBrief, now: u64) -> String {
+    match (running.state, running.armed_until) {
+        (OperationState::PxeReady, Some(until)) => {
+            format!("{}, armed for {} min", running.kind, until.saturating_sub(now).div_ceil(60_000))
+        }
+        (state, _) => format!("{}, {state}", running.kind),
+    }
 }
 
 async fn show(key: &str, attempts_shown: usize, context: &mut Context) -> Result<(), Failure> {
@@ -288,6 +368,10 @@ fn write_identity(machine: &Machine, context: &mut Context) -> std::io::Result<(
         ("tags", (!machine.tags.is_empty()).then(|| machine.tags.join(", "))),
         ("notes", machine.notes.clone()),
         ("secure boot", policy),
+        (
+            "work",
+            machine.operation.as_deref().map(|running| format!("{} ({})", work(running, now), running.id)),
+        ),
         ("next boot", machine.discover_next.then(|| "discovery, as asked".to_owned())),
         ("seen", at(machine.seen_at)),
         ("inventory", at(machine.inventory_at)),
@@ -334,6 +418,8 @@ impl From<EditArgs> for MachinePatch {
             name: clearing(args.name),
             notes: clearing(args.notes),
             tags: (args.no_tags || !args.tag.is_empty()).then_some(args.tag),
+            add_tags: args.add_tag,
+            remove_tags: args.remove_tag,
             secure_boot: args.secure_boot.map(|word| match word {
                 SecureBootWord::Auto => SecureBoot::Auto,
                 SecureBootWord::On => SecureBoot::On,

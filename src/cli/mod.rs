@@ -2,6 +2,8 @@
 
 mod arch;
 mod artifact;
+mod batch;
+mod begin;
 mod config;
 mod doctor;
 mod events;
@@ -17,6 +19,7 @@ mod operation;
 mod output;
 mod profile;
 mod probe;
+mod selection;
 mod serve;
 mod simulate;
 mod step;
@@ -64,12 +67,12 @@ enum Command {
     /// Show and change machines
     #[command(subcommand)]
     Machine(machine::Command),
-    /// Have a machine report its hardware anew; nothing is written
-    Inspect(operation::BeginArgs),
-    /// Make a machine into what a profile says
-    Rebuild(operation::RebuildArgs),
-    /// Overwrite disks of a machine, so that nothing boots from them
-    Wipe(operation::WipeArgs),
+    /// Have machines report their hardware anew; nothing is written
+    Inspect(begin::BeginArgs),
+    /// Make machines into what a profile says
+    Rebuild(begin::RebuildArgs),
+    /// Overwrite disks of machines, so that nothing boots from them
+    Wipe(begin::WipeArgs),
     /// Show, arm and end what is done with machines
     #[command(subcommand)]
     Operation(operation::Command),
@@ -137,10 +140,10 @@ pub fn main() -> Result<(), Failure> {
 async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::Machine(command) => machine::run(command, context).await,
-        Command::Inspect(args) => operation::inspect(args, context).await,
-        Command::Rebuild(args) => operation::rebuild(args, context).await,
+        Command::Inspect(args) => begin::inspect(args, context).await,
+        Command::Rebuild(args) => begin::rebuild(args, context).await,
         Command::Profile(command) => profile::run(command, context).await,
-        Command::Wipe(args) => operation::wipe(args, context).await,
+        Command::Wipe(args) => begin::wipe(args, context).await,
         Command::Operation(command) => operation::run(command, context).await,
         Command::Events(args) => events::run(&args, context).await,
         Command::Lease(lease::Command::List) => lease::list(context).await,

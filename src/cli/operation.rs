@@ -1,19 +1,14 @@
-//! `ironwake wipe`, `inspect`, `operation`: have work done on machines, and watch it.
-
-use std::collections::BTreeMap;
-use std::io::{BufRead, IsTerminal, Write};
+//! `ironwake operation`: what is done with machines, and watching it.
 
 use ironwake_api::{
-    ApprovedDisk, ArmRequest, EventKind, Operation, OperationKind, OperationNew, OperationQuery,
-    OperationState, Progress,
+    ApprovedDisk, ArmRequest, EventKind, Operation, OperationQuery, OperationState, Progress,
 };
 
 use super::events::{describe, short};
 use super::human;
 use super::output::{Style, clean};
-use super::profile::Assignment;
 use super::table::Table;
-use super::{Context, Failure, profile, step};
+use super::{Context, Failure, step};
 
 /// Commands below `operation`. ID is the operation's id.
 #[derive(Debug, clap::Subcommand)]
@@ -62,54 +57,6 @@ pub enum Command {
     },
 }
 
-/// What every command that begins an operation takes.
-#[derive(Debug, clap::Args)]
-pub struct BeginArgs {
-    /// Machine: id, its beginning, name, MAC, UUID or serial
-    machine: String,
-    /// Only record it; `ironwake operation arm` lets it begin
-    #[arg(long)]
-    no_arm: bool,
-    /// How long the machine may take to boot, in minutes
-    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=10_080))]
-    minutes: Option<u64>,
-    /// Watch it until it has ended
-    #[arg(long, conflicts_with = "no_arm")]
-    wait: bool,
-}
-
-/// Arguments of `wipe`.
-#[derive(Debug, clap::Args)]
-pub struct WipeArgs {
-    #[command(flatten)]
-    begin: BeginArgs,
-    /// Which disk: only, smallest, smallest>=SIZE, largest, serial=TEXT, wwn=TEXT, name=TEXT, label=TEXT, size=SIZE; may be repeated
-    #[arg(long, required = true, value_name = "RULE")]
-    disk: Vec<String>,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
-}
-
-/// Arguments of `rebuild`.
-#[derive(Debug, clap::Args)]
-pub struct RebuildArgs {
-    #[command(flatten)]
-    begin: BeginArgs,
-    /// What to make it into: `ironwake profile list`
-    #[arg(long)]
-    profile: String,
-    /// Value of one of the profile's variables; may be repeated
-    #[arg(long = "var", value_name = "NAME=VALUE")]
-    variables: Vec<Assignment>,
-    /// Which disk: only, smallest, smallest>=SIZE, largest, serial=TEXT, wwn=TEXT, name=TEXT, label=TEXT, size=SIZE
-    #[arg(long, default_value = "only", value_name = "RULE")]
-    disk: String,
-    /// Do not ask
-    #[arg(long)]
-    yes: bool,
-}
-
 pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::List { machine, running } => list(machine, running, context).await,
@@ -129,75 +76,7 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
     }
 }
 
-/// `ironwake inspect`
-pub async fn inspect(args: BeginArgs, context: &mut Context) -> Result<(), Failure> {
-    begin(args, new(OperationKind::Inspect, Vec::new()), true, context).await
-}
-
-/// `ironwake wipe`
-pub async fn wipe(args: WipeArgs, context: &mut Context) -> Result<(), Failure> {
-    begin(args.begin, new(OperationKind::Wipe, args.disk), args.yes, context).await
-}
-
-/// `ironwake rebuild`
-pub async fn rebuild(args: RebuildArgs, context: &mut Context) -> Result<(), Failure> {
-    let new = OperationNew {
-        profile: Some(args.profile),
-        variables: profile::variables(args.variables),
-        ..new(OperationKind::Rebuild, vec![args.disk])
-    };
-    begin(args.begin, new, args.yes, context).await
-}
-
-fn new(kind: OperationKind, disks: Vec<String>) -> OperationNew {
-    OperationNew { kind, profile: None, variables: BTreeMap::new(), disks, arm: false, armed_secs: None }
-}
-
-/// Makes the operation, shows what it will destroy, and arms it once that is confirmed.
-async fn begin(args: BeginArgs, new: OperationNew, yes: bool, context: &mut Context) -> Result<(), Failure> {
-    let mut operation = context.client.operate(&args.machine, &new).await?;
-    if !args.no_arm {
-        if !yes && !confirmed(&operation, &args.machine, context)? {
-            context.client.cancel(&operation.id).await?;
-            return Err(anyhow::anyhow!("not confirmed: nothing was armed, nothing is written").into());
-        }
-        let request = ArmRequest { armed_secs: args.minutes.map(|minutes| minutes * 60) };
-        operation = context.client.arm(&operation.id, &request).await?;
-    }
-    if args.wait {
-        return follow(&operation.id, context).await;
-    }
-    done(&operation, context)
-}
-
-/// Shows the disks that will be overwritten, and has the machine's key typed again.
-fn confirmed(operation: &Operation, key: &str, context: &mut Context) -> Result<bool, Failure> {
-    if operation.disks.is_empty() {
-        return Ok(true);
-    }
-    if !std::io::stdin().is_terminal() {
-        return Ok(false);
-    }
-    let mut screen = std::io::stderr();
-    writeln!(screen, "{} overwrites:", operation.kind)?;
-    for disk in &operation.disks {
-        writeln!(screen, "  {}", clean(&shown(disk)))?;
-        for line in &disk.contents {
-            writeln!(screen, "    {}", clean(line))?;
-        }
-        if disk.contents.is_empty() {
-            writeln!(screen, "    (nothing that is known)")?;
-        }
-    }
-    write!(screen, "Type {} to confirm: ", clean(key))?;
-    screen.flush()?;
-    context.output.flush()?;
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    Ok(line.trim() == key)
-}
-
-fn shown(disk: &ApprovedDisk) -> String {
+pub fn shown(disk: &ApprovedDisk) -> String {
     let texts = [disk.model.as_deref(), disk.serial.as_deref().or(disk.wwn.as_deref())];
     let texts: Vec<&str> = texts.into_iter().flatten().collect();
     format!("{} {}, {}", disk.name, texts.join(" "), human::size(disk.size_bytes))
@@ -237,6 +116,10 @@ fn write(operation: &Operation, context: &mut Context) -> std::io::Result<()> {
     }
     for disk in &operation.disks {
         output.line(format!("  disk     {}", clean(&shown(disk))))?;
+    }
+    if let Some(batch) = &operation.batch {
+        let waits = if operation.state == OperationState::Registered { ", waits for its turn" } else { "" };
+        output.line(format!("  batch    {}, {} at once{waits}", batch.id, batch.at_once))?;
     }
     if let Some(arming) = &operation.arming {
         output.line(format!("  armed    until {}", human::time(arming.expires_at)))?;
@@ -278,7 +161,7 @@ fn write(operation: &Operation, context: &mut Context) -> std::io::Result<()> {
     Ok(())
 }
 
-fn done(operation: &Operation, context: &mut Context) -> Result<(), Failure> {
+pub fn done(operation: &Operation, context: &mut Context) -> Result<(), Failure> {
     if context.json {
         return Ok(context.output.json(operation)?);
     }
@@ -293,7 +176,7 @@ fn done(operation: &Operation, context: &mut Context) -> Result<(), Failure> {
 }
 
 /// Shows every change until the operation has ended. One that failed makes the command fail.
-async fn follow(id: &str, context: &mut Context) -> Result<(), Failure> {
+pub async fn follow(id: &str, context: &mut Context) -> Result<(), Failure> {
     let mut operation = context.client.operation(id).await?;
     let mut stream = context.client.follow(None, Some(&operation.machine));
     // What happened between the two is in the record, which is read once the stream stands.
@@ -345,7 +228,7 @@ async fn follow(id: &str, context: &mut Context) -> Result<(), Failure> {
 }
 
 /// `[#####.....] 50 %, 1.2 GB of 2.4 GB, 120 MB/s, 10 s left`
-fn bar(progress: &Progress) -> String {
+pub fn bar(progress: &Progress) -> String {
     const WIDTH: usize = 20;
     let done = human::size(progress.done_bytes);
     let rate = format!("{}/s", human::size(progress.bytes_per_sec));
@@ -362,7 +245,7 @@ fn bar(progress: &Progress) -> String {
     )
 }
 
-fn style(state: OperationState) -> Style {
+pub fn style(state: OperationState) -> Style {
     match state {
         OperationState::Ready => Style::Good,
         OperationState::Failed => Style::Bad,

@@ -284,6 +284,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
                 site.tick();
                 site.refresh_profiles();
                 site.expire_operations().await;
+                site.arm_waiting().await;
             }
         }
     }

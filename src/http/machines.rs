@@ -55,9 +55,7 @@ async fn show(
     State(site): State<SharedSite>,
     Path(key): Path<String>,
 ) -> Result<axum::Json<Machine>, Refusal> {
-    let mut machine = find(&site, &key)?;
-    machine.inventory = site.store().inventory(&machine.id).await?.map(|record| Box::new(record.inventory));
-    Ok(axum::Json(machine))
+    Ok(axum::Json(site.shown_machine(&key).await?))
 }
 
 /// Changes the fields given; `null` clears one.

@@ -15,6 +15,7 @@ use crate::site::SharedSite;
 use crate::store::Store;
 
 mod artifacts;
+mod bulk;
 mod events;
 mod extract;
 mod follow;
@@ -47,6 +48,7 @@ pub fn router(site: SharedSite) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(openapi::base())
         .merge(machines::routes())
         .merge(operations::routes())
+        .merge(bulk::routes())
         .merge(profiles::routes())
         .merge(inventories::routes())
         .merge(artifacts::routes())

@@ -95,7 +95,7 @@ async fn cancel(
     Path(id): Path<String>,
     Operator(actor): Operator,
 ) -> Result<axum::Json<Operation>, Refusal> {
-    happen(site, id, Trigger::Cancel, actor).await
+    happen(site, id, Trigger::Cancel { why: None }, actor).await
 }
 
 /// Makes and arms an operation like one that failed or was cancelled.

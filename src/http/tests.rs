@@ -250,7 +250,7 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
             count += 1;
         }
     }
-    assert_eq!(count, 36);
+    assert_eq!(count, 38);
     check_references(&document, &document);
 }
 

@@ -48,8 +48,11 @@ pub enum Trigger {
     },
     /// The deadline passed.
     Expire,
-    /// The operator takes it back.
-    Cancel,
+    /// It is taken back.
+    Cancel {
+        /// Why, where it was no operator, in a sentence without a full stop.
+        why: Option<String>,
+    },
 }
 
 impl Trigger {
@@ -67,7 +70,7 @@ impl Trigger {
             Self::Finished { .. } => Happening::Finished,
             Self::Fail { .. } => Happening::Failed,
             Self::Expire => Happening::Expired,
-            Self::Cancel => Happening::Cancelled,
+            Self::Cancel { .. } => Happening::Cancelled,
         }
     }
 
@@ -88,10 +91,11 @@ impl Trigger {
             Self::Finished { what } => what.clone(),
             Self::Fail { reason } => reason.clone(),
             Self::Expire => late(operation),
-            Self::Cancel if operation.state == OperationState::Joining => {
+            Self::Cancel { why: Some(why) } => why.clone(),
+            Self::Cancel { why: None } if operation.state == OperationState::Joining => {
                 "an operator stopped its last steps; what was installed stays".into()
             }
-            Self::Cancel => "an operator cancelled it".into(),
+            Self::Cancel { why: None } => "an operator cancelled it".into(),
         }
     }
 }
@@ -157,6 +161,7 @@ pub fn register(id: String, draft: Draft, actor: Actor, now: Millis, deadlines: 
         profile: draft.profile,
         disks: draft.disks,
         arming: None,
+        batch: None,
         progress: None,
         failure: None,
         host: None,
@@ -204,6 +209,10 @@ pub fn apply(
         // Single use: the boot that took it has it behind it.
         _ => None,
     };
+    if happening == Happening::Disarmed {
+        // Otherwise its batch would arm it again.
+        after.batch = None;
+    }
     after.deadline = deadlines.of(after.state, now, after.arming.as_ref().map(|arming| arming.expires_at));
     if happening == Happening::Began && operation.kind.writes() {
         after.may_have_written = true;

@@ -25,7 +25,7 @@ fn trigger(happening: Happening) -> Trigger {
         Happening::Finished => Trigger::Finished { what: "the inventory is in".into() },
         Happening::Failed => Trigger::Fail { reason: "the disk is full".into() },
         Happening::Expired => Trigger::Expire,
-        Happening::Cancelled => Trigger::Cancel,
+        Happening::Cancelled => Trigger::Cancel { why: None },
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod armed;
+mod bulk;
 mod catalog;
 mod conflicts;
 mod enroll;
@@ -41,6 +42,7 @@ use crate::recorder::Recorder;
 use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
+pub use bulk::BulkOutcome;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 

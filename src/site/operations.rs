@@ -6,7 +6,7 @@ use std::sync::RwLock;
 
 use ironwake_api::{
     Actor, ApprovedDisk, Enrolment, EventKind, FieldProblem, Inventory, Machine, Millis, Operation,
-    OperationKind, OperationNew, OperationQuery, OperationState, Order, OrderKind,
+    OperationBrief, OperationKind, OperationNew, OperationQuery, OperationState, Order, OrderKind,
 };
 use tracing::warn;
 use uuid::Uuid;
@@ -41,6 +41,12 @@ impl Operations {
         running.get(machine).map(|record| (record.operation.kind, record.operation.state))
     }
 
+    /// The one that runs on a machine, as the machine's record shows it.
+    pub fn brief(&self, machine: &str) -> Option<Box<OperationBrief>> {
+        let running = self.0.read().expect("no panic while held");
+        running.get(machine).map(|record| Box::new((&record.operation).into()))
+    }
+
     /// The one that runs on a machine.
     pub fn of_machine(&self, machine: &str) -> Option<Record> {
         self.0.read().expect("no panic while held").get(machine).map(|record| Record::clone(record))
@@ -59,7 +65,7 @@ impl Operations {
         running.values().find(|record| fits(record)).map(|record| record.operation.id.clone())
     }
 
-    fn all(&self) -> Vec<Record> {
+    pub fn all(&self) -> Vec<Record> {
         self.0.read().expect("no panic while held").values().map(|record| Record::clone(record)).collect()
     }
 
@@ -222,23 +228,35 @@ impl Site {
             true => self.end_login(&mut after),
             false => Vec::new(),
         };
-        let work = after.operation.kind;
-        changes.push(Change::Operation(Box::new(after.clone())));
-        for event in record.news(&after).iter().filter(|event| event.from != event.to) {
+        changes.extend(self.changes(&record, &after, actor));
+        let cancelled = self.cancelled_with(&after.operation);
+        for (before, after) in &cancelled {
+            changes.extend(self.changes(before, after, &Actor::Daemon));
+        }
+        self.store.save(changes).await?;
+        let operation = after.operation.clone();
+        for after in cancelled.into_iter().map(|(_, after)| after).chain([after]) {
+            self.operations.put(after);
+        }
+        self.login_changed(&operation);
+        Ok((operation, effects))
+    }
+
+    /// A changed record and an event for each of its changes of state.
+    fn changes(&self, before: &Record, after: &Record, actor: &Actor) -> Vec<Change> {
+        let mut changes = vec![Change::Operation(Box::new(after.clone()))];
+        // A note changes no state, and has an event of its own.
+        for event in before.news(after).iter().filter(|event| event.from != event.to) {
             let kind = EventKind::OperationChanged {
                 operation: after.operation.id.clone(),
-                work,
+                work: after.operation.kind,
                 from: event.from,
                 to: event.to,
                 cause: event.cause.clone(),
             };
             changes.push(self.event(actor.clone(), Some(&after.operation.machine), kind));
         }
-        self.store.save(changes).await?;
-        let operation = after.operation.clone();
-        self.operations.put(after);
-        self.login_changed(&operation);
-        Ok((operation, effects))
+        changes
     }
 
     /// Does what a change asks for. All of it may be done twice, or be missed by a crash and be seen to later.
@@ -398,7 +416,7 @@ impl Site {
 }
 
 /// How long an arming lasts, in milliseconds.
-fn armed_for(secs: Option<u64>) -> Result<Millis, SiteError> {
+pub(super) fn armed_for(secs: Option<u64>) -> Result<Millis, SiteError> {
     let Some(secs) = secs else { return Ok(ARMED_FOR) };
     let millis = secs.saturating_mul(1000);
     if (ARMED_FOR_MIN..=ARMED_FOR_MAX).contains(&millis) {

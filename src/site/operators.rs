@@ -20,7 +20,7 @@ impl Site {
         let mut wrong = Vec::new();
         let identity = identity(&new, &mut wrong);
         let name = name(new.name.as_deref(), &mut wrong);
-        let tags = tags(&new.tags, &mut wrong);
+        let tags = checked_tags(&new.tags, &mut wrong);
         notes(new.notes.as_deref(), &mut wrong);
         if !wrong.is_empty() {
             return Err(SiteError::Invalid(wrong));
@@ -73,7 +73,8 @@ impl Site {
     pub async fn edit(&self, id: &str, patch: MachinePatch, actor: Actor) -> Result<Machine, SiteError> {
         let mut wrong = Vec::new();
         let name = patch.name.as_ref().map(|value| name(value.as_deref(), &mut wrong));
-        let tags = patch.tags.as_ref().map(|list| tags(list, &mut wrong));
+        let tags = patch.tags.as_ref().map(|list| checked_tags(list, &mut wrong));
+        let (add, remove) = (checked_tags(&patch.add_tags, &mut wrong), patch.remove_tags);
         notes(patch.notes.as_ref().and_then(|value| value.as_deref()), &mut wrong);
         if !wrong.is_empty() {
             return Err(SiteError::Invalid(wrong));
@@ -89,7 +90,15 @@ impl Site {
         if let Some(notes) = patch.notes {
             changed(&mut machine.notes, notes, "notes", &mut fields);
         }
-        let tagged = tags.is_some_and(|tags| changed(&mut machine.tags, tags, "tags", &mut fields));
+        let mut tags = tags.unwrap_or_else(|| machine.tags.clone());
+        tags.extend(add);
+        tags.retain(|tag| !remove.contains(tag));
+        let mut wrong = Vec::new();
+        let tags = checked_tags(&tags, &mut wrong);
+        if !wrong.is_empty() {
+            return Err(SiteError::Invalid(wrong));
+        }
+        let tagged = changed(&mut machine.tags, tags, "tags", &mut fields);
         if let Some(policy) = patch.secure_boot {
             changed(&mut machine.secure_boot, policy, "secure_boot", &mut fields);
         }
@@ -208,7 +217,7 @@ fn name(text: Option<&str>, wrong: &mut Vec<FieldProblem>) -> Option<String> {
     }
 }
 
-fn tags(list: &[String], wrong: &mut Vec<FieldProblem>) -> Vec<String> {
+fn checked_tags(list: &[String], wrong: &mut Vec<FieldProblem>) -> Vec<String> {
     for (n, tag) in list.iter().enumerate() {
         if let Err(error) = check_tag(tag) {
             wrong.push(FieldProblem { field: format!("tags[{n}]"), message: error.to_string() });

@@ -21,6 +21,17 @@ impl Site {
             .ok_or_else(|| SiteError::NoSuchMachine(key.to_owned()))
     }
 
+    /// One machine as it is shown: with the operation that runs on it and its newest inventory.
+    pub async fn shown_machine(&self, key: &str) -> Result<Machine, SiteError> {
+        let mut machine = self.with_operation(self.machine(key)?);
+        machine.inventory = self.store.inventory(&machine.id).await?.map(|record| Box::new(record.inventory));
+        Ok(machine)
+    }
+
+    fn with_operation(&self, machine: Machine) -> Machine {
+        Machine { operation: self.operations.brief(&machine.id), ..machine }
+    }
+
     /// The machines that a query selects, oldest record first.
     pub fn list(&self, query: &MachineQuery) -> Result<Page<Machine>, SiteError> {
         let mut wrong = Vec::new();
@@ -42,7 +53,7 @@ impl Site {
         selected.sort_by(|a, b| a.id.cmp(&b.id));
         let total = selected.len() as u64;
         let page = selected.into_iter().skip(offset as usize).take(limit as usize);
-        let items = page.map(|machine| self.with_presence(machine)).collect();
+        let items = page.map(|machine| self.with_operation(self.with_presence(machine))).collect();
         Ok(Page { items, total, limit, offset })
     }
 }

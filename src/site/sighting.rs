@@ -96,6 +96,7 @@ impl Site {
             created_at: now,
             seen_at: Some(now),
             inventory_at: None,
+            operation: None,
             inventory: None,
         }
     }

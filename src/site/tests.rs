@@ -1,3 +1,4 @@
+mod bulk;
 mod operations;
 mod rebuild;
 mod rules;

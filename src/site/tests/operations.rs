@@ -156,8 +156,11 @@ async fn one_operation_at_a_time_and_no_deletion_under_it() {
     let id = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation").id;
     refused(lab.site.operate(&machine, wipe("serial=B"), operator()).await, &id);
     refused(lab.site.delete(&machine, operator()).await, "cancel it or wait");
-    lab.site.happen(&id, Trigger::Cancel, &operator()).await.expect("cancelled");
-    refused(lab.site.happen(&id, Trigger::Cancel, &operator()).await, "while wipe is cancelled");
+    lab.site.happen(&id, Trigger::Cancel { why: None }, &operator()).await.expect("cancelled");
+    refused(
+        lab.site.happen(&id, Trigger::Cancel { why: None }, &operator()).await,
+        "while wipe is cancelled",
+    );
     lab.site.operate(&machine, wipe("serial=B"), operator()).await.expect("another");
 }
 

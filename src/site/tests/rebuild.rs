@@ -149,7 +149,7 @@ async fn an_image_that_is_being_installed_stays() {
 async fn an_operation_whose_image_is_gone_is_not_tried_again() {
     let (lab, machine) = with_machine().await;
     let id = lab.site.operate(&machine, rebuild("thirteen"), operator()).await.expect("an operation").id;
-    lab.site.happen(&id, Trigger::Cancel, &operator()).await.expect("cancelled");
+    lab.site.happen(&id, Trigger::Cancel { why: None }, &operator()).await.expect("cancelled");
     lab.site.delete_import("thirteen", operator()).await.expect("deleted");
     refused(lab.site.retry(&id, None, operator()).await, "is not here any more");
     import(&lab).await;

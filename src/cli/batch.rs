@@ -1,0 +1,76 @@
+//! Watching several operations at once.
+
+use std::collections::BTreeMap;
+
+use ironwake_api::{EventKind, MachineQuery, Operation, OperationState};
+
+use super::operation::style;
+use super::output::clean;
+use super::{Context, Failure, human};
+
+/// One line of one operation of several.
+pub fn line(operation: &Operation, context: &mut Context) -> Result<(), Failure> {
+    let state = match operation.state {
+        OperationState::Registered => "waits for its turn",
+        state => state.name(),
+    };
+    let state = context.output.styled(state, style(operation.state));
+    let text = format!("{} {} on machine {}: {state}", operation.kind, operation.id, operation.machine);
+    Ok(context.output.line(text)?)
+}
+
+/// Shows every change until all have ended. One that has not become ready makes the command fail.
+pub async fn follow(operations: Vec<Operation>, context: &mut Context) -> Result<(), Failure> {
+    let names: BTreeMap<String, String> = context
+        .client
+        .machines_all(&MachineQuery::default())
+        .await?
+        .into_iter()
+        .filter_map(|machine| Some((machine.id, machine.name?)))
+        .collect();
+    let mut stream = context.client.follow(None, None);
+    // What happened between the two is in the records, which are read once the stream stands.
+    let mut running: BTreeMap<String, Operation> = BTreeMap::new();
+    let mut ended = Vec::new();
+    for operation in operations {
+        let operation = context.client.operation(&operation.id).await?;
+        if !context.json {
+            line(&operation, context)?;
+        }
+        match operation.state.has_ended() {
+            true => ended.push(operation),
+            false => drop(running.insert(operation.id.clone(), operation)),
+        }
+    }
+    let total = running.len() + ended.len();
+    while !running.is_empty() {
+        context.output.flush()?;
+        let event = stream.next().await?;
+        let EventKind::OperationChanged { operation: id, to, cause, .. } = &event.kind else { continue };
+        let Some(operation) = running.get(id) else { continue };
+        let machine = names.get(&operation.machine).unwrap_or(&operation.machine).clone();
+        if to.has_ended() {
+            running.remove(id);
+            ended.push(context.client.operation(id).await?);
+        }
+        if !context.json {
+            let text = format!(
+                "  {}  {machine}  {:13}{} [{} of {total} ended]",
+                human::time(event.at),
+                to,
+                clean(cause),
+                ended.len()
+            );
+            let text = context.output.styled(&text, style(*to));
+            context.output.line(text)?;
+        }
+    }
+    if context.json {
+        context.output.json(&ended)?;
+    }
+    let ready = ended.iter().filter(|operation| operation.state == OperationState::Ready).count();
+    match ready == total {
+        true => Ok(()),
+        false => Err(anyhow::anyhow!("{ready} of {total} operations became ready").into()),
+    }
+}

@@ -1,0 +1,84 @@
+//! Which machines a command is about: one, several, or those that meet conditions.
+
+use ironwake_api::{BulkAction, BulkAnswer, BulkRequest, Selection};
+
+use super::output::{Style, clean};
+use super::{Context, Failure};
+
+/// The machines that a command is about.
+#[derive(Debug, Clone, clap::Args)]
+#[group(id = "selection", required = true, multiple = true,
+    args = ["machines", "tagged", "manufacturer", "product", "matching"])]
+pub struct Selected {
+    /// Machines, each by id, its beginning, name, MAC, UUID or serial
+    #[arg(value_name = "MACHINE", conflicts_with_all = ["tagged", "manufacturer", "product", "matching"])]
+    machines: Vec<String>,
+    /// Instead: the machines with this tag; may be repeated
+    #[arg(long, value_name = "TAG", help_heading = "Which machines")]
+    tagged: Vec<String>,
+    /// Instead: the machines of this manufacturer
+    #[arg(long, value_name = "TEXT", help_heading = "Which machines")]
+    manufacturer: Option<String>,
+    /// Instead: the machines of this product
+    #[arg(long, value_name = "TEXT", help_heading = "Which machines")]
+    product: Option<String>,
+    /// Instead: the machines with this text in name, serial, UUID, manufacturer, product, MAC, tags or notes
+    #[arg(long, value_name = "TEXT", help_heading = "Which machines")]
+    matching: Option<String>,
+}
+
+impl Selected {
+    /// The machine, where it is one that was named.
+    pub fn only(&self) -> Option<&str> {
+        match &self.machines[..] {
+            [machine] => Some(machine),
+            _ => None,
+        }
+    }
+
+    /// Does the same with each; fails where none is selected.
+    pub async fn bulk(self, action: BulkAction, context: &Context) -> Result<BulkAnswer, Failure> {
+        let machines = Selection {
+            keys: self.machines,
+            tags: self.tagged,
+            manufacturer: self.manufacturer,
+            product: self.product,
+            search: self.matching,
+        };
+        let answer = context.client.bulk(&BulkRequest { machines, action }).await?;
+        match answer.results.is_empty() {
+            true => Err(anyhow::anyhow!("no machine meets these conditions: nothing was done").into()),
+            false => Ok(answer),
+        }
+    }
+}
+
+/// Shows what became of each machine; fails where one was refused.
+pub fn show(what: &str, answer: &BulkAnswer, context: &mut Context) -> Result<(), Failure> {
+    if context.json {
+        context.output.json(answer)?;
+        return outcome(answer);
+    }
+    for result in &answer.results {
+        let name = result.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let machine = clean(&format!("{}{name}", result.machine));
+        match &result.problem {
+            None => context.output.line(format!("{what} {machine}"))?,
+            Some(problem) => {
+                let line = format!("refused {machine}: {}", clean(&problem.detail));
+                let line = context.output.styled(&line, Style::Bad);
+                context.output.line(line)?;
+            }
+        }
+    }
+    outcome(answer)
+}
+
+/// Success, unless a machine was refused.
+pub fn outcome(answer: &BulkAnswer) -> Result<(), Failure> {
+    let BulkAnswer { done, refused, .. } = answer;
+    match refused {
+        0 => Ok(()),
+        _ => Err(anyhow::anyhow!("{refused} of {} machines were refused", done + refused).into()),
+    }
+}
