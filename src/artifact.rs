@@ -1,7 +1,12 @@
 //! Artifacts as values: the digest that names one, the recipe that determines one, and images that came from outside.
 
+mod download;
+mod expected;
 mod image;
 mod import;
+mod keep;
+mod qcow2;
+mod signature;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,8 +14,15 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-pub use image::{ForeignFormat, HEAD_BYTES, disk_bytes, recognise};
+pub use download::{
+    Download, Head, Known, TRIES_MAX, Trouble, Verdict, is_web_page, judge, pause, shown_url,
+};
+pub use expected::{BadExpected, CHECKSUMS_BYTES_MAX, ChecksumError, Digest512, Expected, find_checksum};
+pub use image::{ForeignFormat, HEAD_BYTES, Shape, disk_bytes, recognise};
 pub use import::{BadImportName, Import, check_import_name};
+pub use keep::{Eviction, Held, Limits, evict};
+pub use qcow2::{BadQcow2, DISK_BYTES_MAX, Qcow2, Run};
+pub use signature::{BadSignature, Keyring, SIGNATURE_BYTES_MAX};
 
 /// A SHA-256 digest; shown as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,5 +1,13 @@
 //! Images that operators import: over the socket into a whole site, and with the command into a real daemon.
 
+#[path = "artifacts/downloads.rs"]
+mod downloads;
+#[path = "artifacts/qcow2.rs"]
+mod qcow2;
+#[path = "artifacts/server.rs"]
+mod server;
+#[path = "artifacts/signed.rs"]
+mod signed;
 mod site;
 
 use std::fs;
@@ -88,13 +96,17 @@ impl Served {
 
     async fn import(&self, name: &str, bytes: &[u8], sha256: Option<&str>) -> Result<Artifact, ClientError> {
         let size = Some(bytes.len() as u64);
-        self.client.import(name, std::io::Cursor::new(bytes.to_vec()), size, sha256, |_| {}).await
+        self.client.import(name, std::io::Cursor::new(bytes.to_vec()), size, digest(sha256), |_| {}).await
     }
 
     /// What lies in the folder of imports.
     fn files(&self) -> Vec<String> {
         names(&self.test.folder().join("imports"))
     }
+}
+
+fn digest(sha256: Option<&str>) -> ImportQuery {
+    ImportQuery { sha256: sha256.map(str::to_owned), sha512: None }
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -126,8 +138,11 @@ async fn an_image_is_imported_fetched_in_ranges_and_there_after_a_restart() {
     let reader = std::io::Cursor::new(image.clone());
     // Without a size, as from standard input.
     let progress = move |bytes| told.store(bytes, Ordering::Relaxed);
-    let artifact =
-        served.client.import("debian-13", reader, None, Some(&digest), progress).await.expect("imported");
+    let artifact = served
+        .client
+        .import("debian-13", reader, None, self::digest(Some(&digest)), progress)
+        .await
+        .expect("imported");
     assert_eq!(sent.load(Ordering::Relaxed), IMAGE_BYTES as u64);
     assert_eq!((artifact.kind, artifact.state), (ArtifactKind::Image, ArtifactState::Done));
     assert_eq!((artifact.size, artifact.sha256.as_deref()), (Some(IMAGE_BYTES as u64), Some(&*digest)));
@@ -170,11 +185,11 @@ async fn nothing_is_kept_of_what_is_refused() {
     let other = Digest::of(b"other").to_string();
     check_refused(served.import("image", &image, Some(&other)).await, 422, "nothing is kept");
     check_refused(served.import("image", &image, Some("12")).await, 400, "64 hex digits");
-    check_refused(served.import("Image", &image, None).await, 422, "is no name for an image");
+    check_refused(served.import("Image", &image, None).await, 422, "is no name for an import");
     check_refused(served.import("image", b"", None).await, 422, "no bytes");
     // Refused at its first bytes; its sender still reads why.
-    image[..4].copy_from_slice(b"QFI\xfb");
-    check_refused(served.import("image", &image, None).await, 422, "qemu-img convert -O raw");
+    image[..4].copy_from_slice(b"KDMV");
+    check_refused(served.import("image", &image, None).await, 422, "qemu-img convert -O qcow2");
     let loader = Artifact::new("snponly.efi", ArtifactKind::Loader, ArtifactState::Missing);
     served.test.site.set_artifact(loader);
     check_refused(served.import("snponly.efi", b"image", None).await, 409, "boot file");
@@ -187,10 +202,9 @@ async fn nothing_is_kept_of_what_is_refused() {
     // A sender that goes away in the middle.
     let (reader, mut writer) = tokio::io::duplex(1 << 20);
     let client = served.client.clone();
-    let sending =
-        tokio::spawn(
-            async move { client.import("image", reader, Some(1 << 30), None, |_| {}).await.map(drop) },
-        );
+    let sending = tokio::spawn(async move {
+        client.import("image", reader, Some(1 << 30), digest(None), |_| {}).await.map(drop)
+    });
     tokio::io::AsyncWriteExt::write_all(&mut writer, &image[4..]).await.expect("taken");
     assert_eq!(served.files().len(), 1);
     drop(writer);
@@ -227,6 +241,22 @@ async fn names_are_replaced_pinned_and_share_bytes() {
     assert_eq!(served.files(), [""; 0]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_profile_names_has_folders() {
+    let served = Served::new(TestSite::open().await).await;
+    let name = "debian-installer-13/linux";
+    let kernel = served.import(name, b"MZ kernel", None).await.expect("imported");
+    assert_eq!(kernel.name, name);
+    let path = kernel.path.clone().expect("a path");
+    assert!(path.ends_with("/linux") && path.matches('/').count() == 3, "{path}");
+    assert_eq!(served.get(&path, None).await, (200, b"MZ kernel".to_vec()));
+    assert_eq!(served.client.artifact(name).await.expect("there"), kernel);
+    let served = served.restart().await;
+    assert_eq!(served.client.artifact(name).await.expect("there"), kernel);
+    served.client.delete_artifact(name).await.expect("deleted");
+    assert_eq!(served.files(), [""; 0]);
+}
+
 /// A daemon that serves nothing but the API and files on loopback.
 struct Daemon {
     child: Child,
@@ -235,6 +265,10 @@ struct Daemon {
 
 impl Daemon {
     fn start(folder: &Path, port: u16) -> Self {
+        Self::start_with(folder, port, &[])
+    }
+
+    fn start_with(folder: &Path, port: u16, environment: &[(&str, &Path)]) -> Self {
         let file = folder.join("ironwake.toml");
         let text = format!(
             "state = {:?}\nsocket = {:?}\n[http]\nlisten = \"127.0.0.1:{port}\"\n[discovery]\nenabled = false\n\
@@ -250,6 +284,7 @@ impl Daemon {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));
         command.args(["serve", "--config"]).arg(&file).stdin(Stdio::null());
         command.env("NOTIFY_SOCKET", &notify).env("IRONWAKE_BOOT", folder).env_remove("JOURNAL_STREAM");
+        command.envs(environment.iter().copied());
         let daemon = Self { child: command.spawn().expect("it starts"), folder: folder.into() };
         let mut message = [0; 4096];
         loop {

@@ -143,6 +143,11 @@ fn module_info() {
 }
 
 #[test]
+fn images_of_qemu() {
+    check("qcow2", targets::qcow2);
+}
+
+#[test]
 fn settings() {
     check("config", targets::config);
 }

@@ -7,13 +7,13 @@ mod lab;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use ironwake::artifact::Digest;
-use ironwake_api::{EventKind, Operation, OperationState, StageKind};
-use lab::{Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, MARKER, Machine, PoweredOn};
-
-const MIB: u64 = 1 << 20;
+use ironwake_api::OperationState;
+use lab::{
+    Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, MARKER, MIB, Machine, add_profile, boots_its_disk,
+    digest, enroll, image, operation, reaches, tool,
+};
 
 fn options() -> LabOptions {
     LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server)
@@ -28,53 +28,6 @@ fn machine(firmware: Firmware) -> Machine {
     Machine::new(1, firmware)
         .with_disk(Disk::bootable(Bus::Virtio, "SYSTEM", 64 * MIB))
         .with_disk(Disk::bootable(Bus::Virtio, "DATA", 64 * MIB))
-}
-
-fn image(lab: &Lab, machine: &Machine, number: usize) -> PathBuf {
-    lab.folder().join(format!("{}.disk{number}", machine.name))
-}
-
-fn digest(lab: &Lab, machine: &Machine, number: usize) -> Digest {
-    Digest::of(&fs::read(image(lab, machine, number)).expect("a disk image"))
-}
-
-fn operation(lab: &Lab, words: &[&str]) -> Result<Operation, LabError> {
-    let value = lab.cli().json(words)?;
-    Ok(serde_json::from_value(value).expect("an operation"))
-}
-
-/// Powers the machine on, waits for its inventory, makes it known; its id.
-fn enroll<'a>(lab: &'a Lab, machine: &Machine) -> Result<(PoweredOn<'a>, String), LabError> {
-    let on = lab.power_on(machine)?;
-    let (record, _) = on.wait_inventory()?;
-    lab.cli().run(&["machine", "enroll", &record.id])?;
-    Ok((on, record.id))
-}
-
-fn reaches(state: OperationState) -> impl Fn(&EventKind) -> bool {
-    move |kind| match kind {
-        EventKind::OperationChanged { to, cause, .. } => {
-            assert!(*to != OperationState::Failed || state == OperationState::Failed, "{cause}");
-            *to == state
-        }
-        _ => false,
-    }
-}
-
-fn boots_its_disk(kind: &EventKind) -> bool {
-    match kind {
-        EventKind::AttemptStage { stage, .. } => {
-            // GRUB fetches its script by TFTP, which names no plan.
-            match &stage.kind {
-                StageKind::Http { plan, .. } => {
-                    plan.as_ref().is_some_and(|plan| plan.starts_with("local boot"))
-                }
-                StageKind::Tftp { file, .. } => file.ends_with("/grub.cfg"),
-                _ => false,
-            }
-        }
-        _ => false,
-    }
 }
 
 /// Invariant 1: a known machine that is not armed boots its disk, and no byte of its disks changes.
@@ -162,9 +115,7 @@ artifact = "marker"
 /// From a blank disk to a system that boots from it, with nothing but `rebuild`; the other disk keeps every byte.
 fn rebuild(firmware: Firmware) -> Result<(), LabError> {
     let lab = lab()?;
-    let folder = lab.folder().join("profiles/marker");
-    fs::create_dir_all(&folder).expect("a folder");
-    fs::write(folder.join("profile.toml"), PROFILE).expect("a profile");
+    add_profile(&lab, "marker", PROFILE, &[]);
     let file = lab.folder().join("marker.raw");
     Disk::bootable(Bus::Virtio, "", 8 * MIB).create(&file)?;
     let image_digest = Digest::of(&fs::read(&file).expect("an image"));
@@ -229,14 +180,6 @@ const SEED: &str = "{{ hostname }}\n{{ greeting | line }}\n{{ urls.phone_home }}
 /// Where the image's one partition begins.
 const PARTITION_AT: u64 = MIB;
 
-fn tool(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; run ./dev setup"));
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {}: {text}", output.status);
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 /// An image with a GPT and an ext4 filesystem labelled `root`.
 fn seeded_image(folder: &Path) -> PathBuf {
     const SIZE: u64 = 64 * MIB;
@@ -262,10 +205,7 @@ fn seeded_image(folder: &Path) -> PathBuf {
 fn full_rebuild_with_files_until_the_host_phones_home() -> Result<(), LabError> {
     const DISK: u64 = 128 * MIB;
     let lab = lab()?;
-    let folder = lab.folder().join("profiles/seeded");
-    fs::create_dir_all(&folder).expect("a folder");
-    fs::write(folder.join("profile.toml"), SEEDED_PROFILE).expect("a profile");
-    fs::write(folder.join("seed.j2"), SEED).expect("a template");
+    add_profile(&lab, "seeded", SEEDED_PROFILE, &[("seed.j2", SEED)]);
     let file = seeded_image(lab.folder()).display().to_string();
     let packed = format!("{file}.xz");
     tool("sh", &["-c", &format!("xz -T1 -1 -c {file} > {packed}")]);

@@ -29,6 +29,9 @@ pub struct ApprovedDisk {
     /// Digest of its partition table; absent where it had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_fingerprint: Option<String>,
+    /// Whether an operation has begun to write it and did not come to its end: no table at all is no difference then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun: bool,
     /// What is on it, a line for each partition: what will be destroyed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<String>,
@@ -61,6 +64,7 @@ impl From<&Disk> for ApprovedDisk {
             path: disk.path.clone(),
             size_bytes: disk.size_bytes,
             table_fingerprint: disk.table_fingerprint.clone(),
+            begun: false,
             contents: contents(disk),
         }
     }
@@ -89,7 +93,10 @@ impl ApprovedDisk {
         ];
         let mut differences: Vec<DiskDifference> = texts
             .into_iter()
-            .filter(|(_, approved, found)| approved != found)
+            .filter(|(field, approved, found)| {
+                let undone = self.begun && *field == "table_fingerprint" && found.is_none();
+                approved != found && !undone
+            })
             .map(|(field, approved, found)| DiskDifference {
                 field,
                 approved: show(approved),
@@ -169,6 +176,17 @@ mod tests {
         check(|disk| disk.table_fingerprint = None, &["table_fingerprint"]);
         check(|disk| disk.table_fingerprint = Some("sha256:bb".into()), &["table_fingerprint"]);
         check(|disk| (disk.name, disk.path) = ("sdb".into(), None), &[]);
+    }
+
+    #[test]
+    fn a_disk_that_was_begun_may_have_no_table_any_more() {
+        let approved = ApprovedDisk { begun: true, ..ApprovedDisk::from(&disk()) };
+        assert_eq!(approved.differences(&disk()), []);
+        assert_eq!(approved.differences(&Disk { table_fingerprint: None, ..disk() }), []);
+        let other = Disk { table_fingerprint: Some("sha256:bb".into()), ..disk() };
+        assert_eq!(approved.differences(&other).len(), 1, "a table that nobody approved");
+        let swapped = Disk { table_fingerprint: None, serial: Some("S2".into()), ..disk() };
+        assert_eq!(approved.differences(&swapped)[0].field, "serial");
     }
 
     #[test]

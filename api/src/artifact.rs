@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, Millis, Packing};
+use crate::{Actor, Millis, Packing, Progress};
 
 /// One artifact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,18 @@ pub struct Artifact {
     /// Who imported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported_by: Option<Actor>,
+    /// Where an import came from, and what it was then, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ArtifactOrigin>,
+    /// When an import was last wanted: by an operation, or by a machine that fetched it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<Millis>,
+    /// What keeps an import besides its own pin, such as `profile cloud-image` or `operation ID`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needed_by: Vec<String>,
+    /// The download that is to bring it, or other bytes of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub download: Option<ArtifactDownload>,
     /// What is wrong, where the state is `failed` or `missing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -70,9 +82,108 @@ impl Artifact {
             disk_bytes: None,
             pinned: false,
             imported_by: None,
+            origin: None,
+            used_at: None,
+            needed_by: Vec::new(),
+            download: None,
             error: None,
         }
     }
+}
+
+/// Where an import came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct ArtifactOrigin {
+    /// Its URL, without what stands behind `?`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The digest that was asked for, such as `sha512:` and hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// Whose signature was checked: fingerprint and name of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// What it was before it was converted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub converted: Option<Converted>,
+}
+
+/// An image that was converted: what it was before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Converted {
+    /// Its format, such as `qcow2`.
+    pub format: String,
+    /// SHA-256 of what came, 64 hex digits.
+    pub sha256: String,
+    /// Bytes of what came.
+    pub size_bytes: u64,
+}
+
+/// `PUT /api/v1/artifacts/{name}/download`: an image by URL. One of `sha256`, `sha512` and `checksums` is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ImportRequest {
+    /// Where it is: http or https.
+    pub url: String,
+    /// Its SHA-256, 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Its SHA-512, 128 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha512: Option<String>,
+    /// URL of a list of checksums that names the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksums: Option<String>,
+    /// URL of a detached OpenPGP signature of the list, or of the image where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// OpenPGP public keys, one of which has to have signed: armoured (`gpg --export --armor`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyring: Option<String>,
+}
+
+/// How far a download is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ArtifactDownload {
+    /// Its URL, without what stands behind `?`.
+    pub url: String,
+    /// What is being done.
+    pub step: DownloadStep,
+    /// Bytes of this step.
+    pub progress: Progress,
+    /// 0 to 100, where the whole is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// Seconds left at this rate, where both are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secs_left: Option<u64>,
+    /// What went wrong last: the reason, where the step is `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// What a download is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DownloadStep {
+    /// It waits for others.
+    Waiting,
+    /// Bytes come.
+    Fetching,
+    /// They did not; it is tried again.
+    Retrying,
+    /// The digest and the signature are checked.
+    Checking,
+    /// The image is converted.
+    Converting,
+    /// It was given up.
+    Failed,
 }
 
 /// `PUT /api/v1/artifacts/{name}`: what is said of the bytes that come.
@@ -83,6 +194,9 @@ pub struct ImportQuery {
     /// Their SHA-256, 64 hex digits; others are not kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Their SHA-512, 128 hex digits; others are not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha512: Option<String>,
 }
 
 /// `PATCH /api/v1/artifacts/{name}`: a field left out stays.

@@ -249,17 +249,17 @@ impl Client {
         self.get(&artifact_path(name)).await
     }
 
-    /// Imports an image under a name: all that `image` gives, `size` bytes where that is known before. With `sha256`
-    /// the daemon keeps no other bytes. `progress` is told how many bytes were handed to the daemon.
+    /// Imports an image under a name: all that `image` gives, `size` bytes where that is known before. The daemon keeps no
+    /// bytes of another digest. `progress` is told how many bytes were handed to the daemon.
     pub async fn import(
         &self,
         name: &str,
         image: impl AsyncRead + Send + Unpin + 'static,
         size: Option<u64>,
-        sha256: Option<&str>,
+        digest: ImportQuery,
         progress: impl FnMut(u64) + Send + Unpin + 'static,
     ) -> Result<Artifact, ClientError> {
-        let query = query_of(&ImportQuery { sha256: sha256.map(str::to_owned) });
+        let query = query_of(&digest);
         let request = Request::builder()
             .method(Method::PUT)
             .uri(format!("/api/v1{}{query}", artifact_path(name)))
@@ -274,6 +274,11 @@ impl Client {
         };
         let (status, body) = unless_stalled(&sent, exchanged).await?;
         if status.is_success() { parse(&body) } else { Err(refusal(status, &body)) }
+    }
+
+    /// Begins to import an image by URL.
+    pub async fn download(&self, name: &str, request: &ImportRequest) -> Result<Artifact, ClientError> {
+        self.send(Method::PUT, &format!("{}/download", artifact_path(name)), Some(request)).await
     }
 
     /// Changes an import.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attempt, Enrolment, MacAddr, Millis, OperationKind, OperationState, OrderKind, Progress, Stage, StepState,
+    Attempt, DownloadStep, Enrolment, MacAddr, Millis, OperationKind, OperationState, OrderKind, Progress,
+    Stage, StepState,
 };
 
 /// One event. Ids grow by time and are never reused.
@@ -217,6 +218,50 @@ pub enum EventKind {
         /// Its version.
         version: String,
     },
+    /// An operator asked for an image by URL.
+    ArtifactAsked {
+        /// Its name.
+        name: String,
+        /// Its URL, without what stands behind `?`.
+        url: String,
+    },
+    /// A download got on.
+    ArtifactProgress {
+        /// Its name.
+        name: String,
+        /// What is being done.
+        step: DownloadStep,
+        /// How far.
+        progress: Progress,
+    },
+    /// A download did not get on, and is tried again.
+    ArtifactTrouble {
+        /// Its name.
+        name: String,
+        /// What happened, and when it is tried again.
+        reason: String,
+    },
+    /// A download was given up; nothing is kept of it.
+    ArtifactFailed {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// An operator took a download back.
+    ArtifactCancelled {
+        /// Its name.
+        name: String,
+    },
+    /// An import was removed to make room, or because nothing had wanted it for long.
+    ArtifactEvicted {
+        /// Its name.
+        name: String,
+        /// `sha256:` and hex digits.
+        digest: String,
+        /// Why.
+        reason: String,
+    },
     /// An artifact was built or imported.
     ArtifactReady {
         /// Its name.
@@ -271,6 +316,12 @@ impl EventKind {
         "other_dhcp_server_gone",
         "address_conflict",
         "daemon_started",
+        "artifact_asked",
+        "artifact_progress",
+        "artifact_trouble",
+        "artifact_failed",
+        "artifact_cancelled",
+        "artifact_evicted",
         "artifact_ready",
         "artifact_pinned",
         "artifact_deleted",

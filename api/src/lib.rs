@@ -28,7 +28,10 @@ mod work;
 
 pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
 pub use approved_disk::{ApprovedDisk, DiskDifference};
-pub use artifact::{Artifact, ArtifactKind, ArtifactPatch, ArtifactState, ImportQuery};
+pub use artifact::{
+    Artifact, ArtifactDownload, ArtifactKind, ArtifactOrigin, ArtifactPatch, ArtifactState, Converted,
+    DownloadStep, ImportQuery, ImportRequest,
+};
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
 pub use event::{Actor, Event, EventKind};

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApprovedDisk, MacAddr, OperationKind, Progress};
+use crate::{ApprovedDisk, Disk, MacAddr, OperationKind, Progress};
 
 /// Who claims the work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +171,12 @@ pub enum WorkReport {
         progress: Progress,
         /// What is being done, such as `zeroing sda` or `writing sda`.
         what: String,
+    },
+    /// The approved disks as they are once they were written, or once writing has failed: they are part of the machine's
+    /// inventory from here on.
+    Disks {
+        /// Each with its table and what is on it.
+        disks: Vec<Disk>,
     },
     /// All is done; the machine reboots once this is answered.
     Done,

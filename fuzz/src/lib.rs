@@ -8,6 +8,7 @@
 
 use std::net::Ipv4Addr;
 
+use ironwake::artifact::{DISK_BYTES_MAX, Qcow2};
 use ironwake::boot::Handoff;
 use ironwake::config::Config;
 use ironwake::{builders, dhcp, tftp};
@@ -85,6 +86,19 @@ pub fn smbios(bytes: &[u8]) {
 pub fn modinfo(bytes: &[u8]) {
     // Whatever is wrong with it is an error, and both are fine.
     let _ = builders::modinfo(bytes);
+}
+
+/// An image of QEMU: its header and tables, and its first clusters.
+pub fn qcow2(bytes: &[u8]) {
+    const RUNS_MAX: usize = 200;
+    let Ok(mut image) = Qcow2::open(bytes) else { return };
+    let mut at = 0;
+    for _ in 0..RUNS_MAX {
+        let Ok(Some(run)) = image.next_run() else { return };
+        assert!(run.data.is_none_or(|data| data.len() as u64 == run.bytes), "a run is as long as it says");
+        at += run.bytes;
+        assert!(at <= DISK_BYTES_MAX, "a disk ends");
+    }
 }
 
 /// A settings file; its mistakes are printed as the operator would see them.

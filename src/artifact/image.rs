@@ -18,7 +18,6 @@ const PACKINGS: &[(&[u8], Packing)] = &[
 
 /// Formats of virtual machines, by what stands where; written as they are, they would not boot.
 const FOREIGN: &[(usize, &[u8], &str)] = &[
-    (0, b"QFI\xfb", "qcow2"),
     (0, b"KDMV", "VMDK"),
     (0, b"vhdxfile", "VHDX"),
     (0, b"conectix", "VHD"),
@@ -28,25 +27,37 @@ const FOREIGN: &[(usize, &[u8], &str)] = &[
 /// An image that cannot be written to a disk as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this is a {0} image, which no machine boots from: convert it, `qemu-img convert -O raw IMAGE disk.raw`, \
-     and import disk.raw; it may be packed with xz, zstd, gzip or bzip2"
+    "this is a {0} image, which no machine boots from: convert it, `qemu-img convert -O qcow2 IMAGE disk.qcow2`, \
+     and import disk.qcow2, or a raw image packed with xz, zstd, gzip or bzip2"
 )]
 pub struct ForeignFormat(pub &'static str);
 
-/// How an image that begins with `head` ([`HEAD_BYTES`], or all of it) is packed. Only bytes count, never a name.
-pub fn recognise(head: &[u8]) -> Result<Packing, ForeignFormat> {
+/// What an image is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A disk, packed like this.
+    Disk(Packing),
+    /// An image of QEMU, which is converted.
+    Qcow2,
+}
+
+/// What an image is that begins with `head` ([`HEAD_BYTES`], or all of it). Only bytes count, never a name.
+pub fn recognise(head: &[u8]) -> Result<Shape, ForeignFormat> {
     let stands = |at: usize, magic: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(magic));
     if let Some((.., name)) = FOREIGN.iter().find(|(at, magic, _)| stands(*at, magic)) {
         return Err(ForeignFormat(name));
     }
+    if head.starts_with(super::qcow2::MAGIC) {
+        return Ok(Shape::Qcow2);
+    }
     let packing = PACKINGS.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, packing)| *packing);
-    Ok(match packing {
+    Ok(Shape::Disk(match packing {
         // Three letters are few: a disk may begin with them.
         Some(Packing::Bzip2) if !head.get(3).is_some_and(|digit| matches!(digit, b'1'..=b'9')) => {
             Packing::Raw
         }
         found => found.unwrap_or(Packing::Raw),
-    })
+    }))
 }
 
 /// Bytes of the disk that is packed in `bytes`, a whole number of sectors. `None` where the format does not say it,
@@ -184,7 +195,8 @@ mod tests {
     use super::*;
 
     fn check(head: &[u8], expected: Result<Packing, &str>) {
-        assert_eq!(recognise(head).map_err(|format| format.0), expected, "{head:?}");
+        let found = recognise(head).map_err(|format| format.0);
+        assert_eq!(found, expected.map(Shape::Disk), "{head:?}");
     }
 
     #[test]
@@ -199,13 +211,23 @@ mod tests {
     }
 
     #[test]
+    fn what_installers_boot_from_is_taken_as_it_is() {
+        let mut kernel = b"MZ\xea\x07\0\xc0\x07".to_vec();
+        kernel.resize(HEAD_BYTES, 0);
+        check(&kernel, Ok(Packing::Raw));
+        check(b"070701000002d1", Ok(Packing::Raw));
+        // The first 32 KiB of an ISO 9660 filesystem are the loader's.
+        check(&[0; HEAD_BYTES], Ok(Packing::Raw));
+    }
+
+    #[test]
     fn formats_of_virtual_machines_are_refused_with_a_remedy() {
-        check(b"QFI\xfb\0\0\0\x03", Err("qcow2"));
+        assert_eq!(recognise(b"QFI\xfb\0\0\0\x03"), Ok(Shape::Qcow2));
         check(b"KDMV\x01", Err("VMDK"));
         let mut vdi = b"<<< Oracle VM VirtualBox Disk Image >>>\n".to_vec();
         vdi.resize(0x40, 0);
         check(&[&vdi[..], b"\x7f\x10\xda\xbe"].concat(), Err("VDI"));
-        assert!(ForeignFormat("qcow2").to_string().contains("qemu-img convert -O raw"));
+        assert!(ForeignFormat("VMDK").to_string().contains("qemu-img convert -O qcow2"));
     }
 
     fn xz(bytes: &[u8]) -> Vec<u8> {

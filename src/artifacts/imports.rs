@@ -1,36 +1,28 @@
 //! Images that operators import: received into a partial file, kept under their digest, published to machines.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use ironwake_api::{Actor, Artifact, ImageSource, Millis, Packing};
-use nix::sys::statvfs::statvfs;
-use sha2::{Digest as _, Sha256};
-use tempfile::NamedTempFile;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use ironwake_api::{Artifact, ImageSource};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
+use super::fetch::Fetch;
+use super::intake::Intake;
+use super::received::{PARTIAL, Upload, temporary};
+use super::room::{FREE_BYTES_MIN, check_room};
 use super::{ArtifactError, Blob, Shelf, map_file};
-use crate::artifact::{Digest, ForeignFormat, HEAD_BYTES, Import, disk_bytes, recognise};
+use crate::artifact::{BadQcow2, BadSignature, Digest, Download, Expected, ForeignFormat, Import};
 
 /// Largest image: distributions' are below 4 GiB, a golden image of a workstation is some tens.
 pub const IMAGE_BYTES_MAX: u64 = 64 << 30;
 /// Uploads at once: each has a thread that writes, and more would only make the disk seek.
 const UPLOADS_MAX: usize = 4;
-/// So much stays free: the database lives on the same filesystem, and what it acknowledges must fit.
-const FREE_BYTES_MIN: u64 = 256 << 20;
-/// After so many bytes what came is forced to the disk: the sender's progress is then that of the disk, and the
-/// end does not take minutes.
-const SYNC_EVERY_BYTES: u64 = 256 << 20;
-/// After so many bytes room is looked for again: others write to the same filesystem.
-const LOOK_EVERY_BYTES: u64 = 16 << 20;
-/// How files end that are not whole.
-const PARTIAL: &str = ".partial";
+/// How files end of which a download has brought a part; they outlive a restart.
+pub(super) const DOWNLOAD: &str = ".download";
 
 /// Why an image is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -44,24 +36,49 @@ pub enum ImportError {
     /// It is no disk.
     #[error(transparent)]
     Foreign(#[from] ForeignFormat),
+    /// It is one of QEMU that cannot be converted.
+    #[error(transparent)]
+    Qcow2(#[from] BadQcow2),
+    /// It is a page for people.
+    #[error("a web page came instead of an image: look at it, it says why; the URL has to be the file's own")]
+    WebPage,
+    /// Nobody who is trusted signed it.
+    #[error(transparent)]
+    Signature(#[from] BadSignature),
+    /// Whoever asked for it took that back.
+    #[error("it was cancelled")]
+    Cancelled,
     /// Other bytes than were announced.
-    #[error("the image has SHA-256 {found}, and {expected} was asked for: nothing is kept")]
+    #[error("the image has {found}, and {expected} was asked for: nothing is kept")]
     Mismatch {
         /// What was announced.
-        expected: Digest,
+        expected: Box<Expected>,
         /// What came.
-        found: Digest,
+        found: Box<Expected>,
     },
     /// The disk is full.
     #[error(
-        "no room for the image: {free} bytes are free in {}, of which {FREE_BYTES_MIN} are for the database; \
-         delete images, or enlarge the filesystem", dir.display()
+        "no room for the image: {free} bytes are free in {}, of which {FREE_BYTES_MIN} are for the database{}; \
+         delete images, or enlarge the filesystem", dir.display(), lacking(*.missing)
     )]
     NoRoom {
         /// Where images are.
         dir: PathBuf,
         /// What is free there.
         free: u64,
+        /// What is missing, as far as that is known.
+        missing: Option<u64>,
+    },
+    /// What is held leaves no room for it.
+    #[error(
+        "the images that are pinned or needed leave no room for it: with it {over} bytes are more than the {max} of \
+         `max_size` in [artifacts]; let some go (`ironwake artifact unpin`, `delete`) or raise it"
+    )]
+    OverLimit {
+        /// Bytes beyond the limit.
+        over: u64,
+        /// The limit.
+        max: u64,
     },
     /// Others send already.
     #[error("{UPLOADS_MAX} images are being imported already: try again when one of them is here")]
@@ -69,6 +86,10 @@ pub enum ImportError {
     /// A file could not be written or read.
     #[error(transparent)]
     File(#[from] ArtifactError),
+}
+
+fn lacking(missing: Option<u64>) -> String {
+    missing.map(|bytes| format!(", so {bytes} are missing")).unwrap_or_default()
 }
 
 /// `imports` in the state directory, and what of it has which name. Files are named by the SHA-256 of their bytes.
@@ -119,13 +140,26 @@ impl Imports {
             return Err(ImportError::TooLarge);
         }
         check_room(&self.dir, declared)?;
-        let file = tempfile::Builder::new()
-            .suffix(PARTIAL)
-            .permissions(Permissions::from_mode(0o444))
-            .tempfile_in(&self.dir)
-            .map_err(|source| failed(&self.dir, source))?;
-        let (dir, hash, head) = (self.dir.clone(), Sha256::new(), Vec::with_capacity(HEAD_BYTES));
-        Ok(Upload { file, dir, hash, head, size_bytes: 0, place })
+        let (file, path) = temporary(&self.dir)?;
+        Ok(Upload { intake: Intake::new(file, &self.dir), path, dir: self.dir.clone(), place })
+    }
+
+    /// What fetches an image, from the bytes on that an earlier try has brought.
+    pub fn fetch(&self, download: &Download) -> Fetch {
+        Fetch::new(download.clone(), self.dir.clone())
+    }
+
+    /// Removes what downloads have brought, but for those that are `wanted`.
+    pub fn keep_downloads<'d>(&self, wanted: impl IntoIterator<Item = &'d Download>) {
+        let wanted: Vec<String> = wanted.into_iter().map(|download| download.key().to_string()).collect();
+        let Ok(entries) = fs::read_dir(&self.dir) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let key = name.split('.').next().unwrap_or_default();
+            if name.contains(DOWNLOAD) && !wanted.iter().any(|wanted| wanted == key) {
+                remove(&path);
+            }
+        }
     }
 
     /// Publishes bytes that are in their place. They are swept unless an import gets them.
@@ -160,6 +194,16 @@ impl Imports {
             remove(&self.dir.join(digest.to_string()));
         }
         maps
+    }
+
+    /// Every import, by name.
+    pub fn all(&self) -> Vec<Import> {
+        self.read().by_name.values().cloned().collect()
+    }
+
+    /// Whether these bytes are there.
+    pub fn has(&self, digest: Digest) -> bool {
+        self.read().contents.contains_key(&digest)
     }
 
     /// How many names there are.
@@ -219,105 +263,6 @@ impl Imports {
     }
 }
 
-/// An image that is being received.
-pub struct Upload {
-    file: NamedTempFile,
-    dir: PathBuf,
-    hash: Sha256,
-    head: Vec<u8>,
-    size_bytes: u64,
-    place: OwnedSemaphorePermit,
-}
-
-impl Upload {
-    /// Takes the next bytes. May wait for the disk.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
-        let before = self.size_bytes;
-        self.size_bytes += bytes.len() as u64;
-        if self.size_bytes > IMAGE_BYTES_MAX {
-            return Err(ImportError::TooLarge);
-        }
-        if self.head.len() < HEAD_BYTES {
-            let missing = HEAD_BYTES - self.head.len();
-            self.head.extend_from_slice(&bytes[..bytes.len().min(missing)]);
-            // What is not wanted is refused at once, not after gigabytes.
-            recognise(&self.head)?;
-        }
-        self.hash.update(bytes);
-        self.file.write_all(bytes).map_err(|source| failed(&self.dir, source))?;
-        let passed = |step| before / step != self.size_bytes / step;
-        if passed(SYNC_EVERY_BYTES) {
-            self.file.as_file().sync_data().map_err(|source| failed(&self.dir, source))?;
-        }
-        if passed(LOOK_EVERY_BYTES) {
-            check_room(&self.dir, 0)?;
-        }
-        Ok(())
-    }
-
-    /// All has come: forces it to the disk, if its digest is as `expected`. May take seconds.
-    pub fn finish(self, expected: Option<Digest>) -> Result<Received, ImportError> {
-        let Self { file, dir, hash, head, size_bytes, place } = self;
-        if size_bytes == 0 {
-            return Err(ImportError::Empty);
-        }
-        let packing = recognise(&head)?;
-        let sha256 = Digest::from(<[u8; 32]>::from(hash.finalize()));
-        if let Some(expected) = expected.filter(|expected| *expected != sha256) {
-            return Err(ImportError::Mismatch { expected, found: sha256 });
-        }
-        file.as_file().sync_all().map_err(|source| failed(&dir, source))?;
-        // The last byte is written: from here on the file may be mapped.
-        let bytes = map_file(file.path())?;
-        let disk_bytes = disk_bytes(packing, &bytes);
-        Ok(Received { file, dir, bytes, sha256, packing, disk_bytes, _place: place })
-    }
-}
-
-/// An image that is whole and on the disk, but not in its place.
-pub struct Received {
-    file: NamedTempFile,
-    dir: PathBuf,
-    bytes: Bytes,
-    /// Digest of the bytes.
-    pub sha256: Digest,
-    /// How the disk is packed in them.
-    pub packing: Packing,
-    /// Bytes of that disk, where that is known.
-    pub disk_bytes: Option<u64>,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Received {
-    /// How many bytes came.
-    pub fn size_bytes(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    /// The record that names it.
-    pub fn import(&self, name: &str, pinned: bool, imported_at: Millis, imported_by: Actor) -> Import {
-        Import {
-            name: name.into(),
-            sha256: self.sha256,
-            size_bytes: self.size_bytes(),
-            packing: self.packing,
-            disk_bytes: self.disk_bytes,
-            pinned,
-            imported_at,
-            imported_by,
-        }
-    }
-
-    /// Puts it in its place, durably, and gives its bytes. May replace the same bytes: those on the disk may have
-    /// been spoilt. Waits for the disk.
-    pub fn settle(self) -> Result<Bytes, ImportError> {
-        let path = self.dir.join(self.sha256.to_string());
-        self.file.persist(&path).map_err(|error| failed(&self.dir, error.error))?;
-        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(|source| failed(&self.dir, source))?;
-        Ok(self.bytes)
-    }
-}
-
 /// The shelf has names of its own: no import can take that of a loader.
 fn shelf_name(digest: Digest) -> String {
     format!("imports/{digest}")
@@ -327,28 +272,6 @@ fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
         warn!(%error, path = %path.display(), "a file that is not needed stays until the next start");
     }
-}
-
-fn failed(dir: &Path, source: io::Error) -> ImportError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ImportError::NoRoom { dir: dir.into(), free: free_bytes(dir).unwrap_or_default() }
-        }
-        _ => ArtifactError::Write { path: dir.into(), source }.into(),
-    }
-}
-
-fn check_room(dir: &Path, wanted: u64) -> Result<(), ImportError> {
-    let free = free_bytes(dir).map_err(|source| failed(dir, source))?;
-    match free < wanted.saturating_add(FREE_BYTES_MIN) {
-        true => Err(ImportError::NoRoom { dir: dir.into(), free }),
-        false => Ok(()),
-    }
-}
-
-fn free_bytes(dir: &Path) -> io::Result<u64> {
-    let filesystem = statvfs(dir)?;
-    Ok(filesystem.blocks_available() as u64 * filesystem.fragment_size() as u64)
 }
 
 #[cfg(test)]

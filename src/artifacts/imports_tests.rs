@@ -1,8 +1,12 @@
-use ironwake_api::{Actor, ArtifactState};
+use std::io;
+
+use ironwake_api::{Actor, ArtifactState, Packing};
 use nix::mount::MsFlags;
 use tempfile::TempDir;
 
 use super::*;
+use crate::artifacts::Received;
+use crate::artifacts::room::failed;
 
 struct Folder {
     state: TempDir,
@@ -34,7 +38,7 @@ fn receive(imports: &Imports, bytes: &[u8], expected: Option<Digest>) -> Result<
     for piece in bytes.chunks(3) {
         upload.write(piece)?;
     }
-    upload.finish(expected)
+    upload.finish(expected.map(Expected::Sha256))
 }
 
 /// Imports bytes under a name, as the site does.
@@ -80,7 +84,9 @@ fn nothing_is_left_of_what_is_not_taken() {
     };
     check(b"", None, "no bytes");
     check(b"bytes", Some(Digest::of(b"other")), "nothing is kept");
-    check(b"QFI\xfb\0\0\0\x03 of a virtual machine", None, "qemu-img convert -O raw");
+    check(b"KDMV\x01\0\0\0 of a virtual machine", None, "qemu-img convert -O qcow2");
+    check(b"QFI\xfb\0\0\0\x03 and no more", None, "the qcow2 image is broken");
+    check(b"<!DOCTYPE html><title>Sign in", None, "a web page came");
     drop(imports.receive(None).unwrap());
     assert_eq!(folder.files(), [""; 0]);
     assert!(matches!(imports.receive(Some(IMAGE_BYTES_MAX + 1)), Err(ImportError::TooLarge)));

@@ -1,11 +1,17 @@
 //! The artifacts that machines can fetch: immutable bytes by name and by digest, mapped into memory.
 
 mod boot_files;
+mod fetch;
+mod gauge;
 mod imports;
+mod intake;
 mod manifest;
 mod map;
 mod pci_names;
+mod received;
+mod room;
 mod shelf;
+mod unroll;
 mod vault;
 
 use std::io;
@@ -14,10 +20,13 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 pub use boot_files::{boot_dir, boot_dirs, expected_loaders, load_boot_files};
-pub use imports::{IMAGE_BYTES_MAX, ImportError, Imports, Received, Upload};
+pub use fetch::{Fetch, FetchError, Fetched};
+pub use gauge::Gauge;
+pub use imports::{IMAGE_BYTES_MAX, ImportError, Imports};
 pub use manifest::{BootFile, BootManifest};
 pub use map::{file_behind, map_file};
 pub use pci_names::PciNames;
+pub use received::{Received, Upload};
 pub use shelf::Shelf;
 pub use vault::Vault;
 

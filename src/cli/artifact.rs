@@ -1,13 +1,8 @@
 //! `ironwake artifact`: boot files, what is built of them, and imported images.
 
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use ironwake_api::{Actor, Artifact, ArtifactKind, ArtifactOrigin, ArtifactPatch, ArtifactState, Packing};
 
-use anyhow::Context as _;
-use ironwake_api::{Actor, Artifact, ArtifactKind, ArtifactPatch, ArtifactState, Packing};
-use tokio::fs::File;
-
-use super::meter::Meter;
+use super::import::{self, ImportArgs};
 use super::output::{Style, clean};
 use super::table::Table;
 use super::{Context, Failure, human};
@@ -22,8 +17,8 @@ pub enum Command {
         /// Its name
         name: String,
     },
-    /// Import a disk image, packed with xz, zstd, gzip or bzip2, or not at all
-    Import(ImportArgs),
+    /// Import a disk image, packed with xz, zstd, gzip or bzip2, or not at all; or a kernel, initrd or ISO
+    Import(Box<ImportArgs>),
     /// Keep an imported image until it is unpinned
     Pin {
         /// Name of the image
@@ -34,23 +29,11 @@ pub enum Command {
         /// Name of the image
         name: String,
     },
-    /// Delete an imported image
+    /// Delete an imported image, or end its download
     Delete {
         /// Name of the image
         name: String,
     },
-}
-
-/// Arguments of `artifact import`.
-#[derive(Debug, clap::Args)]
-pub struct ImportArgs {
-    /// Name it gets: a-z, 0-9, `.`, `_` and `-`; what has this name is replaced
-    name: String,
-    /// The image; `-` reads standard input
-    file: PathBuf,
-    /// SHA-256 that it must have
-    #[arg(long, value_name = "HEX")]
-    sha256: Option<String>,
 }
 
 /// Hex digits of a digest that a person compares.
@@ -63,18 +46,22 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
             let artifact = context.client.artifact(&name).await?;
             if context.json { Ok(context.output.json(&artifact)?) } else { Ok(write(&artifact, context)?) }
         }
-        Command::Import(args) => import(args, context).await,
+        Command::Import(args) => import::run(*args, context).await,
         Command::Pin { name } => pin(&name, true, context).await,
         Command::Unpin { name } => pin(&name, false, context).await,
-        Command::Delete { name } => {
-            context.client.delete_artifact(&name).await?;
-            if context.json {
-                Ok(())
-            } else {
-                Ok(context.output.line(format!("deleted {}", clean(&name)))?)
-            }
-        }
+        Command::Delete { name } => delete(&name, context).await,
     }
+}
+
+async fn delete(name: &str, context: &mut Context) -> Result<(), Failure> {
+    // Where a download is to bring other bytes of this name, only that ends.
+    let downloads = context.client.artifact(name).await?.download.is_some();
+    context.client.delete_artifact(name).await?;
+    if context.json {
+        return Ok(());
+    }
+    let done = if downloads { "ended the download of" } else { "deleted" };
+    Ok(context.output.line(format!("{done} {}", clean(name)))?)
 }
 
 async fn list(context: &mut Context) -> Result<(), Failure> {
@@ -82,7 +69,9 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
     if context.json {
         return Ok(context.output.json(&artifacts)?);
     }
-    let mut table = Table::new(&["NAME", "KIND", "STATE", "SIZE", "SHA-256", "FROM", "VERSION"]);
+    let now = human::now();
+    let mut table =
+        Table::new(&["NAME", "KIND", "STATE", "SIZE", "USED", "KEPT BY", "SHA-256", "FROM", "VERSION"]);
     for artifact in &artifacts {
         let (state, style) = state(artifact);
         let plain = |text: Option<String>| (text.unwrap_or_default(), Style::Plain);
@@ -91,6 +80,8 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
             plain(Some(kind(artifact.kind).into())),
             (state.to_owned(), style),
             plain(artifact.size.map(human::size)),
+            plain(artifact.used_at.map(|at| human::ago(at, now))),
+            plain(kept_by(artifact)),
             plain(artifact.sha256.as_ref().map(|digest| digest.chars().take(DIGEST_SHOWN).collect())),
             plain(origin(artifact)),
             plain(artifact.version.clone()),
@@ -98,6 +89,10 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
     }
     table.write(&mut context.output, "no artifacts")?;
     for artifact in &artifacts {
+        if let Some(download) = &artifact.download {
+            let line = format!("{}: {}", clean(&artifact.name), import::line(download));
+            context.output.line(line)?;
+        }
         if let Some(error) = &artifact.error {
             context.output.line(format!("{}: {}", clean(&artifact.name), clean(error)))?;
         }
@@ -110,6 +105,7 @@ fn write(artifact: &Artifact, context: &mut Context) -> std::io::Result<()> {
     let pinned = if artifact.pinned { ", pinned" } else { "" };
     let state = context.output.styled(&format!("{state}{pinned}"), style);
     let bytes = |bytes: u64| format!("{} ({bytes} bytes)", human::size(bytes));
+    let source = artifact.origin.as_ref();
     let fields = [
         ("name", Some(clean(&artifact.name))),
         ("kind", Some(kind(artifact.kind).into())),
@@ -120,57 +116,27 @@ fn write(artifact: &Artifact, context: &mut Context) -> std::io::Result<()> {
         ("SHA-256", artifact.sha256.as_deref().map(clean)),
         ("path", artifact.path.as_deref().map(clean)),
         ("from", origin(artifact).as_deref().map(clean)),
+        ("URL", source.and_then(|source| source.url.as_deref()).map(clean)),
+        ("asked for", source.and_then(|source| source.expected.as_deref()).map(clean)),
+        ("signed by", source.and_then(|source| source.signed_by.as_deref()).map(clean)),
+        ("was", source.and_then(converted)),
         ("version", artifact.version.as_deref().map(clean)),
         (
             "made",
             artifact.created_at.map(|at| format!("{} ({})", human::time(at), human::ago(at, human::now()))),
         ),
+        ("kept by", kept_by(artifact).as_deref().map(clean)),
+        ("used", artifact.used_at.map(|at| human::ago(at, human::now()))),
+        ("download", artifact.download.as_ref().map(|download| clean(&import::line(download)))),
         ("error", artifact.error.as_deref().map(clean)),
     ];
     for (name, value) in fields {
         if let Some(value) = value {
-            let name = context.output.styled(&format!("{name:9}"), Style::Faint);
+            let name = context.output.styled(&format!("{name:10}"), Style::Faint);
             context.output.line(format!("{name}{value}"))?;
         }
     }
     Ok(())
-}
-
-async fn import(args: ImportArgs, context: &mut Context) -> Result<(), Failure> {
-    let (image, size) = open(&args.file)?;
-    let meter = Meter::stderr(size);
-    let shown = meter.clone();
-    let progress = move |sent| shown.show(sent);
-    let imported = context
-        .client
-        .import(&args.name, File::from_std(image), size, args.sha256.as_deref(), progress)
-        .await;
-    meter.clear();
-    let artifact = imported?;
-    if context.json {
-        return Ok(context.output.json(&artifact)?);
-    }
-    let size = artifact.size.map(human::size).unwrap_or_default();
-    let packing = artifact.packing.map_or("raw", packing_name);
-    let digest = artifact.sha256.as_deref().unwrap_or_default();
-    let line = format!("imported {} ({size}, {packing}): sha256:{}", clean(&artifact.name), clean(digest));
-    Ok(context.output.line(line)?)
-}
-
-/// The image, and its size where it is a file.
-fn open(path: &Path) -> anyhow::Result<(std::fs::File, Option<u64>)> {
-    if path.as_os_str() == "-" {
-        let stdin = std::io::stdin().as_fd().try_clone_to_owned().context("read standard input")?;
-        return Ok((stdin.into(), None));
-    }
-    let open = || -> std::io::Result<_> {
-        let file = std::fs::File::open(path)?;
-        let metadata = file.metadata()?;
-        Ok((file, metadata))
-    };
-    let (file, metadata) = open().with_context(|| format!("read {}", path.display()))?;
-    anyhow::ensure!(!metadata.is_dir(), "read {}: it is a folder, not an image", path.display());
-    Ok((file, metadata.is_file().then_some(metadata.len())))
 }
 
 async fn pin(name: &str, pinned: bool, context: &mut Context) -> Result<(), Failure> {
@@ -185,6 +151,7 @@ async fn pin(name: &str, pinned: bool, context: &mut Context) -> Result<(), Fail
 fn state(artifact: &Artifact) -> (&'static str, Style) {
     match artifact.state {
         ArtifactState::Queued => ("queued", Style::Faint),
+        ArtifactState::Working if artifact.download.is_some() => ("importing", Style::Warning),
         ArtifactState::Working => ("building", Style::Warning),
         ArtifactState::Done => ("ready", Style::Good),
         ArtifactState::Failed => ("failed", Style::Bad),
@@ -202,7 +169,8 @@ fn kind(kind: ArtifactKind) -> &'static str {
     }
 }
 
-fn packing_name(packing: Packing) -> &'static str {
+/// As people call it.
+pub fn packing_name(packing: Packing) -> &'static str {
     match packing {
         Packing::Raw => "raw",
         Packing::Gzip => "gzip",
@@ -210,6 +178,24 @@ fn packing_name(packing: Packing) -> &'static str {
         Packing::Zstd => "zstd",
         Packing::Bzip2 => "bzip2",
     }
+}
+
+/// What keeps an import from making room, the operator's pin first; ids by the part that tells them apart.
+fn kept_by(artifact: &Artifact) -> Option<String> {
+    let pin = artifact.pinned.then(|| "pin".to_owned());
+    let needed = artifact.needed_by.iter().map(|need| match need.strip_prefix("operation ") {
+        Some(id) => format!("operation {}", super::events::short(id)),
+        None => need.clone(),
+    });
+    let all: Vec<String> = pin.into_iter().chain(needed).collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
+/// What it was before it was converted.
+fn converted(origin: &ArtifactOrigin) -> Option<String> {
+    let before = origin.converted.as_ref()?;
+    let size = human::size(before.size_bytes);
+    Some(format!("{} ({size}), sha256:{}", clean(&before.format), clean(&before.sha256)))
 }
 
 /// The package it came in, or who imported it.

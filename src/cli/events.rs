@@ -4,7 +4,7 @@ use ironwake_api::client::EventQuery;
 use ironwake_api::{Actor, Enrolment, Event, EventKind, OperationState, StepState};
 
 use super::output::{Output, Style, clean};
-use super::{Context, Failure, human, timeline};
+use super::{Context, Failure, human, import, timeline};
 
 /// Arguments of `events`.
 #[derive(Debug, clap::Args)]
@@ -153,6 +153,18 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
         }
         E::WebhookTest { webhook } => plain(format!("webhook {webhook} is tried")),
         E::DaemonStarted { version } => plain(format!("the daemon {version} started")),
+        E::ArtifactAsked { name, url } => plain(format!("{name} is to be imported from {url}")),
+        E::ArtifactProgress { name, step, progress } => {
+            let percent = progress.percent().map(|percent| format!(", {percent} %")).unwrap_or_default();
+            let step = import::step_name(*step);
+            plain(format!("{name}: {step}, {}{percent}", human::size(progress.done_bytes)))
+        }
+        E::ArtifactTrouble { name, reason } => (format!("{name}: {reason}"), Style::Warning),
+        E::ArtifactFailed { name, reason } => (format!("{name} is not imported: {reason}"), Style::Bad),
+        E::ArtifactCancelled { name } => plain(format!("the import of {name} is cancelled")),
+        E::ArtifactEvicted { name, digest, reason } => {
+            (format!("{name} is removed, {digest}: {reason}"), Style::Warning)
+        }
         E::ArtifactReady { name, digest } => (format!("{name} is ready, {digest}"), Style::Good),
         E::ArtifactPinned { name, pinned: true } => plain(format!("{name} is pinned")),
         E::ArtifactPinned { name, pinned: false } => plain(format!("{name} is unpinned")),

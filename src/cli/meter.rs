@@ -39,6 +39,13 @@ impl Meter {
         }
     }
 
+    /// Shows a line that somebody else made.
+    pub fn write(&self, line: &str) {
+        if self.0.is_some() {
+            rewrite(line);
+        }
+    }
+
     /// Takes the line away.
     pub fn clear(&self) {
         if self.0.is_some() {

@@ -11,6 +11,7 @@ mod failure;
 mod generate;
 mod health;
 mod human;
+mod import;
 mod inventory;
 mod lease;
 mod machine;

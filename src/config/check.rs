@@ -47,6 +47,10 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
         enrolment: check_enrolment(raw.enrolment, findings),
         webhooks: webhook::check_webhooks(raw.webhooks, findings),
         registration: webhook::check_registration(raw.registration, findings),
+        artifacts: Artifacts {
+            bytes_max: raw.artifacts.max_size.value_or(defaults.artifacts.bytes_max),
+            keep: raw.artifacts.keep.value_or(defaults.artifacts.keep),
+        },
     }
 }
 

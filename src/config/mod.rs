@@ -56,6 +56,17 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// Where hosts that are ready are registered.
     pub registration: Option<Registration>,
+    /// How much is kept of what is imported.
+    pub artifacts: Artifacts,
+}
+
+/// `[artifacts]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Artifacts {
+    /// Bytes of all imports together.
+    pub bytes_max: u64,
+    /// How long an import is kept that nothing uses.
+    pub keep: Duration,
 }
 
 /// `[http]`
@@ -184,6 +195,8 @@ impl Default for Config {
             enrolment: Enrolment { policy: EnrolmentPolicy::Manual, rules: Vec::new() },
             webhooks: Vec::new(),
             registration: None,
+            // Some fifty images of a distribution; one that nothing used for half a year is out of date.
+            artifacts: Artifacts { bytes_max: 200 << 30, keep: Duration::from_secs(180 * 86_400) },
         }
     }
 }

@@ -22,6 +22,9 @@ const IDLE_REBOOT: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration
 /// Zero is discovery at every boot.
 const REDISCOVER_AFTER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(365 * 86_400);
 
+/// An image that was imported for tomorrow is there tomorrow.
+const KEEP: RangeInclusive<Duration> = Duration::from_secs(86_400)..=Duration::from_secs(3650 * 86_400);
+
 type Addresses = Field<Vec<At<Ipv4Addr>>>;
 type Ranges = Field<Vec<At<RangeInclusive<Ipv4Addr>>>>;
 
@@ -37,6 +40,13 @@ pub(super) struct Raw {
     pub enrolment: RawEnrolment,
     pub webhooks: Vec<RawWebhook>,
     pub registration: Option<RawRegistration>,
+    pub artifacts: RawArtifacts,
+}
+
+/// `[artifacts]`
+pub(super) struct RawArtifacts {
+    pub max_size: Field<u64>,
+    pub keep: Field<Duration>,
 }
 
 /// `[[network]]`
@@ -108,6 +118,12 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
     reader.finish();
     let discovery = read_discovery(top.section("discovery", "[discovery]", findings), findings);
     let enrolment = read_enrolment(top.section("enrolment", "[enrolment]", findings), findings);
+    let mut reader = Reader::new(top.section("artifacts", "[artifacts]", findings), findings);
+    let artifacts = RawArtifacts {
+        max_size: reader.text("max_size", "200GiB", value::size),
+        keep: reader.duration("keep", KEEP),
+    };
+    reader.finish();
     let mut reader = Reader::new(top, findings);
     let raw = Raw {
         state: reader.text("state", "/var/lib/ironwake", value::path),
@@ -119,6 +135,7 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         registration: reader.table("registration", "[registration]", webhook::read_registration),
         discovery,
         enrolment,
+        artifacts,
     };
     reader.finish();
     raw

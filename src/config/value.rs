@@ -11,6 +11,7 @@ use super::{DhcpMode, EnrolmentPolicy};
 pub(super) use crate::document::value::{Wrong, address, hostname, line, network};
 use crate::document::value::{is_unicast, quoted, word};
 use crate::machine::{TAG_BYTES_MAX, check_tag};
+use crate::operation::size_bytes;
 
 /// Longest interface name: IFNAMSIZ without its NUL.
 const INTERFACE_BYTES_MAX: usize = 15;
@@ -145,6 +146,12 @@ pub(super) fn kernel_parameters(text: &str) -> Result<String, Wrong> {
             "printable ASCII without $ ; | & \\ ', such as \"console=ttyS1,115200\"".into(),
         )),
     }
+}
+
+/// A number of bytes.
+pub(super) fn size(text: &str) -> Result<u64, Wrong> {
+    size_bytes(text)
+        .ok_or_else(|| (format!("{} is not a size", quoted(text)), "such as \"200GiB\" or \"1TB\"".into()))
 }
 
 /// A tag that a machine may carry.

@@ -23,7 +23,7 @@ use crate::config::{Config, DhcpMode, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent, Store};
-use crate::{http, serve, systemd};
+use crate::{http, serve, site, systemd};
 use listeners::{ApiListener, HttpListener};
 use supervise::supervise;
 
@@ -120,6 +120,7 @@ impl Daemon {
         daemon.keep_house(&site);
         daemon.attend_hosts(&site);
         daemon.deliver_webhooks(&site);
+        daemon.run_downloads(&site);
         daemon.spawn(systemd::watchdog(daemon.shutdown.clone()));
         if config.discovery.enabled {
             let publish = images::publish_discovery(boot_dirs, config.state, site.clone(), shelf);
@@ -194,6 +195,20 @@ impl Daemon {
         };
         let remedy = "restart the daemon if this lasts";
         self.spawn(supervise("clock".into(), remedy, site.clone(), self.shutdown.clone(), part));
+    }
+
+    /// Starts what fetches images by URL.
+    fn run_downloads(&self, site: &SharedSite) {
+        let (inner, token) = (site.clone(), self.shutdown.clone());
+        let part = move || {
+            let (inner, token) = (inner.clone(), token.clone());
+            async move {
+                site::run_downloads(inner, token).await;
+                Ok::<(), Infallible>(())
+            }
+        };
+        let remedy = "restart the daemon if this lasts";
+        self.spawn(supervise("downloads".into(), remedy, site.clone(), self.shutdown.clone(), part));
     }
 
     /// Starts what is done on hosts that have phoned home.
@@ -284,6 +299,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
                 site.tick();
                 site.refresh_profiles();
                 site.expire_operations().await;
+                site.tend_imports().await;
                 site.arm_waiting().await;
             }
         }

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use ironwake_api::{Artifact, ArtifactPatch, ImportQuery};
+use ironwake_api::{Artifact, ArtifactPatch, ImportQuery, ImportRequest};
 use tokio::sync::mpsc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::extract::{Json, Operator, Path, Query};
 use super::machines::to_its_end;
 use super::problem::{BadRequest, Conflict, Invalid, NotFound, Refusal};
-use crate::artifact::Digest;
+use crate::artifact::Expected;
 use crate::artifacts::{ImportError, Received, Upload};
 use crate::site::{SharedSite, SiteError};
 use crate::store::StoreError;
@@ -29,7 +29,10 @@ const PIECES_WAITING_MAX: usize = 16;
 const DISCARD_MAX: Duration = Duration::from_secs(10);
 
 pub(super) fn routes() -> OpenApiRouter<SharedSite> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show, import, edit, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, import, edit, delete))
+        .routes(routes!(download))
 }
 
 /// Artifacts as they stand: boot files, what is built of them, imported images.
@@ -49,8 +52,8 @@ async fn show(
     Ok(axum::Json(site.artifact(&name)?))
 }
 
-/// Imports a disk image: the body is its bytes, packed with gzip, xz, zstd or bzip2, or not at all. What had this
-/// name before is replaced, unless an operation installs it.
+/// Imports a disk image: the body is its bytes, packed with gzip, xz, zstd or bzip2, or not at all; qcow2 is
+/// converted. What had this name before is replaced, unless an operation installs it.
 #[utoipa::path(put, path = "/api/v1/artifacts/{name}", tag = "artifacts", operation_id = "artifact_import",
     params(("name" = String, Path), ImportQuery),
     request_body(content_type = "application/octet-stream", description = "The image, 64 GiB at most"),
@@ -81,6 +84,22 @@ async fn import(
     Ok((status, [(header::LOCATION, location)], axum::Json(artifact)).into_response())
 }
 
+/// Imports a disk image by URL: it is fetched in the background, over restarts of the daemon, and named once its
+/// digest is as asked for. `GET` shows how far it is; `DELETE` ends it.
+#[utoipa::path(put, path = "/api/v1/artifacts/{name}/download", tag = "artifacts",
+    operation_id = "artifact_download", params(("name" = String, Path)), request_body = ImportRequest,
+    responses((status = 202, body = Artifact), BadRequest, Conflict, Invalid))]
+async fn download(
+    State(site): State<SharedSite>,
+    Path(name): Path<String>,
+    Operator(actor): Operator,
+    Json(request): Json<ImportRequest>,
+) -> Result<Response, Refusal> {
+    let begin = async move { site.download(&name, request, actor).await };
+    let artifact = to_its_end(begin).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(artifact)).into_response())
+}
+
 /// Changes the fields given of an import.
 #[utoipa::path(patch, path = "/api/v1/artifacts/{name}", tag = "artifacts", operation_id = "artifact_edit",
     params(("name" = String, Path)), request_body = ArtifactPatch,
@@ -95,7 +114,7 @@ async fn edit(
     Ok(axum::Json(to_its_end(edit).await?))
 }
 
-/// Deletes an import that is not pinned.
+/// Deletes an import that is not pinned; or ends its download, and leaves what the name had before.
 #[utoipa::path(delete, path = "/api/v1/artifacts/{name}", tag = "artifacts", operation_id = "artifact_delete",
     params(("name" = String, Path)),
     responses((status = 204, description = "Deleted"), NotFound, Conflict))]
@@ -117,8 +136,7 @@ async fn receive(
     body: &mut Body,
 ) -> Result<Received, Refusal> {
     check_media_type(headers)?;
-    let expected = query.sha256.as_deref().map(str::parse::<Digest>).transpose();
-    let expected = expected.map_err(|error| Refusal::query("sha256", error.to_string()))?;
+    let expected = expected(query)?;
     let upload = site.receive_import(name, body.size_hint().exact())?;
     let (pieces, waiting) = mpsc::channel(PIECES_WAITING_MAX);
     let writing = tokio::task::spawn_blocking(move || write(upload, waiting));
@@ -127,6 +145,23 @@ async fn receive(
     let upload = blocking(writing.await)?;
     forwarded?;
     blocking(tokio::task::spawn_blocking(move || upload.finish(expected)).await)
+}
+
+/// The digest that the bytes have to have.
+fn expected(query: &ImportQuery) -> Result<Option<Expected>, Refusal> {
+    let (field, hex) = match (&query.sha256, &query.sha512) {
+        (None, None) => return Ok(None),
+        (Some(hex), None) => ("sha256", hex),
+        (None, Some(hex)) => ("sha512", hex),
+        (Some(_), Some(_)) => {
+            return Err(Refusal::query("sha512", "sha256 and sha512 exclude each other: give one".into()));
+        }
+    };
+    let parsed = format!("{field}:{hex}").parse();
+    parsed.map(Some).map_err(|_| {
+        let digits = if field == "sha256" { 64 } else { 128 };
+        Refusal::query(field, format!("{hex:?} is not {digits} hex digits"))
+    })
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {

@@ -250,7 +250,7 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
             count += 1;
         }
     }
-    assert_eq!(count, 38);
+    assert_eq!(count, 39);
     check_references(&document, &document);
 }
 

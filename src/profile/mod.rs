@@ -7,6 +7,7 @@
 mod check;
 mod fit;
 mod input;
+mod named;
 mod names;
 mod quote;
 mod raw;
@@ -23,6 +24,7 @@ use std::fmt;
 
 pub use fit::{Hardware, fits};
 pub use input::{Input, Value};
+pub use named::named_artifacts;
 pub use render::{
     DiskFacts, Facts, MachineFacts, OperationFacts, RenderError, Rendered, RenderedBoot, RenderedImage,
     ServedFile, ServerFacts, Urls, render,

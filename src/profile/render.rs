@@ -433,7 +433,7 @@ pub(super) fn texts(value: &Value) -> Vec<String> {
     }
 }
 
-fn engine_value(setting: &Setting) -> minijinja::Value {
+pub(super) fn engine_value(setting: &Setting) -> minijinja::Value {
     match setting {
         // Stands where the value would, and needs no filter there.
         Setting::Masked(_) => minijinja::Value::from_safe_string(HIDDEN.into()),

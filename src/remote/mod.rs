@@ -1,4 +1,5 @@
-//! Other hosts, as their client: commands over SSH, what is sent over HTTP. When they are called is decided elsewhere.
+//! Clients of other systems: what they are asked and told, never when.
 
 pub mod http;
+pub mod push;
 pub mod ssh;

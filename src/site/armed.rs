@@ -129,6 +129,7 @@ impl Site {
                 WorkReport::Progress { progress, what } => {
                     return self.progress(record, progress, what).await;
                 }
+                WorkReport::Disks { disks } => return self.disks_written(&record, disks).await,
                 // An answer may have been lost on its way: the same report changes nothing.
                 WorkReport::Began if record.operation.state == OperationState::Installing => return Ok(()),
                 WorkReport::Done if is_done(&record) => return Ok(()),

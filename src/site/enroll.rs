@@ -24,7 +24,7 @@ const TEXT_BYTES_MAX: usize = 512;
 /// Conflicts told at one enrolment: more come from a default value that a whole batch shares.
 const CONFLICTS_TOLD_MAX: usize = 8;
 /// Differences named in an event; the inventories hold them all.
-const CHANGES_NAMED_MAX: usize = 20;
+pub(super) const CHANGES_NAMED_MAX: usize = 20;
 
 /// What an enrolment led to.
 #[derive(Debug, Clone)]
@@ -299,7 +299,7 @@ impl Site {
 }
 
 /// One difference in a line.
-fn named(change: &InventoryChange) -> String {
+pub(super) fn named(change: &InventoryChange) -> String {
     let show = |value: &Option<serde_json::Value>| match value {
         None => "nothing".to_owned(),
         Some(serde_json::Value::String(text)) => text.clone(),
@@ -312,7 +312,7 @@ fn named(change: &InventoryChange) -> String {
 }
 
 /// The inventory with every text cut to a sane length: serial numbers and models have tens of characters.
-fn shortened(inventory: Inventory) -> Result<Inventory, SiteError> {
+pub(super) fn shortened(inventory: Inventory) -> Result<Inventory, SiteError> {
     let wrong = |error: serde_json::Error| SiteError::invalid("inventory", error.to_string());
     let mut value = serde_json::to_value(inventory).map_err(wrong)?;
     shorten(&mut value);

@@ -1,9 +1,11 @@
 //! Images that operators import: received beside the gate, named and forgotten through it.
 
-use ironwake_api::{Actor, Artifact, ArtifactPatch, EventKind, ImageSource};
+use std::collections::BTreeSet;
+
+use ironwake_api::{Actor, Artifact, ArtifactOrigin, ArtifactPatch, EventKind, ImageSource};
 
 use super::{Site, SiteError};
-use crate::artifact::{Import, check_import_name};
+use crate::artifact::{Download, Import, check_import_name};
 use crate::artifacts::{ImportError, Received, Upload};
 use crate::store::{Change, StoreError};
 
@@ -19,24 +21,36 @@ impl Site {
     /// Artifacts as they stand, by name.
     pub fn artifacts(&self) -> Vec<Artifact> {
         let mut artifacts = self.shipped_artifacts();
-        artifacts.extend(self.imports.artifacts());
+        let named = self.named();
+        artifacts.extend(self.imports.artifacts().into_iter().map(|import| self.with_needs(import, &named)));
+        let names: BTreeSet<String> = artifacts.iter().map(|artifact| artifact.name.clone()).collect();
+        let known = artifacts.into_iter().map(|artifact| (artifact.name.clone(), Some(artifact)));
+        let others = self.downloads.others(&names).into_iter().map(|name| (name, None));
+        let shown = known.chain(others).filter_map(|(name, artifact)| self.downloads.show(&name, artifact));
+        let mut artifacts: Vec<Artifact> = shown.collect();
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
         artifacts
     }
 
     /// The artifact of this name.
     pub fn artifact(&self, name: &str) -> Result<Artifact, SiteError> {
-        let found = self.imports.artifact(name).or_else(|| self.shipped_artifact(name));
-        found.ok_or_else(|| SiteError::NoSuchArtifact(name.into()))
+        let import = self.imports.artifact(name).map(|import| self.with_needs(import, &self.named()));
+        let found = import.or_else(|| self.shipped_artifact(name));
+        self.downloads.show(name, found).ok_or_else(|| SiteError::NoSuchArtifact(name.into()))
     }
 
     /// Begins to receive an image that is to have this name, of which `declared` bytes are said to come.
     pub fn receive_import(&self, name: &str, declared: Option<u64>) -> Result<Upload, SiteError> {
         check_import_name(name).map_err(|error| SiteError::invalid("name", error.to_string()))?;
+        self.refuse_import(name)?;
+        Ok(self.imports.receive(declared)?)
+    }
+
+    /// Whether something may be imported under this name.
+    pub(super) fn refuse_import(&self, name: &str) -> Result<(), SiteError> {
         self.refuse_shipped(name)?;
         self.refuse_full(name)?;
-        self.refuse_needed(name)?;
-        Ok(self.imports.receive(declared)?)
+        self.refuse_needed(name)
     }
 
     /// Gives a received image its name; whether it had other bytes before. A pin of that name stays.
@@ -46,25 +60,48 @@ impl Site {
         received: Received,
         actor: Actor,
     ) -> Result<(Artifact, bool), SiteError> {
+        self.name_import(name, received, actor, ArtifactOrigin::default(), None).await
+    }
+
+    /// Gives a received image its name; with the download that brought it, unless that was taken back.
+    pub(super) async fn name_import(
+        &self,
+        name: &str,
+        received: Received,
+        actor: Actor,
+        origin: ArtifactOrigin,
+        download: Option<&Download>,
+    ) -> Result<(Artifact, bool), SiteError> {
         let _gate = self.gate.lock().await;
+        if download.is_some_and(|download| !self.wants_download(download)) {
+            return Err(ImportError::Cancelled.into());
+        }
         self.refuse_full(name)?;
         self.refuse_needed(name)?;
         let before = self.imports.get(name);
         let pinned = before.as_ref().is_some_and(|before| before.pinned);
-        let import = received.import(name, pinned, self.now(), actor.clone());
+        let mut import = received.import(name, pinned, self.now(), actor.clone());
+        import.origin = ArtifactOrigin { converted: import.origin.converted.take(), ..origin };
+        let plan = self.evictions(Some(&import));
+        self.refuse_beyond(&plan)?;
         let settled = tokio::task::spawn_blocking(|| received.settle()).await;
         // It does not panic, so the runtime is going down.
         let bytes = settled.map_err(|_| StoreError::Closed)??;
         self.imports.publish(import.sha256, bytes);
         let kind = EventKind::ArtifactReady { name: name.into(), digest: digest(&import) };
-        let event = self.event(actor, None, kind);
-        let saved = self.store.save(vec![Change::Import(Box::new(import.clone())), event]).await;
+        let mut changes = vec![Change::Import(Box::new(import.clone())), self.event(actor, None, kind)];
+        changes.extend(download.map(|download| Change::DownloadDeleted(download.name.clone())));
+        let saved = self.store.save(changes).await;
         if saved.is_ok() {
             self.imports.put(import.clone());
+            if let Some(download) = download {
+                self.finish_download(download);
+            }
+            self.evict(plan).await;
         }
         self.sweep_imports();
         saved?;
-        Ok((import.shown(None), before.is_some()))
+        Ok((self.artifact(name)?, before.is_some()))
     }
 
     /// Changes the fields that `patch` names.
@@ -85,9 +122,13 @@ impl Site {
         self.artifact(name)
     }
 
-    /// Forgets a name, and its bytes unless they are needed otherwise.
+    /// Forgets a name, and its bytes unless they are needed otherwise. Where a download is to bring it, only that
+    /// ends: what the name had before stays.
     pub async fn delete_import(&self, name: &str, actor: Actor) -> Result<(), SiteError> {
         let _gate = self.gate.lock().await;
+        if self.cancel_download(name, &actor).await? {
+            return Ok(());
+        }
         let import = self.find_import(name)?;
         if import.pinned {
             let reason = format!("{name} is pinned: `ironwake artifact unpin {name}` lets it go");

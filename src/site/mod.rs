@@ -8,10 +8,12 @@ mod armed;
 mod bulk;
 mod catalog;
 mod conflicts;
+mod downloads;
 mod enroll;
 mod fruitless;
 mod health;
 mod imports;
+mod keeping;
 mod learned;
 mod logins;
 mod operations;
@@ -25,6 +27,7 @@ mod sighting;
 mod simulate;
 mod steps;
 mod webhooks;
+mod written;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -43,6 +46,7 @@ use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 
 pub use bulk::BulkOutcome;
+pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 
@@ -116,6 +120,8 @@ struct Settings {
     policy: EnrolmentPolicy,
     rules: Vec<EnrolmentRule>,
     http_port: u16,
+    /// How much is kept of imports.
+    limits: crate::artifact::Limits,
     /// By interface.
     networks: Vec<(String, SecureBoot)>,
 }
@@ -157,6 +163,8 @@ pub struct Site {
     /// Who is told of events.
     receivers: Vec<webhooks::Receiver>,
     imports: Imports,
+    downloads: downloads::Downloads,
+    keeping: keeping::Keeping,
     /// What tokens are derived from.
     key: SiteKey,
     /// What machines can be made into.
@@ -197,6 +205,10 @@ impl Site {
             policy: config.enrolment.policy,
             rules: config.enrolment.rules.clone(),
             http_port: config.http.listen.port(),
+            limits: crate::artifact::Limits {
+                bytes_max: config.artifacts.bytes_max,
+                unused_max: config.artifacts.keep.as_millis() as Millis,
+            },
             networks: config.networks.iter().map(|n| (n.interface.clone(), n.secure_boot)).collect(),
         };
         let counters = store.counters();
@@ -212,6 +224,8 @@ impl Site {
         for import in store.imports().await? {
             imports.put(import);
         }
+        let downloads = store.downloads().await?;
+        imports.keep_downloads(downloads.iter().filter(|download| download.failed.is_none()));
         let site = Self {
             store,
             settings,
@@ -228,6 +242,8 @@ impl Site {
             logins: logins::Logins::default(),
             receivers: webhooks::receivers(config),
             imports,
+            downloads: downloads::Downloads::new(downloads),
+            keeping: keeping::Keeping::default(),
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),

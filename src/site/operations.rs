@@ -104,6 +104,7 @@ impl Site {
         let machine = self.machine(key)?;
         let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
         let (draft, rebuild) = self.draft(&machine, &new, inventory.as_ref())?;
+        self.refuse_written_since(&draft).await?;
         let operation = self.begin(draft, rebuild, &actor).await?;
         drop(gate);
         match new.arm {
@@ -138,8 +139,13 @@ impl Site {
             return Err(SiteError::Conflict(message));
         }
         let inventory = self.store.inventory(&before.machine).await?.map(|record| record.inventory);
-        let disks =
-            before.disks.iter().map(|disk| same_disk(disk, inventory.as_ref())).collect::<Result<_, _>>()?;
+        let disks = before
+            .disks
+            .iter()
+            .map(|disk| same_disk(disk, inventory.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let begun = |disk| ApprovedDisk { begun: before.may_have_written, ..disk };
+        let disks = disks.into_iter().map(begun).collect();
         let draft = Draft {
             machine: before.machine,
             kind: before.kind,

@@ -1,4 +1,5 @@
 mod bulk;
+mod keeping;
 mod operations;
 mod rebuild;
 mod rules;

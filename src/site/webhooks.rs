@@ -20,7 +20,7 @@ use tracing::warn;
 use super::{Site, SiteError};
 use crate::config::{Config, REGISTRATION, Registration, SecretSource, Webhook, parse_header, templates};
 use crate::machine::glob;
-use crate::remote::http::{Answer, Outgoing, origin, send};
+use crate::remote::push::{Answer, Outgoing, origin, send};
 use crate::store::Change;
 
 /// Events that are read at once.

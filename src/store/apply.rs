@@ -82,6 +82,11 @@ impl Writer {
                     params![delivery.webhook, DELIVERIES_PER_WEBHOOK_MAX],
                 )
             }
+            Change::Download(download) => self.execute(
+                "INSERT OR REPLACE INTO downloads (name, doc) VALUES (?1, ?2)",
+                params![download.name, row::encode(download)?],
+            ),
+            Change::DownloadDeleted(name) => self.execute("DELETE FROM downloads WHERE name = ?1", [name]),
             Change::Lease(lease) => self.put_lease(lease),
             Change::Event(event) => {
                 events.push(self.add_event(event)?);
@@ -132,8 +137,8 @@ impl Writer {
     fn put_import(&self, import: &Import) -> Result<(), StoreError> {
         self.execute(
             "INSERT OR REPLACE INTO imports \
-             (name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             (name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by, used_at, origin) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 import.name,
                 import.sha256.to_string(),
@@ -142,7 +147,9 @@ impl Writer {
                 import.disk_bytes.map(row::size),
                 import.pinned,
                 row::time(import.imported_at),
-                row::encode(&import.imported_by)?
+                row::encode(&import.imported_by)?,
+                row::time(import.used_at),
+                row::encode(&import.origin)?
             ],
         )
     }

@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0008.sql"),
     include_str!("migrations/0010.sql"),
+    include_str!("migrations/0012.sql"),
 ];
 
 /// The version of the schema that this program reads and writes.

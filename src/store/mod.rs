@@ -27,7 +27,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use crate::artifact::Import;
+use crate::artifact::{Download, Import};
 use crate::operation;
 pub use error::StoreError;
 pub use migrate::SCHEMA_VERSION;
@@ -117,6 +117,10 @@ pub enum Change {
     },
     /// Append a try to a webhook's log.
     WebhookDelivery(Box<WebhookDelivery>),
+    /// Insert or replace a download, by name.
+    Download(Box<Download>),
+    /// Forget the download of this name.
+    DownloadDeleted(String),
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Append an event; it gets its id when it is saved and is published after the commit.
@@ -332,6 +336,11 @@ impl Store {
     ) -> Result<Vec<WebhookDelivery>, StoreError> {
         let name = webhook.to_owned();
         self.inner.readers.read(move |db| read::webhook_deliveries(db, &name, limit)).await
+    }
+
+    /// Every download that has not brought its image, by name; for the start.
+    pub async fn downloads(&self) -> Result<Vec<Download>, StoreError> {
+        self.inner.readers.read(read::downloads).await
     }
 
     /// Every lease; for the start and the API.

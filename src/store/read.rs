@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
 use super::{READ_ROWS_MAX, StoreError, row};
-use crate::artifact::Import;
+use crate::artifact::{Download, Import};
 use crate::operation::Record;
 
 /// The connections that read. Each read takes one, on a thread that may block.
@@ -185,7 +185,8 @@ pub(super) fn operation_steps(db: &Connection, operation: &str) -> rusqlite::Res
 }
 
 pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
-    let sql = "SELECT name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by \
+    let sql = "SELECT name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by, \
+               used_at, origin \
                FROM imports ORDER BY name";
     all(db, sql, [], |row| {
         Ok(Import {
@@ -197,6 +198,8 @@ pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
             pinned: row.get(5)?,
             imported_at: row::millis(row.get(6)?),
             imported_by: row::decode(row, 7)?,
+            used_at: row::millis(row.get(8)?),
+            origin: row::decode(row, 9)?,
         })
     })
 }
@@ -213,6 +216,10 @@ pub(super) fn webhook_deliveries(
 ) -> rusqlite::Result<Vec<WebhookDelivery>> {
     let sql = "SELECT doc FROM webhook_deliveries WHERE webhook = ?1 ORDER BY id DESC LIMIT ?2";
     all(db, sql, params![webhook, limit.min(READ_ROWS_MAX)], |row| row::decode(row, 0))
+}
+
+pub(super) fn downloads(db: &Connection) -> rusqlite::Result<Vec<Download>> {
+    all(db, "SELECT doc FROM downloads ORDER BY name", [], |row| row::decode(row, 0))
 }
 
 pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {

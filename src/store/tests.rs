@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use ironwake_api::{
-    AttemptOutcome, ClientStage, Enrolment, LeaseState, MacAddr, Packing, SecureBoot, StageKind,
+    ArtifactOrigin, AttemptOutcome, ClientStage, Enrolment, ImportRequest, LeaseState, MacAddr, Packing,
+    SecureBoot, StageKind,
 };
 use rusqlite::Connection;
 
@@ -97,7 +98,18 @@ fn import(name: &str, disk_bytes: Option<u64>) -> Box<Import> {
         pinned: disk_bytes.is_some(),
         imported_at: 9,
         imported_by: Actor::Operator("anna".into()),
+        used_at: 11,
+        origin: ArtifactOrigin { url: Some("http://example.org/a".into()), ..ArtifactOrigin::default() },
     })
+}
+
+fn download(name: &str) -> Box<Download> {
+    let request = ImportRequest {
+        url: format!("http://example.org/{name}"),
+        sha256: Some(Digest::of(b"image").to_string()),
+        ..ImportRequest::default()
+    };
+    Box::new(Download::new(name, request, 9, Actor::Daemon).expect("a download"))
 }
 
 fn event(machine: Option<&str>, version: &str) -> Change {
@@ -137,6 +149,9 @@ async fn everything_saved_is_read_back_and_still_there_after_reopening() {
         Change::Import(import("b", Some(1 << 40))),
         Change::Import(import("c", None)),
         Change::ImportDeleted("c".into()),
+        Change::Download(download("e")),
+        Change::Download(download("d")),
+        Change::DownloadDeleted("e".into()),
         Change::Lease(lease(7)),
         Change::Lease(lease(3)),
         event(Some("m1"), "1"),
@@ -152,6 +167,7 @@ async fn everything_saved_is_read_back_and_still_there_after_reopening() {
     assert_eq!(store.machines().await.expect("machines"), [machine("m1", Some("web1"))]);
     let imports = [*import("a", Some(512)), *import("b", Some(1 << 40))];
     assert_eq!(store.imports().await.expect("imports"), imports);
+    assert_eq!(store.downloads().await.expect("downloads"), [*download("d")]);
     let newest = store.inventory("m1").await.expect("inventory").expect("one");
     assert_eq!((newest.id, newest.at, newest.inventory.notes), (9, 5, vec!["9".to_owned()]));
     assert_eq!(store.inventories("m1", 9).await.expect("inventories").len(), 2);
@@ -393,6 +409,28 @@ async fn tries_of_webhooks_are_kept_to_their_limit() {
     assert_eq!(store.webhook_deliveries("b", 9).await.expect("tries").len(), 1);
     assert_eq!(store.webhook_cursor("a").await.expect("a cursor"), Some(7));
     assert_eq!(store.webhook_cursor("b").await.expect("none"), None);
+}
+
+#[tokio::test]
+async fn imports_of_an_older_database_were_used_when_they_came() {
+    let folder = Folder::new();
+    let db = Connection::open(folder.path()).expect("a database");
+    for step in [
+        include_str!("migrations/0001.sql"),
+        include_str!("migrations/0002.sql"),
+        include_str!("migrations/0003.sql"),
+        include_str!("migrations/0004.sql"),
+        "PRAGMA journal_mode = wal; PRAGMA user_version = 4;",
+    ] {
+        db.execute_batch(step).expect("version 4");
+    }
+    let sql = "INSERT INTO imports VALUES ('a', ?1, 5, '\"zstd\"', 512, 1, 9, '{\"operator\":\"anna\"}')";
+    db.execute(sql, [Digest::of(b"image").to_string()]).expect("a row");
+    drop(db);
+    let store = folder.open();
+    let expected = Import { used_at: 9, origin: ArtifactOrigin::default(), ..*import("a", Some(512)) };
+    assert_eq!(store.imports().await.expect("imports"), [expected]);
+    assert_eq!(store.downloads().await.expect("downloads"), []);
 }
 
 fn check_refused(prepare: impl FnOnce(&Path), expected: &[&str]) {

@@ -31,12 +31,25 @@ pub struct Disk {
     pub size_bytes: u64,
     /// Whether it boots, in BIOS and UEFI, into a program that writes [`MARKER`] to the serial port and halts.
     pub bootable: bool,
+    /// What it does besides keeping bytes.
+    pub quirk: Quirk,
+}
+
+/// What a disk does besides keeping bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quirk {
+    /// Nothing.
+    None,
+    /// Every write is recorded, in order, in a file beside its image ([`super::writes`]).
+    Recorded,
+    /// Writes to this sector fail.
+    FailsAt(u64),
 }
 
 impl Disk {
     /// An empty disk.
     pub fn blank(bus: Bus, serial: &str, size_bytes: u64) -> Self {
-        Self { bus, serial: serial.into(), size_bytes, bootable: false }
+        Self { bus, serial: serial.into(), size_bytes, bootable: false, quirk: Quirk::None }
     }
 
     /// A disk that boots and says so.
@@ -44,10 +57,20 @@ impl Disk {
         Self { bootable: true, ..Self::blank(bus, serial, size_bytes) }
     }
 
+    /// The same disk with a quirk.
+    pub fn with_quirk(self, quirk: Quirk) -> Self {
+        Self { quirk, ..self }
+    }
+
     /// Makes its image at `path` unless it is there: a machine's disk outlives a power cycle.
     pub fn create(&self, path: &Path) -> Result<(), LabError> {
         if path.exists() {
             return Ok(());
+        }
+        if self.quirk == Quirk::Recorded {
+            // QEMU starts its record in a file that is there.
+            let log = super::writes::path_of(path);
+            File::create(&log).map_err(LabError::io(format!("make {}", log.display())))?;
         }
         let what = || format!("make the disk image {}", path.display());
         let mut file = File::create(path).map_err(LabError::io(what()))?;
@@ -58,21 +81,42 @@ impl Disk {
     }
 
     /// QEMU's arguments for disk `number` with its image at `path`.
-    pub fn arguments(&self, number: usize, path: &Path) -> [String; 4] {
+    pub fn arguments(&self, number: usize, path: &Path) -> Vec<String> {
         let serial = self.serial.replace(',', ",,");
         let device = match self.bus {
             Bus::Virtio => "virtio-blk-pci".to_owned(),
             Bus::Nvme => "nvme".to_owned(),
             Bus::Sata => format!("ide-hd,rotation_rate=7200,bus=ide.{number}"),
         };
-        let path = path.display().to_string().replace(',', ",,");
-        [
-            "-drive".into(),
-            // The images live for one test: nothing is gained by syncing them.
-            format!("if=none,id=disk{number},format=raw,cache=unsafe,discard=unmap,file={path}"),
-            "-device".into(),
+        let text = path.display().to_string().replace(',', ",,");
+        // The images live for one test: nothing is gained by syncing them.
+        let file = format!("driver=file,cache.no-flush=on,discard=unmap,filename={text}");
+        let raw = format!("driver=raw,discard=unmap,file=file{number}");
+        let mut arguments = vec!["-blockdev".to_owned(), format!("node-name=file{number},{file}")];
+        let mut add = |value: String| arguments.extend(["-blockdev".to_owned(), value]);
+        match self.quirk {
+            Quirk::None => add(format!("node-name=disk{number},{raw}")),
+            Quirk::Recorded => {
+                let log = super::writes::path_of(path).display().to_string().replace(',', ",,");
+                add(format!("node-name=raw{number},{raw}"));
+                add(format!("node-name=log{number},driver=file,cache.no-flush=on,filename={log}"));
+                add(format!(
+                    "node-name=disk{number},driver=blklogwrites,file=raw{number},log=log{number},log-sector-size=512"
+                ));
+            }
+            Quirk::FailsAt(sector) => {
+                let inject = format!(
+                    "inject-error.0.event=none,inject-error.0.iotype=write,inject-error.0.errno=5,inject-error.0.sector={sector}"
+                );
+                add(format!("node-name=raw{number},{raw}"));
+                add(format!("node-name=disk{number},driver=blkdebug,image=raw{number},{inject}"));
+            }
+        }
+        arguments.extend([
+            "-device".to_owned(),
             format!("{device},drive=disk{number},serial={serial},bootindex={}", 10 + number),
-        ]
+        ]);
+        arguments
     }
 }
 

@@ -158,7 +158,7 @@ impl Machine {
         for (number, disk) in self.disks.iter().enumerate() {
             let image = folder.join(format!("{}.disk{number}", self.name));
             disk.create(&image)?;
-            words.extend(disk.arguments(number, &image).map(OsString::from));
+            words.extend(disk.arguments(number, &image).into_iter().map(OsString::from));
         }
         Ok(words)
     }

@@ -24,6 +24,7 @@ pub fn run(work: &ImageWork, site: &mut Site<'_>) -> Result<(), Failure> {
     check_wishes(work)?;
     guard::check(site.root, &work.disk)?;
     site.reports.began()?;
+    site.began = true;
     let approved = prepare(work, site)?;
     let mut target = DiskTarget::open(&approved)?;
     let name = approved.name();

@@ -19,7 +19,7 @@ mod write;
 
 use std::path::Path;
 
-use ironwake_api::{Claim, Work};
+use ironwake_api::{ApprovedDisk, Claim, Work};
 
 pub use report::Reports;
 
@@ -41,6 +41,8 @@ struct Site<'a> {
     reports: &'a Reports,
     meter: &'a Meter,
     load: &'a mut dyn FnMut(&str),
+    /// The daemon has allowed the first write.
+    began: bool,
 }
 
 /// Why the work ended early.
@@ -104,7 +106,7 @@ failure_from!(
 /// Does the claimed work on the machine below `root`. `load` loads a kernel module by its name.
 pub fn perform(claim: &Claim, root: &Path, reports: &Reports, load: &mut dyn FnMut(&str)) -> Next {
     let meter = Meter::default();
-    let mut site = Site { root, base_url: reports.server.url(), reports, meter: &meter, load };
+    let mut site = Site { root, base_url: reports.server.url(), reports, meter: &meter, load, began: false };
     let result = match &claim.work {
         Work::Image(work) => image::run(work, &mut site),
         Work::Wipe(work) => wipe::run(work, &mut site),
@@ -114,6 +116,10 @@ pub fn perform(claim: &Claim, root: &Path, reports: &Reports, load: &mut dyn FnM
         }
         Work::Rescue => Err(Failure::Reason("this agent has no shell yet".to_owned())),
     };
+    if site.began {
+        // The next operation on these disks is confirmed and guarded by what is there.
+        reports.disks(volume::as_they_are(root, written(&claim.work)));
+    }
     match result {
         Ok(()) => {
             reports.done();
@@ -127,6 +133,15 @@ pub fn perform(claim: &Claim, root: &Path, reports: &Reports, load: &mut dyn FnM
             reports.note(&format!("the operation has ended: {reason}"));
             Next::Wait
         }
+    }
+}
+
+/// The disks that the work writes.
+fn written(work: &Work) -> &[ApprovedDisk] {
+    match work {
+        Work::Image(work) => std::slice::from_ref(&work.disk),
+        Work::Wipe(work) => &work.disks,
+        Work::Inspect | Work::Rescue => &[],
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ironwake_api::{AgentReport, MacAddr, Progress, WorkReport};
+use ironwake_api::{AgentReport, Disk, MacAddr, Progress, WorkReport};
 
 use super::meter::{Meter, Rate};
 use crate::{backoff::Backoff, chance, cmdline::Token, screen::Screen, server::Server};
@@ -43,6 +43,11 @@ impl Reports {
     /// Says that the first write is about to come, until the daemon agrees or does not.
     pub fn began(&self) -> Result<(), Ended> {
         self.insist(&WorkReport::Began, None).map_err(Ended)
+    }
+
+    /// Says what is on the disks that were written.
+    pub fn disks(&self, disks: Vec<Disk>) {
+        self.end(&WorkReport::Disks { disks });
     }
 
     /// Says that all is done.

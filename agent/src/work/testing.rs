@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use ironwake_api::{ApprovedDisk, MacAddr, WorkReport};
+use ironwake_api::{ApprovedDisk, Disk, MacAddr, WorkReport};
 
 use super::{Reports, target::Target};
 use crate::{cmdline::Token, inventory::disk, screen::Screen, server::Server};
@@ -252,13 +252,27 @@ impl Double {
         self.requests.lock().expect("no panic").clone()
     }
 
-    /// The reports that came, without progress.
+    /// The reports that came, without progress and disks.
     pub fn reports(&self) -> Vec<WorkReport> {
+        let mut reports = self.all_reports();
+        reports.retain(|report| !matches!(report, WorkReport::Progress { .. } | WorkReport::Disks { .. }));
+        reports
+    }
+
+    /// The disks that were reported after the work.
+    pub fn disks(&self) -> Vec<Disk> {
+        let disks = self.all_reports().into_iter().filter_map(|report| match report {
+            WorkReport::Disks { disks } => Some(disks),
+            _ => None,
+        });
+        disks.flatten().collect()
+    }
+
+    fn all_reports(&self) -> Vec<WorkReport> {
         self.requests()
             .iter()
             .filter(|request| request.line.starts_with("POST /boot/v1/operations/o1/report"))
             .filter_map(|request| serde_json::from_slice(&request.body).ok())
-            .filter(|report| !matches!(report, WorkReport::Progress { .. }))
             .collect()
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ironwake_api::{Disk, Partition};
+use ironwake_api::{ApprovedDisk, Disk, Partition};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::inventory::disk;
@@ -73,6 +73,13 @@ pub fn read(root: &Path, name: &str) -> io::Result<Disk> {
     let sector_bytes = found.sector_bytes.unwrap_or(512);
     disk::read_contents(&file, found.size_bytes, sector_bytes).fill(&mut found);
     Ok(found)
+}
+
+/// Every disk that claims to be one of these, as it is now. One that cannot be read is left out.
+pub fn as_they_are(root: &Path, approved: &[ApprovedDisk]) -> Vec<Disk> {
+    let disks = disk::list(root).into_iter();
+    let written = disks.filter(|disk| approved.iter().any(|approved| approved.is_claimed_by(disk)));
+    written.filter_map(|disk| read(root, &disk.name).ok()).collect()
 }
 
 /// A partition's node. Where the disk's name ends in a digit, a `p` stands between.

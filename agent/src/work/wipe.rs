@@ -19,6 +19,7 @@ pub fn run(work: &WipeWork, site: &mut Site<'_>) -> Result<(), Failure> {
     }
     guard::check_all(site.root, &work.disks)?;
     site.reports.began()?;
+    site.began = true;
     // Minutes may have passed.
     for approved in guard::check_all(site.root, &work.disks)? {
         let stopped = holders::release(site.root, approved.name())?;

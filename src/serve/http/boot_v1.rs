@@ -31,8 +31,8 @@ pub const ENROLL_BYTES_MAX: usize = 1 << 20;
 const ENROLLING_MAX: usize = 64;
 /// Of one address; the others have their places then.
 const ENROLLING_EACH_MAX: usize = 4;
-/// The largest report: a sentence.
-pub const REPORT_BYTES_MAX: usize = 16 << 10;
+/// The largest report: some disks with all their partitions.
+pub const REPORT_BYTES_MAX: usize = 256 << 10;
 /// The longest wait for an order; agents ask again.
 pub const WAIT_SECS_MAX: u64 = 60;
 /// How long a body may take to come in.

@@ -46,9 +46,15 @@ fn import_status(error: &ImportError) -> (StatusCode, &'static str) {
     match error {
         ImportError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "image_too_large"),
         ImportError::Empty => (StatusCode::UNPROCESSABLE_ENTITY, "image_empty"),
-        ImportError::Foreign(_) => (StatusCode::UNPROCESSABLE_ENTITY, "image_format"),
+        ImportError::Foreign(_) | ImportError::Qcow2(_) | ImportError::WebPage => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "image_format")
+        }
+        ImportError::Signature(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad_signature"),
+        ImportError::Cancelled => (StatusCode::CONFLICT, "cancelled"),
         ImportError::Mismatch { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "digest_mismatch"),
-        ImportError::NoRoom { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_room"),
+        ImportError::NoRoom { .. } | ImportError::OverLimit { .. } => {
+            (StatusCode::INSUFFICIENT_STORAGE, "no_room")
+        }
         ImportError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "full"),
         ImportError::File(_) => (StatusCode::INTERNAL_SERVER_ERROR, "artifact_file"),
     }

@@ -155,6 +155,7 @@ impl Service {
         if let Some(sha256) = folder.strip_prefix("artifacts/")
             && let Some(blob) = self.backend.files.by_digest(&sha256.to_ascii_lowercase())
         {
+            self.backend.site.fetched(&blob.sha256);
             return file(&blob, headers, ranges, true).into();
         }
         refusal(StatusCode::NOT_FOUND, &format!("no file /{path}")).into()

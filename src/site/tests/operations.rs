@@ -200,7 +200,7 @@ async fn every_state_ends_by_itself() {
     assert_eq!((failure.stage, failure.reason.as_str()), (State::Installing, "writing was not done in time"));
     let again = lab.site.retry(&id, None, operator()).await.expect("tried again");
     assert_eq!((again.state, again.retry_of.as_deref()), (State::PxeReady, Some(id.as_str())));
-    assert_eq!(again.disks, failed.disks);
+    assert_eq!(again.disks, vec![ApprovedDisk { begun: true, ..failed.disks[0].clone() }]);
 }
 
 /// Invariant 4: after every single event the daemon may be killed, and goes on where it was.
@@ -247,6 +247,45 @@ async fn an_inspection_ends_with_the_inventory_of_its_boot() {
     let bearer = Some((id.clone(), work));
     lab.site.enroll(report("S1", &[1]), bearer, FROM).await.expect("an inventory");
     assert_eq!(lab.state(&id).await, State::Ready);
+}
+
+/// What an operation has written is in the inventory at once: the next one is confirmed and guarded by it.
+#[tokio::test]
+async fn what_was_written_is_known() {
+    let (lab, machine) = with_machine().await;
+    let (id, work) = lab.booted(&machine).await;
+    lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
+    let written = Disk { table_fingerprint: Some("sha256:aa".into()), ..disk("sda", "A") };
+    let stray = Disk { table_fingerprint: Some("sha256:bb".into()), ..disk("sdb", "B") };
+    let report = WorkReport::Disks { disks: vec![written, stray] };
+    refused(lab.site.work_report(&id, &work, report.clone(), FROM).await, "wipe is pxe_booted");
+    advance(Duration::from_secs(1));
+    for report in [WorkReport::Began, report.clone(), report, WorkReport::Done] {
+        lab.site.work_report(&id, &work, report, FROM).await.expect("noted");
+    }
+    let next = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation");
+    assert_eq!(next.disks[0].table_fingerprint.as_deref(), Some("sha256:aa"));
+    lab.site.happen(&next.id, Trigger::Cancel { why: None }, &operator()).await.expect("cancelled");
+    let other = lab.site.operate(&machine, wipe("serial=B"), operator()).await.expect("an operation");
+    assert_eq!(other.disks[0].table_fingerprint, None, "it says nothing of disks that were not approved");
+}
+
+/// A machine that lost its power while it wrote: nobody confirms what nobody knows, and a retry knows what was begun.
+#[tokio::test]
+async fn what_was_begun_is_inspected_or_tried_again() {
+    let (lab, machine) = with_machine().await;
+    let (id, work) = lab.booted(&machine).await;
+    lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
+    advance(Duration::from_secs(1));
+    lab.site.work_report(&id, &work, WorkReport::Began, FROM).await.expect("begun");
+    advance(Duration::from_secs(3600));
+    lab.site.expire_operations().await;
+    let refusal = "began to write sda after the last inventory";
+    refused(lab.site.operate(&machine, wipe("serial=A"), operator()).await, refusal);
+    let again = lab.site.retry(&id, None, operator()).await.expect("tried again");
+    assert!(again.disks[0].begun);
+    lab.site.happen(&again.id, Trigger::Cancel { why: None }, &operator()).await.expect("cancelled");
+    lab.site.operate(&machine, wipe("serial=B"), operator()).await.expect("the other disk is as it was");
 }
 
 /// Whoever knows its serial number or address cannot move the armed machine's record.

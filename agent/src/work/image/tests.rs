@@ -84,6 +84,24 @@ fn an_image_is_written_and_reported() {
     assert!(machine.read("sdb") == other);
 }
 
+/// What is on the disk afterwards is told, so that the next operation can be guarded by it; before the end, which the
+/// daemon takes for the last word.
+#[test]
+fn the_disk_is_reported_as_it_is_then() {
+    let (machine, image) = (machine(), image());
+    let packed = pack(Packing::Zstd, &image);
+    let work = ImageWork { grow: true, ..work(&machine, &packed) };
+    let before = work.disk.clone();
+    let double = Double::start(move |request| match request.line.as_str() {
+        "GET /artifacts/image" => Answer::file(request, &packed),
+        _ => Answer::new(204, ""),
+    });
+    perform_against(&machine, work, &double);
+    let [disk] = &double.disks()[..] else { panic!("{:?}", double.disks()) };
+    assert_eq!(ironwake_api::ApprovedDisk::from(disk), machine.approve("sda"));
+    assert_ne!(machine.approve("sda"), before, "the image has another table");
+}
+
 #[test]
 fn the_table_grows_with_the_disk() {
     let (machine, image) = (machine(), image());
