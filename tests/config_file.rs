@@ -30,6 +30,7 @@ fn every_mistake_is_answered_at_its_place() {
     check("many-mistakes");
     check("apart-good");
     check("rules");
+    check("webhooks");
     check("syntax");
     check("wrong-shapes");
     check("empty");

@@ -68,6 +68,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     // The crash test runs the store in a process of its own, to kill it.
     ("std::process::Command", &["builders", "remote", "src/store/crash_tests.rs"]),
     ("tokio::process", &["builders", "remote"]),
+    ("russh", &["remote"]),
     ("AddressFamily::Packet", &["serve"]),
     ("AF_PACKET", &["serve"]),
     ("sd_notify", &["systemd"]),

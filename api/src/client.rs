@@ -11,6 +11,7 @@ mod remote;
 mod shell;
 mod sse;
 mod upload;
+mod webhooks;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ArtifactState, Attempt, DownloadStep, Enrolment, MacAddr, Millis, OperationKind, OperationState,
-    OrderKind, Progress, Scope, Stage,
+    OrderKind, Progress, Scope, Stage, StepState,
 };
 
 /// One event. Ids grow by time and are never reused.
@@ -144,6 +144,30 @@ pub enum EventKind {
         received_bytes: u64,
         /// Why, in a sentence without a full stop.
         reason: String,
+    },
+    /// A step of an operation began or ended on its host.
+    OperationStep {
+        /// The operation's id.
+        operation: String,
+        /// The step's name.
+        step: String,
+        /// How far it is.
+        state: StepState,
+        /// How often it was begun.
+        tries: u32,
+        /// What it ended with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<u32>,
+        /// Why it is not done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
+    /// The key that an operation logged in with was removed, or could not be.
+    LoginKeyRemoved {
+        /// The operation's id.
+        operation: String,
+        /// What became of it, in a sentence without a full stop.
+        what: String,
     },
     /// Somebody showed a token that is not good for what was asked.
     TokenRefused {
@@ -331,4 +355,61 @@ pub enum EventKind {
         /// `sha256:` and hex digits.
         digest: String,
     },
+    /// An operator tries a webhook; it is sent to that one alone.
+    WebhookTest {
+        /// The webhook's name.
+        webhook: String,
+    },
+}
+
+impl EventKind {
+    /// Every name that `kind` has in JSON, in the order of the types.
+    pub const NAMES: &'static [&'static str] = &[
+        "machine_seen",
+        "machine_registered",
+        "enrolment",
+        "machine_edited",
+        "machine_deleted",
+        "machine_absorbed",
+        "identity_conflict",
+        "order_given",
+        "operation_made",
+        "operation_waits",
+        "operation_changed",
+        "operation_progress",
+        "operation_step",
+        "login_key_removed",
+        "token_refused",
+        "inventory",
+        "attempt_started",
+        "attempt_stage",
+        "attempt_ended",
+        "other_dhcp_server",
+        "other_dhcp_server_gone",
+        "address_conflict",
+        "daemon_started",
+        "artifact_asked",
+        "artifact_progress",
+        "artifact_trouble",
+        "artifact_failed",
+        "artifact_cancelled",
+        "artifact_evicted",
+        "artifact_ready",
+        "artifact_pinned",
+        "artifact_deleted",
+        "webhook_test",
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        let error = serde_json::from_str::<EventKind>("{\"kind\": \"?\"}").unwrap_err().to_string();
+        let expected: Vec<String> = EventKind::NAMES.iter().map(|name| format!("`{name}`")).collect();
+        assert!(error.contains(&expected.join(", ")), "{error}");
+        assert_eq!(error.matches('`').count(), 2 * (expected.len() + 1), "{error}");
+    }
 }

@@ -27,6 +27,8 @@ mod profile;
 mod settings;
 mod shell;
 mod simulate;
+mod step;
+mod webhook;
 mod work;
 
 pub use access::{Authority, Scope, Token, TokenMade, TokenNew};
@@ -62,6 +64,8 @@ pub use shell::{
     Terminal, Window,
 };
 pub use simulate::{SimulateQuery, SimulatedStep};
+pub use step::{StepResult, StepState};
+pub use webhook::{DeliveryOutcome, Webhook, WebhookDelivery};
 pub use work::{
     BootEntry, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing, PartitionChoice, WipeWork,
     Work, WorkReport,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, ApprovedDisk, Batch, Host, Millis};
+use crate::{Actor, ApprovedDisk, Batch, Host, Millis, StepResult};
 
 /// What is to be done with a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -152,6 +152,9 @@ pub struct Operation {
     /// What runs there, as it phoned home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<Host>,
+    /// The profile's steps on the host, in order; only where one operation is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepResult>,
     /// Whether a disk may have been written; such an operation can fail, not be cancelled.
     pub may_have_written: bool,
     /// When it was made.

@@ -1,7 +1,7 @@
 //! `ironwake events`: what happened, stored or as it happens.
 
 use ironwake_api::client::EventQuery;
-use ironwake_api::{Actor, ArtifactState, Enrolment, Event, EventKind, OperationState};
+use ironwake_api::{Actor, ArtifactState, Enrolment, Event, EventKind, OperationState, StepState};
 
 use super::output::{Output, Style, clean};
 use super::{Context, Failure, human, import, timeline};
@@ -77,7 +77,7 @@ pub fn short(id: &str) -> &str {
     id.rsplit('-').next().unwrap_or(id)
 }
 
-fn describe(kind: &EventKind) -> (String, Style) {
+pub fn describe(kind: &EventKind) -> (String, Style) {
     use EventKind as E;
     let plain = |text: String| (text, Style::Plain);
     match kind {
@@ -116,6 +116,17 @@ fn describe(kind: &EventKind) -> (String, Style) {
             "{}: shell {shell} closed after {secs} s, {sent_bytes} bytes sent, {received_bytes} received: {reason}",
             short(operation)
         )),
+        E::OperationStep { operation, step, state, tries, problem, .. } => {
+            let style = match state {
+                StepState::Done => Style::Good,
+                StepState::Failed => Style::Bad,
+                StepState::Waiting | StepState::Running => Style::Plain,
+            };
+            let try_number = if *tries > 1 { format!(", try {tries}") } else { String::new() };
+            let why = problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
+            (format!("{}: step {step} is {state}{try_number}{why}", short(operation)), style)
+        }
+        E::LoginKeyRemoved { operation, what } => plain(format!("{}: {what}", short(operation))),
         E::TokenRefused { operation, from, reason } => {
             (format!("a token for {} from {from} was refused: {reason}", short(operation)), Style::Bad)
         }
@@ -148,6 +159,7 @@ fn describe(kind: &EventKind) -> (String, Style) {
             let by = mac.map(|mac| format!(" by {mac}")).unwrap_or_default();
             (format!("{address} on {interface} is in use{by}; it is set aside"), Style::Warning)
         }
+        E::WebhookTest { webhook } => plain(format!("webhook {webhook} is tried")),
         E::DaemonStarted { version } => plain(format!("the daemon {version} started")),
         E::ArtifactAsked { name, url } => plain(format!("{name} is to be imported from {url}")),
         E::ArtifactProgress { name, step, progress } => {

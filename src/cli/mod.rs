@@ -29,10 +29,12 @@ mod serve;
 mod settings;
 mod shell;
 mod simulate;
+mod step;
 mod table;
 mod timeline;
 mod token;
 mod values;
+mod webhook;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -95,6 +97,9 @@ enum Command {
     /// Show boot files and what is built of them; import, pin and delete disk images
     #[command(subcommand)]
     Artifact(artifact::Command),
+    /// Show where events are sent, and try it
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Build images from packages, as an unprivileged user
     #[command(subcommand)]
     Builder(builder::Command),
@@ -175,6 +180,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Token(command) => token::run(command, context).await,
         Command::Config(_) => settings::show(context).await,
         Command::Ca(authority::Command::Show) => authority::show(context).await,
+        Command::Webhook(command) => webhook::run(command, context).await,
         Command::Simulate(args) => simulate::run(args, context).await,
         Command::Probe(command) => probe::run(command, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,

@@ -4,11 +4,11 @@ use ironwake_api::{
     ApprovedDisk, ArmRequest, EventKind, Operation, OperationQuery, OperationState, Progress,
 };
 
-use super::events::short;
+use super::events::{describe, short};
 use super::human;
 use super::output::{Style, clean};
 use super::table::Table;
-use super::{Context, Failure};
+use super::{Context, Failure, step};
 
 /// Commands below `operation`. ID is the operation's id.
 #[derive(Debug, clap::Subcommand)]
@@ -40,7 +40,7 @@ pub enum Command {
         /// Id of the operation
         id: String,
     },
-    /// Take an operation back, as long as nothing can have been written; end a rescue
+    /// Take an operation back, as long as nothing can have been written; end a rescue, or stop its last steps
     Cancel {
         /// Id of the operation
         id: String,
@@ -143,6 +143,7 @@ fn write(operation: &Operation, context: &mut Context) -> std::io::Result<()> {
             host.from
         ))?;
     }
+    step::write(&operation.steps, now, output)?;
     if let Some(failure) = &operation.failure {
         let line = format!("  failed   while {}: {}", failure.stage, clean(&failure.reason));
         let line = output.styled(&line, Style::Bad);
@@ -204,6 +205,12 @@ pub async fn follow(id: &str, context: &mut Context) -> Result<(), Failure> {
                     clean(what),
                     bar(progress)
                 ))?;
+            }
+            EventKind::OperationStep { operation: changed, .. } if changed == id && !context.json => {
+                let (line, style) = describe(&event.kind);
+                let line = format!("  {}  {}", human::time(event.at), clean(&line));
+                let line = context.output.styled(&line, style);
+                context.output.line(line)?;
             }
             _ => {}
         }

@@ -49,6 +49,8 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
         enrolment: check_enrolment(raw.enrolment, findings),
         hostnames: naming::check_hostnames(raw.hostnames, findings),
         values: raw.values,
+        webhooks: webhook::check_webhooks(raw.webhooks, findings),
+        registration: webhook::check_registration(raw.registration, findings),
         artifacts: Artifacts {
             bytes_max: raw.artifacts.max_size.value_or(defaults.artifacts.bytes_max),
             keep: raw.artifacts.keep.value_or(defaults.artifacts.keep),

@@ -10,6 +10,7 @@ mod layers;
 mod naming;
 mod raw;
 mod value;
+mod webhook;
 
 use std::fs::File;
 use std::io::Read;
@@ -28,6 +29,7 @@ pub use api::{Api, CertificateFiles};
 pub use error::ConfigErrors;
 pub use layers::{Layers, Planned, SETTINGS, SettingsError};
 pub use naming::SiteValues;
+pub use webhook::{REGISTRATION, Registration, SecretSource, Webhook, parse_header, templates};
 
 /// Largest file that is read: 65,536 reservations fit, and a wrong path (a disk) is refused at once.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -63,6 +65,10 @@ pub struct Config {
     pub hostnames: HostnamePolicy,
     /// What profiles are filled with.
     pub values: SiteValues,
+    /// Where events are sent.
+    pub webhooks: Vec<Webhook>,
+    /// Where hosts that are ready are registered.
+    pub registration: Option<Registration>,
     /// How much is kept of what is imported.
     pub artifacts: Artifacts,
 }
@@ -203,6 +209,8 @@ impl Default for Config {
             enrolment: Enrolment { policy: EnrolmentPolicy::Manual, rules: Vec::new() },
             hostnames: HostnamePolicy::Given,
             values: SiteValues::default(),
+            webhooks: Vec::new(),
+            registration: None,
             // Some fifty images of a distribution; one that nothing used for half a year is out of date.
             artifacts: Artifacts { bytes_max: 200 << 30, keep: Duration::from_secs(180 * 86_400) },
         }

@@ -13,6 +13,7 @@ use toml::de::DeTable;
 use super::api::{self, RawApi};
 use super::naming::{self, RawHostnames, SiteValues};
 use super::value;
+use super::webhook::{self, RawRegistration, RawWebhook};
 use super::{DhcpMode, EnrolmentPolicy};
 use crate::document::{At, Field, Findings, Reader, Section};
 
@@ -42,6 +43,8 @@ pub(super) struct Raw {
     pub enrolment: RawEnrolment,
     pub hostnames: RawHostnames,
     pub values: SiteValues,
+    pub webhooks: Vec<RawWebhook>,
+    pub registration: Option<RawRegistration>,
     pub artifacts: RawArtifacts,
 }
 
@@ -137,6 +140,8 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         listen,
         api,
         networks: reader.tables("network", "[[network]]", read_network),
+        webhooks: reader.tables("webhook", "[[webhook]]", webhook::read_webhook).unwrap_or_default(),
+        registration: reader.table("registration", "[registration]", webhook::read_registration),
         discovery,
         enrolment,
         hostnames,

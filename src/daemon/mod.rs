@@ -121,6 +121,8 @@ impl Daemon {
             daemon.serve_network(network, &config, &site, &shelf);
         }
         daemon.keep_house(&site);
+        daemon.attend_hosts(&site);
+        daemon.deliver_webhooks(&site);
         daemon.run_downloads(&site);
         daemon.spawn(systemd::watchdog(daemon.shutdown.clone()));
         if config.discovery.enabled {
@@ -210,6 +212,34 @@ impl Daemon {
         };
         let remedy = "restart the daemon if this lasts";
         self.spawn(supervise("downloads".into(), remedy, site.clone(), self.shutdown.clone(), part));
+    }
+
+    /// Starts what is done on hosts that have phoned home.
+    fn attend_hosts(&self, site: &SharedSite) {
+        let (inner, token) = (site.clone(), self.shutdown.clone());
+        let part = move || {
+            let (inner, token) = (inner.clone(), token.clone());
+            async move {
+                inner.attend_hosts(token).await;
+                Ok::<(), Infallible>(())
+            }
+        };
+        let remedy = "restart the daemon if this lasts";
+        self.spawn(supervise("hosts".into(), remedy, site.clone(), self.shutdown.clone(), part));
+    }
+
+    /// Starts sending events to others.
+    fn deliver_webhooks(&self, site: &SharedSite) {
+        let (inner, token) = (site.clone(), self.shutdown.clone());
+        let part = move || {
+            let (inner, token) = (inner.clone(), token.clone());
+            async move {
+                inner.deliver_webhooks(token).await;
+                Ok::<(), Infallible>(())
+            }
+        };
+        let remedy = "restart the daemon if this lasts";
+        self.spawn(supervise("webhooks".into(), remedy, site.clone(), self.shutdown.clone(), part));
     }
 
     /// Starts what one network is served with.

@@ -37,6 +37,7 @@ mod shell;
 mod status;
 mod tokens;
 mod values;
+mod webhooks;
 
 #[cfg(test)]
 mod secure_tests;
@@ -65,6 +66,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(artifacts::routes())
         .merge(builds::routes())
         .merge(events::routes())
+        .merge(webhooks::routes())
         .merge(status::routes())
         .merge(tokens::routes())
         .merge(settings::routes())

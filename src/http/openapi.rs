@@ -40,6 +40,7 @@ const SCHEME: &str = "token";
         (name = "artifacts", description = "Boot files, what is built of them, and imported images"),
         (name = "access", description = "Tokens, and the authority of the API's certificate"),
         (name = "events", description = "Everything that happened, in order"),
+        (name = "webhooks", description = "Events that are sent to others"),
         (name = "daemon", description = "What the daemon has and how it is")
     )
 )]

@@ -96,7 +96,11 @@ impl Trigger {
             Self::Finished { what } => what.clone(),
             Self::Fail { reason } => reason.clone(),
             Self::Expire => late(operation),
-            Self::Cancel { why } => why.clone().unwrap_or_else(|| "an operator cancelled it".into()),
+            Self::Cancel { why: Some(why) } => why.clone(),
+            Self::Cancel { why: None } if operation.state == OperationState::Joining => {
+                "an operator stopped its last steps; what was installed stays".into()
+            }
+            Self::Cancel { why: None } => "an operator cancelled it".into(),
         }
     }
 }
@@ -166,6 +170,7 @@ pub fn register(id: String, draft: Draft, actor: Actor, now: Millis, deadlines: 
         progress: None,
         failure: None,
         host: None,
+        steps: Vec::new(),
         may_have_written: false,
         created_at: now,
         created_by: actor,

@@ -8,6 +8,7 @@ mod apply;
 mod deadline;
 mod disks;
 mod record;
+mod seal;
 mod token;
 mod table;
 
@@ -15,7 +16,8 @@ pub use apply::{Draft, Effect, Illegal, Step, Trigger, apply, register};
 pub use deadline::{ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines};
 pub(crate) use disks::bytes as size_bytes;
 pub use disks::{DiskRule, DiskRuleError, Unresolved, resolve};
-pub use record::{BootSources, HISTORY_MAX, Loaded, Rebuild, Record, Seen, Taker};
+pub use record::{BootSources, HISTORY_MAX, Loaded, Login, Rebuild, Record, Seen, Taker};
+pub use seal::NONCE_BYTES;
 pub use table::{Happening, next};
 pub use token::{Purpose, SiteKey};
 

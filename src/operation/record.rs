@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ironwake_api::{Actor, Host, ImageSource, MacAddr, Millis, Operation, OperationState, ProfileChoice};
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,18 @@ pub struct Record {
     /// What the machine is made into, or what it runs; rebuilds have one.
     #[serde(default)]
     pub rebuild: Option<Rebuild>,
+    /// What it logs in to the host with; only where the profile has steps.
+    #[serde(default)]
+    pub login: Option<Login>,
+}
+
+/// The half of a login that may be known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// The public key, as it stands in the host's `authorized_keys`.
+    pub public_key: String,
+    /// Where the machine reached us: what its templates were rendered with.
+    pub http: SocketAddrV4,
 }
 
 /// What an operation with a profile was confirmed with: whatever becomes of the profile and the artifacts, this is what

@@ -109,6 +109,8 @@ const TABLE: &[(&[OperationKind], S, Happening, &[S])] = &[
     (EVERY, S::PxeReady, Cancelled, &[S::Cancelled]),
     (EVERY, S::PxeBooted, Cancelled, &[S::Cancelled]),
     (&[Rescue], S::Installing, Cancelled, &[S::Cancelled]),
+    // Its disk was written: it is not as if nothing had happened.
+    (INSTALLS, S::Joining, Cancelled, &[S::Failed]),
 ];
 
 /// The states that `happening` leads an operation of `kind` through, in order; `None` where it is illegal.

@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 /// The key that tokens are derived from; lives outside the database.
 #[derive(Clone)]
-pub struct SiteKey([u8; 32]);
+pub struct SiteKey(pub(super) [u8; 32]);
 
 /// What a token is for: one for another purpose is worth nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

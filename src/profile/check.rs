@@ -13,7 +13,7 @@ use super::render::FACTS;
 use super::shape::{
     Answer, Architecture, Boot, Firmware, Image, Injection, Judge, Kind, Needs, Profile, Variable,
 };
-use super::template;
+use super::{step, template};
 use crate::document::{At, Field, Findings, nearest};
 use crate::operation::Deadlines;
 
@@ -25,10 +25,10 @@ const FILES_MAX: usize = 64;
 const INITRDS_MAX: usize = 16;
 
 /// What the checks look at beside the part that they check.
-struct Surroundings<'a> {
-    templates: &'a BTreeMap<String, String>,
+pub(super) struct Surroundings<'a> {
+    pub templates: &'a BTreeMap<String, String>,
     /// The names of the variables.
-    variables: Vec<String>,
+    pub variables: Vec<String>,
 }
 
 /// Reports everything that does not go together; the result counts only if nothing is reported.
@@ -56,6 +56,7 @@ pub(super) fn check(raw: Raw, templates: &BTreeMap<String, String>, findings: &m
         ram_bytes: raw.ram.given().map_or(0, |at| at.value),
         disk_bytes: raw.disk.given().map_or(0, |at| at.value),
     };
+    let login = step::check(word, raw.login, raw.steps, &around, findings);
     let kind = check_kind(word, raw.image, raw.boot, raw.files, &around, findings);
     Profile {
         name: raw.name.value_or(String::new()),
@@ -67,6 +68,7 @@ pub(super) fn check(raw: Raw, templates: &BTreeMap<String, String>, findings: &m
         secure_boot: raw.secure_boot.value_or(false),
         needs,
         variables: check_variables(raw.variables, findings),
+        login,
         deadlines: deadlines(raw.deadlines),
         templates: templates.clone(),
     }
@@ -134,7 +136,7 @@ fn check_kind(
     }
 }
 
-fn check_line(
+pub(super) fn check_line(
     key: &str,
     field: &Field<String>,
     around: &Surroundings<'_>,
@@ -145,7 +147,13 @@ fn check_line(
     at.value.clone()
 }
 
-fn missing<T>(field: &Field<T>, span: &Range<usize>, message: &str, help: &str, findings: &mut Findings) {
+pub(super) fn missing<T>(
+    field: &Field<T>,
+    span: &Range<usize>,
+    message: &str,
+    help: &str,
+    findings: &mut Findings,
+) {
     if field.is_absent() {
         findings.add(span.clone(), message, help.to_owned());
     }
@@ -218,7 +226,16 @@ fn check_template(file: &RawFile, around: &Surroundings<'_>, findings: &mut Find
         "add template = \"FILE\"",
         findings,
     );
-    let Some(at) = file.template.given() else { return String::new() };
+    template_named(&file.template, around, findings)
+}
+
+/// The name of a template, which has to be there.
+pub(super) fn template_named(
+    field: &Field<String>,
+    around: &Surroundings<'_>,
+    findings: &mut Findings,
+) -> String {
+    let Some(at) = field.given() else { return String::new() };
     if !around.templates.contains_key(&at.value) {
         let known: Vec<&str> = around.templates.keys().map(String::as_str).collect();
         let help = match nearest(&at.value, &known) {

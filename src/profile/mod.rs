@@ -16,6 +16,7 @@ mod resolve;
 mod secret;
 mod shape;
 mod shipped;
+mod step;
 mod template;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use shape::{
     Answer, Architecture, Boot, Firmware, Image, Injection, Judge, Kind, Needs, Profile, Variable,
 };
 pub use shipped::{SHIPPED, Shipped};
+pub use step::{Login, RenderedLogin, RenderedStep, STEPS_MAX, Shell, Step, login};
 
 use crate::document::{Findings, Mistakes};
 

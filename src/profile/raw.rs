@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use toml::de::{DeTable, DeValue};
 
 use super::shape::{Architecture, Firmware, Judge};
+use super::step::{self, RawLogin, RawStep};
 use crate::document::value::{Wrong, line, quoted, word};
 use crate::document::{At, Field, Findings, Reader, Section, Value, describe};
 use crate::operation::size_bytes;
@@ -37,6 +38,8 @@ pub(super) struct Raw {
     pub image: Option<RawImage>,
     pub boot: Option<RawBoot>,
     pub files: Vec<RawFile>,
+    pub login: Option<RawLogin>,
+    pub steps: Vec<RawStep>,
     pub deadlines: RawDeadlines,
 }
 
@@ -151,6 +154,8 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         image: reader.table("image", "[image]", read_image),
         boot: reader.table("boot", "[boot]", read_boot),
         files: reader.tables("file", "[[file]]", read_file).unwrap_or_default(),
+        login: reader.table("login", "[login]", step::read_login),
+        steps: reader.tables("step", "[[step]]", step::read_step).unwrap_or_default(),
         deadlines,
     };
     reader.finish();
@@ -300,7 +305,7 @@ fn version(text: &str) -> Result<String, Wrong> {
     Err((format!("{} is not a version", quoted(text)), help))
 }
 
-fn file_name(text: &str) -> Result<String, Wrong> {
+pub(super) fn file_name(text: &str) -> Result<String, Wrong> {
     if is_name(text, |byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
         return Ok(text.to_owned());
     }
@@ -325,7 +330,7 @@ fn size(text: &str) -> Result<u64, Wrong> {
 }
 
 /// Any text: its mistakes as a template are found when the variables are known.
-fn template_line(text: &str) -> Result<String, Wrong> {
+pub(super) fn template_line(text: &str) -> Result<String, Wrong> {
     match text.trim().is_empty() {
         false => Ok(text.to_owned()),
         true => Err(("it is empty".into(), "the name of an artifact, such as \"discovery/vmlinuz\"".into())),
@@ -366,7 +371,7 @@ fn loader(text: &str) -> Result<String, Wrong> {
     Err((format!("{} is not the path of a loader", quoted(text)), help.into()))
 }
 
-fn integer(value: &Value<'_>, findings: &mut Findings) -> Option<i64> {
+pub(super) fn integer(value: &Value<'_>, findings: &mut Findings) -> Option<i64> {
     let read = match value.get_ref() {
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
         _ => None,

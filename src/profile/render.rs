@@ -260,7 +260,7 @@ pub fn render(profile: &Profile, values: &Values, facts: &Facts) -> Result<Rende
 }
 
 /// Facts come from machines and records: none of them is more than one line.
-fn check_facts(facts: &Facts) -> Result<(), RenderError> {
+pub(super) fn check_facts(facts: &Facts) -> Result<(), RenderError> {
     let serial = facts.disk.as_ref().and_then(|disk| disk.serial.as_deref());
     let path = facts.disk.as_ref().map(|disk| disk.path.as_str());
     let rows = [
@@ -280,7 +280,7 @@ fn check_facts(facts: &Facts) -> Result<(), RenderError> {
     rows.into_iter().find_map(wrong).map_or(Ok(()), Err)
 }
 
-struct Renderer<'p> {
+pub(super) struct Renderer<'p> {
     environment: Environment<'p>,
     context: minijinja::Value,
     /// Texts that no message may repeat.
@@ -288,7 +288,7 @@ struct Renderer<'p> {
 }
 
 impl<'p> Renderer<'p> {
-    fn new(profile: &'p Profile, values: &Values, facts: &Facts) -> Result<Self, RenderError> {
+    pub(super) fn new(profile: &'p Profile, values: &Values, facts: &Facts) -> Result<Self, RenderError> {
         let mut environment = template::environment(&profile.templates)
             .map_err(|error| RenderError::Template { place: FILE.into(), why: template::explain(&error) })?;
         let artifacts = facts.artifacts.clone();
@@ -311,7 +311,7 @@ impl<'p> Renderer<'p> {
         Ok(Self { environment, context, secrets: secrets.flat_map(texts).collect() })
     }
 
-    fn file(&self, name: &str) -> Result<String, RenderError> {
+    pub(super) fn file(&self, name: &str) -> Result<String, RenderError> {
         let template = self.environment.get_template(name).map_err(|error| self.failed(name, &error))?;
         let mut output = Bounded::default();
         let rendered = template.render_captured_to(self.context.clone(), &mut output).map(drop);
@@ -322,7 +322,7 @@ impl<'p> Renderer<'p> {
         Ok(String::from_utf8_lossy(&output.bytes).into_owned())
     }
 
-    fn line(&self, key: &'static str, source: &str) -> Result<String, RenderError> {
+    pub(super) fn line(&self, key: &'static str, source: &str) -> Result<String, RenderError> {
         let failed = |error: Error| RenderError::Template {
             place: format!("{key} in {FILE}"),
             why: self.masked(template::explain(&error)),
@@ -425,7 +425,7 @@ impl<'p> Renderer<'p> {
     }
 }
 
-fn texts(value: &Value) -> Vec<String> {
+pub(super) fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::Text(text) => vec![text.clone()],
         Value::List(items) => items.clone(),

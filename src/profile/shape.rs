@@ -6,6 +6,7 @@ use std::fmt;
 use ironwake_api::Packing;
 
 use super::input::{Input, Value};
+use super::step::Login;
 use crate::operation::Deadlines;
 
 /// What a machine can be made into.
@@ -29,6 +30,8 @@ pub struct Profile {
     pub needs: Needs,
     /// What it is filled with.
     pub variables: BTreeMap<String, Variable>,
+    /// What is done on the host once it has phoned home, and as whom.
+    pub login: Login,
     /// How long an operation may stay in each state.
     pub deadlines: Deadlines,
     /// Its templates by name.

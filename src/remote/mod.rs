@@ -1,3 +1,5 @@
 //! Clients of other systems: what they are asked and told, never when.
 
 pub mod http;
+pub mod push;
+pub mod ssh;

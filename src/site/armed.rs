@@ -12,6 +12,7 @@ use super::installer::runs_when_served;
 use super::{Site, SiteError};
 use crate::operation::{Purpose, Record, Taker, Trigger};
 use crate::script::ArmedBoot;
+use crate::store::Change;
 
 /// A report's text in bytes; the rest is cut.
 const REASON_BYTES_MAX: usize = 2048;
@@ -101,15 +102,21 @@ impl Site {
             self.advance(record, &Trigger::Fail { reason }, &Actor::Daemon, |_| {}).await?;
             return Err(error);
         }
+        let mut record = record;
+        // Said again to a taker whose answer was lost, with the same key.
+        let key = match record.taker {
+            None => self.give_login(&mut record, http).await?,
+            Some(_) => None,
+        };
+        let operation = &record.operation;
         let claim = Claim {
             operation: operation.id.clone(),
             kind: operation.kind,
             work: self.work(&record, http).await?,
         };
         if record.taker.is_none() {
-            let mut record = record;
             record.taker = Some(Taker { from, at: self.now() });
-            self.save_record(record).await?;
+            self.save_record(record, key).await?;
         }
         Ok(claim)
     }
@@ -214,8 +221,9 @@ impl Site {
         Ok(())
     }
 
-    pub(super) async fn save_record(&self, record: Record) -> Result<(), SiteError> {
-        self.store.save(vec![crate::store::Change::Operation(Box::new(record.clone()))]).await?;
+    pub(super) async fn save_record(&self, record: Record, also: Option<Change>) -> Result<(), SiteError> {
+        let changes = also.into_iter().chain([Change::Operation(Box::new(record.clone()))]);
+        self.store.save(changes.collect()).await?;
         self.operations.put(record);
         Ok(())
     }

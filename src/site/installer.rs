@@ -129,7 +129,7 @@ impl Site {
                     what: format!("{name} was served to {from}"),
                 };
                 let event = self.event(Actor::Machine, Some(&record.operation.machine), kind);
-                self.save_record(record).await?;
+                self.save_record(record, None).await?;
                 self.save_behind(vec![event]);
             }
         }

@@ -17,6 +17,7 @@ mod imports;
 mod installer;
 mod keeping;
 mod learned;
+mod logins;
 mod operations;
 mod operators;
 mod orders;
@@ -28,8 +29,10 @@ mod settings;
 mod shells;
 mod sighting;
 mod simulate;
+mod steps;
 mod tokens;
 mod values;
+mod webhooks;
 mod written;
 
 use std::collections::HashMap;
@@ -91,6 +94,9 @@ pub enum SiteError {
     /// The system gives no random bytes.
     #[error("take random bytes: {0}")]
     NoRandomness(String),
+    /// No webhook has this name.
+    #[error("no webhook {0:?}: `ironwake webhook list` shows them")]
+    NoSuchWebhook(String),
     /// Fields are wrong.
     #[error("{}", .0.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldProblem>),
@@ -175,10 +181,13 @@ pub struct Site {
     orders: orders::Orders,
     operations: operations::Operations,
     shells: shells::Shells,
-    imports: Imports,
     builds: builds::Builds,
     tokens: tokens::Tokens,
     own: values::OwnValues,
+    logins: logins::Logins,
+    /// Who is told of events.
+    receivers: Vec<webhooks::Receiver>,
+    imports: Imports,
     downloads: downloads::Downloads,
     keeping: keeping::Keeping,
     /// What tokens are derived from.
@@ -257,10 +266,12 @@ impl Site {
             orders: orders::Orders::default(),
             operations,
             shells: shells::Shells::default(),
-            imports,
             builds,
             tokens,
             own,
+            logins: logins::Logins::default(),
+            receivers: webhooks::receivers(config),
+            imports,
             downloads: downloads::Downloads::new(downloads),
             keeping: keeping::Keeping::default(),
             key,

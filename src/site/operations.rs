@@ -77,6 +77,13 @@ impl Operations {
         };
     }
 
+    /// Those whose host has phoned home.
+    pub fn joining(&self) -> Vec<Record> {
+        let mut running = self.all();
+        running.retain(|record| record.operation.state == OperationState::Joining);
+        running
+    }
+
     fn late(&self, now: Millis) -> Vec<String> {
         let running = self.0.read().expect("no panic while held");
         let late = running.values().filter(|record| record.operation.deadline.is_some_and(|at| at <= now));
@@ -156,9 +163,12 @@ impl Site {
         self.happen(id, Trigger::Arm { until }, &actor).await
     }
 
-    /// One operation, ended or not, with its history.
+    /// One operation, ended or not, with its history and steps.
     pub async fn operation(&self, id: &str) -> Result<Operation, SiteError> {
-        Ok(self.stored(id).await?.operation)
+        let mut operation = self.stored(id).await?.operation;
+        let steps = self.store.operation_steps(id).await?;
+        operation.steps = steps.into_iter().map(|(_, step)| step).collect();
+        Ok(operation)
     }
 
     /// Operations, newest first, without their histories.
@@ -219,7 +229,11 @@ impl Site {
             .after(trigger, actor, self.now())
             .map_err(|illegal| SiteError::Conflict(illegal.to_string()))?;
         also(&mut after);
-        let mut changes = self.changes(&record, &after, actor);
+        let mut changes = match after.operation.state.has_ended() {
+            true => self.end_login(&mut after),
+            false => Vec::new(),
+        };
+        changes.extend(self.changes(&record, &after, actor));
         let cancelled = self.cancelled_with(&after.operation);
         for (before, after) in &cancelled {
             changes.extend(self.changes(before, after, &Actor::Daemon));
@@ -232,13 +246,15 @@ impl Site {
         if operation.state.has_ended() {
             self.shells.close(&operation.id);
         }
+        self.login_changed(&operation);
         Ok((operation, effects))
     }
 
     /// A changed record and an event for each of its changes of state.
     fn changes(&self, before: &Record, after: &Record, actor: &Actor) -> Vec<Change> {
         let mut changes = vec![Change::Operation(Box::new(after.clone()))];
-        for event in before.news(after) {
+        // A note changes no state, and has an event of its own.
+        for event in before.news(after).iter().filter(|event| event.from != event.to) {
             let kind = EventKind::OperationChanged {
                 operation: after.operation.id.clone(),
                 work: after.operation.kind,
@@ -266,7 +282,8 @@ impl Site {
                         }
                     }
                 }
-                // No profile has steps: the state is passed through.
+                // Whoever attends to hosts was woken when the change was saved.
+                Effect::RunSteps if self.has_login(operation) => {}
                 Effect::RunSteps => {
                     let done = Box::pin(self.happen(&operation.id, Trigger::Joined, &Actor::Daemon)).await;
                     if let Err(error) = done {
@@ -280,10 +297,21 @@ impl Site {
     /// Ends operations whose state has lasted too long; to be called about once a second.
     pub async fn expire_operations(&self) {
         for id in self.operations.late(self.now()) {
-            if let Err(error) = self.happen(&id, Trigger::Expire, &Actor::Daemon).await {
+            // A deadline in the last steps has a reason of its own, where the host is not reached.
+            let trigger = match self.logins.problem(&id) {
+                Some(problem) => Trigger::Fail {
+                    reason: format!("the profile's last steps were not done in time: {problem}"),
+                },
+                None => Trigger::Expire,
+            };
+            if let Err(error) = self.happen(&id, trigger, &Actor::Daemon).await {
                 warn!(operation = id, %error, "an operation that is late was not ended");
             }
         }
+    }
+
+    fn has_login(&self, operation: &Operation) -> bool {
+        self.operations.of_machine(&operation.machine).is_some_and(|record| record.login.is_some())
     }
 
     /// The operation of this id from memory, or from the store once it has ended.
@@ -326,6 +354,7 @@ impl Site {
             fetched: Default::default(),
             installed: None,
             rebuild,
+            login: None,
         };
         let kind = EventKind::OperationMade { operation: operation.id.clone(), work: operation.kind };
         let event = self.event(actor.clone(), Some(&operation.machine), kind);

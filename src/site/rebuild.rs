@@ -14,7 +14,7 @@ use crate::catalog;
 use crate::operation::{Purpose, Rebuild, Record, Seen};
 use crate::profile::{
     Architecture, DiskFacts, Facts, Firmware, Hardware, Kind, Layers, MachineFacts, OperationFacts, Profile,
-    Rendered, ServerFacts, Urls, Values, Written, fits, render, resolve,
+    Rendered, ServerFacts, Urls, Values, Written, fits, login, render, resolve,
 };
 
 impl Site {
@@ -79,6 +79,10 @@ impl Site {
                 return None;
             }
         };
+        if let Err(error) = login(&entry.profile, &values, &facts) {
+            refuse("profile", error.to_string());
+            return None;
+        }
         let (image, boot) = match rendered {
             Rendered::Image { image, .. } => match self.fitting_image(&image.artifact, disk) {
                 Ok(image) => (Some(image), None),
@@ -167,8 +171,17 @@ impl Site {
         machine: &Machine,
         http: SocketAddrV4,
     ) -> Result<Rendered, SiteError> {
-        let broken =
-            |why: String| SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"));
+        let (profile, values, facts) = self.rendering(record, machine, http)?;
+        render(&profile, &values, &facts).map_err(|error| broken(error.to_string()))
+    }
+
+    /// What a record's profile is rendered from, for a machine that reached us at `http`.
+    pub(super) fn rendering(
+        &self,
+        record: &Record,
+        machine: &Machine,
+        http: SocketAddrV4,
+    ) -> Result<(Profile, Values, Facts), SiteError> {
         let rebuild = record.rebuild.as_ref().ok_or_else(|| broken("there is none".into()))?;
         let profile = catalog::parse(&rebuild.files, &rebuild.choice.name)
             .map_err(|refused| broken(refused.to_string()))?;
@@ -183,8 +196,9 @@ impl Site {
         };
         let disk = record.operation.disks.first();
         let hostname = rebuild.hostname.clone().unwrap_or_else(|| name_of(machine, rebuild.seen));
-        let facts = facts(machine, &hostname, rebuild.seen, disk, id, http, &urls);
-        render(&profile, &values, &facts).map_err(|error| broken(error.to_string()))
+        let mut facts = facts(machine, &hostname, rebuild.seen, disk, id, http, &urls);
+        facts.operation.ssh_key = record.login.as_ref().map(|login| login.public_key.clone());
+        Ok((profile, values, facts))
     }
 
     /// The image of this name, if the disk holds it.
@@ -204,6 +218,10 @@ impl Site {
             _ => Ok(found),
         }
     }
+}
+
+fn broken(why: String) -> SiteError {
+    SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"))
 }
 
 /// Whether a profile is for operations of this kind; if not, why.

@@ -5,7 +5,8 @@ use rusqlite::params;
 
 use super::writer::Writer;
 use super::{
-    ATTEMPTS_PER_MACHINE_MAX, Change, EVENTS_MAX, INVENTORIES_PER_MACHINE_MAX, NewEvent, StoreError, row,
+    ATTEMPTS_PER_MACHINE_MAX, Change, DELIVERIES_PER_WEBHOOK_MAX, EVENTS_MAX, INVENTORIES_PER_MACHINE_MAX,
+    NewEvent, StoreError, row,
 };
 use crate::access::Kept;
 use crate::artifact::Import;
@@ -53,6 +54,18 @@ impl Writer {
                     row::encode(record)?
                 ],
             ),
+            Change::LoginKey { operation, sealed } => self.execute(
+                "INSERT OR REPLACE INTO login_keys (operation, sealed) VALUES (?1, ?2)",
+                params![operation, sealed],
+            ),
+            Change::LoginKeyDestroyed(operation) => {
+                self.secret_deleted = true;
+                self.execute("DELETE FROM login_keys WHERE operation = ?1", [operation])
+            }
+            Change::OperationStep { operation, seq, step } => self.execute(
+                "INSERT OR REPLACE INTO operation_steps (operation, seq, doc) VALUES (?1, ?2, ?3)",
+                params![operation, seq, row::encode(step)?],
+            ),
             Change::Import(import) => self.put_import(import),
             Change::ImportDeleted(name) => self.execute("DELETE FROM imports WHERE name = ?1", [name]),
             Change::Build(build) => self.execute(
@@ -73,6 +86,21 @@ impl Writer {
             ),
             Change::Hostname { machine, name: None } => {
                 self.execute("DELETE FROM hostnames WHERE machine = ?1", [machine])
+            }
+            Change::WebhookCursor { webhook, event } => self.execute(
+                "INSERT OR REPLACE INTO webhook_cursors (webhook, event) VALUES (?1, ?2)",
+                params![webhook, event],
+            ),
+            Change::WebhookDelivery(delivery) => {
+                self.execute(
+                    "INSERT INTO webhook_deliveries (webhook, doc) VALUES (?1, ?2)",
+                    params![delivery.webhook, row::encode(delivery)?],
+                )?;
+                self.execute(
+                    "DELETE FROM webhook_deliveries WHERE webhook = ?1 AND id <= (SELECT id FROM \
+                     webhook_deliveries WHERE webhook = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                    params![delivery.webhook, DELIVERIES_PER_WEBHOOK_MAX],
+                )
             }
             Change::Download(download) => self.execute(
                 "INSERT OR REPLACE INTO downloads (name, doc) VALUES (?1, ?2)",

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use ironwake_api::{
     Actor, Attempt, Build, Event, EventKind, Inventory, InventoryRecord, Lease, Machine, Millis, Stage,
+    StepResult, WebhookDelivery,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -42,6 +43,8 @@ pub const EVENTS_MAX: i64 = 1_000_000;
 pub const ATTEMPTS_PER_MACHINE_MAX: u32 = 50;
 /// Inventories kept for each machine: a year of changes on most, at up to 100 KB each.
 pub const INVENTORIES_PER_MACHINE_MAX: u32 = 20;
+/// Tries kept for each webhook.
+pub const DELIVERIES_PER_WEBHOOK_MAX: u32 = 500;
 /// Rows of one read: bounds the memory that a single request takes.
 pub const READ_ROWS_MAX: u32 = 1000;
 /// Committed events that a slow subscriber may lag behind before it has to read them from the store.
@@ -85,6 +88,24 @@ pub enum Change {
     },
     /// Insert or replace an operation with its history.
     Operation(Box<operation::Record>),
+    /// Keep the sealed key that an operation logs in with.
+    LoginKey {
+        /// The operation's id.
+        operation: String,
+        /// Not readable without the key of the site.
+        sealed: Vec<u8>,
+    },
+    /// Destroy the key that this operation logs in with.
+    LoginKeyDestroyed(String),
+    /// Insert or replace step number `seq` of an operation.
+    OperationStep {
+        /// The operation's id.
+        operation: String,
+        /// Its place in the profile, from 0.
+        seq: u32,
+        /// How it goes.
+        step: Box<StepResult>,
+    },
     /// Insert or replace an import, by name.
     Import(Box<Import>),
     /// Forget the import of this name.
@@ -109,6 +130,15 @@ pub enum Change {
         /// None takes it back.
         name: Option<String>,
     },
+    /// Everything up to this event was sent to a webhook, or is none of its business.
+    WebhookCursor {
+        /// The webhook's name.
+        webhook: String,
+        /// The event's number.
+        event: i64,
+    },
+    /// Append a try to a webhook's log.
+    WebhookDelivery(Box<WebhookDelivery>),
     /// Insert or replace a download, by name.
     Download(Box<Download>),
     /// Forget the download of this name.
@@ -177,6 +207,7 @@ impl Store {
             events: events.clone(),
             last_event: last_event.clone(),
             attempt_newest: opened.counters.attempt,
+            secret_deleted: false,
         };
         let thread = std::thread::Builder::new()
             .name("store".into())
@@ -291,6 +322,23 @@ impl Store {
         self.inner.readers.read(read).await
     }
 
+    /// The sealed key that an operation logs in with, while it has one.
+    pub async fn login_key(&self, operation: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let id = operation.to_owned();
+        self.inner.readers.read(move |db| read::login_key(db, &id)).await
+    }
+
+    /// The operations that have a key to log in with.
+    pub async fn login_keys(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.readers.read(read::login_keys).await
+    }
+
+    /// The steps of an operation that were begun, each with its place.
+    pub async fn operation_steps(&self, operation: &str) -> Result<Vec<(u32, StepResult)>, StoreError> {
+        let id = operation.to_owned();
+        self.inner.readers.read(move |db| read::operation_steps(db, &id)).await
+    }
+
     /// Every import, by name; for the start.
     pub async fn imports(&self) -> Result<Vec<Import>, StoreError> {
         self.inner.readers.read(read::imports).await
@@ -314,6 +362,22 @@ impl Store {
     /// Machines' ids, and the host names that they have by policy; for the start.
     pub async fn hostnames(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.inner.readers.read(read::hostnames).await
+    }
+
+    /// The last event that a webhook is done with; `None` for one that is new.
+    pub async fn webhook_cursor(&self, webhook: &str) -> Result<Option<i64>, StoreError> {
+        let name = webhook.to_owned();
+        self.inner.readers.read(move |db| read::webhook_cursor(db, &name)).await
+    }
+
+    /// Tries to send to a webhook, newest first.
+    pub async fn webhook_deliveries(
+        &self,
+        webhook: &str,
+        limit: u32,
+    ) -> Result<Vec<WebhookDelivery>, StoreError> {
+        let name = webhook.to_owned();
+        self.inner.readers.read(move |db| read::webhook_deliveries(db, &name, limit)).await
     }
 
     /// Every download that has not brought its image, by name; for the start.

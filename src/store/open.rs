@@ -112,6 +112,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;
+        // What is deleted is overwritten: keys that were destroyed are not found in free pages.
+        db.pragma_update(None, "secure_delete", true)?;
         db.pragma_update(None, "cache_size", -CACHE_KIB)?;
         db.pragma_update(None, "journal_size_limit", WAL_BYTES_MAX)?;
         Ok(db)

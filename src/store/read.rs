@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ironwake_api::{Attempt, Build, Event, InventoryRecord, Lease, MacAddr, Machine, Token};
+use ironwake_api::{
+    Attempt, Build, Event, InventoryRecord, Lease, MacAddr, Machine, StepResult, Token, WebhookDelivery,
+};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
@@ -172,6 +174,20 @@ pub(super) fn operations(
     }
 }
 
+pub(super) fn login_key(db: &Connection, operation: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut query = db.prepare_cached("SELECT sealed FROM login_keys WHERE operation = ?1")?;
+    query.query_row([operation], |row| row.get(0)).optional()
+}
+
+pub(super) fn login_keys(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    all(db, "SELECT operation FROM login_keys ORDER BY operation", [], |row| row.get(0))
+}
+
+pub(super) fn operation_steps(db: &Connection, operation: &str) -> rusqlite::Result<Vec<(u32, StepResult)>> {
+    let sql = "SELECT seq, doc FROM operation_steps WHERE operation = ?1 ORDER BY seq";
+    all(db, sql, [operation], |row| Ok((row.get(0)?, row::decode(row, 1)?)))
+}
+
 pub(super) fn imports(db: &Connection) -> rusqlite::Result<Vec<Import>> {
     let sql = "SELECT name, sha256, size_bytes, packing, disk_bytes, pinned, imported_at, imported_by, \
                used_at, origin \
@@ -218,6 +234,20 @@ pub(super) fn machine_values(db: &Connection) -> rusqlite::Result<Vec<(String, W
 
 pub(super) fn hostnames(db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     all(db, "SELECT machine, name FROM hostnames", [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+pub(super) fn webhook_cursor(db: &Connection, webhook: &str) -> rusqlite::Result<Option<i64>> {
+    let mut query = db.prepare_cached("SELECT event FROM webhook_cursors WHERE webhook = ?1")?;
+    query.query_row([webhook], |row| row.get(0)).optional()
+}
+
+pub(super) fn webhook_deliveries(
+    db: &Connection,
+    webhook: &str,
+    limit: u32,
+) -> rusqlite::Result<Vec<WebhookDelivery>> {
+    let sql = "SELECT doc FROM webhook_deliveries WHERE webhook = ?1 ORDER BY id DESC LIMIT ?2";
+    all(db, sql, params![webhook, limit.min(READ_ROWS_MAX)], |row| row::decode(row, 0))
 }
 
 pub(super) fn downloads(db: &Connection) -> rusqlite::Result<Vec<Download>> {

@@ -389,6 +389,41 @@ async fn parity_pv19_an_older_database_is_copied_and_migrated() {
     drop(folder.open());
 }
 
+/// What was sent to webhooks and how far each is; the oldest tries of one go, those of another stay.
+#[tokio::test]
+async fn tries_of_webhooks_are_kept_to_their_limit() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let delivery = |webhook: &str, event: i64| {
+        Change::WebhookDelivery(Box::new(WebhookDelivery {
+            webhook: webhook.into(),
+            event,
+            kind: "machine_seen".into(),
+            try_number: 1,
+            at: 1,
+            took_ms: 2,
+            outcome: ironwake_api::DeliveryOutcome::Delivered,
+            status: Some(200),
+            problem: None,
+        }))
+    };
+    let limit = i64::from(DELIVERIES_PER_WEBHOOK_MAX);
+    store.save(vec![delivery("b", 1)]).await.expect("saved");
+    store.save((1..=limit + 3).map(|event| delivery("a", event)).collect()).await.expect("saved");
+    let cursor = Change::WebhookCursor { webhook: "a".into(), event: 7 };
+    store.save(vec![cursor]).await.expect("saved");
+    store.close().await.expect("closed");
+    let store = folder.open();
+    let kept = store.webhook_deliveries("a", u32::MAX).await.expect("tries");
+    assert_eq!(
+        kept.iter().map(|kept| kept.event).collect::<Vec<_>>(),
+        (4..=limit + 3).rev().collect::<Vec<_>>()
+    );
+    assert_eq!(store.webhook_deliveries("b", 9).await.expect("tries").len(), 1);
+    assert_eq!(store.webhook_cursor("a").await.expect("a cursor"), Some(7));
+    assert_eq!(store.webhook_cursor("b").await.expect("none"), None);
+}
+
 #[tokio::test]
 async fn imports_of_an_older_database_were_used_when_they_came() {
     let folder = Folder::new();

@@ -21,6 +21,8 @@ pub(super) struct Writer {
     pub last_event: Arc<AtomicI64>,
     /// The largest attempt number seen: only a larger one is an insertion, after which old ones go.
     pub attempt_newest: i64,
+    /// Something was deleted that nobody may find any more, not even sealed.
+    pub secret_deleted: bool,
 }
 
 impl Writer {
@@ -46,6 +48,10 @@ impl Writer {
             let _ = self.connection.execute_batch("ROLLBACK");
             tracing::error!(%error, saves = group.len(), "store could not commit");
         }
+        // Before anyone is told that it is gone.
+        if std::mem::take(&mut self.secret_deleted) {
+            self.empty_log();
+        }
         // A group that broke off has no outcome for its later jobs: they share the group's.
         let mut outcomes = outcomes.into_iter();
         for job in group {
@@ -59,6 +65,18 @@ impl Writer {
                 (Ok(()), Some(Err(error))) => Err(error),
             };
             answer(job, result);
+        }
+    }
+
+    /// Deleted rows are overwritten in the database; the log still holds them until it is cut.
+    fn empty_log(&self) {
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy = self.connection.query_row(sql, [], |row| row.get::<_, bool>(0));
+        match busy {
+            Ok(false) => {}
+            // A reader holds it: later writes overwrite it.
+            Ok(true) => tracing::debug!("the store's log is read and was not cut"),
+            Err(error) => tracing::warn!(%error, "the store's log was not cut"),
         }
     }
 

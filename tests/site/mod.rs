@@ -26,6 +26,7 @@ pub struct TestSite {
     events: broadcast::Receiver<Arc<Event>>,
     shelf: Shelf,
     state: tempfile::TempDir,
+    top: String,
 }
 
 impl TestSite {
@@ -36,12 +37,18 @@ impl TestSite {
     /// Ends it and opens another on the same store.
     pub async fn restart(self) -> Self {
         self.site.store().close().await.expect("a store that closes");
-        Self::load(self.state).await
+        Self::load_with(self.state, &self.top).await
     }
 
     async fn load(state: tempfile::TempDir) -> Self {
+        Self::load_with(state, "").await
+    }
+
+    /// With these settings of the configuration's top; they hold after a restart too.
+    pub async fn load_with(state: tempfile::TempDir, top: &str) -> Self {
         let store = Store::open(&state.path().join("ironwake.db")).expect("a store");
-        let config = Config::parse("[[network]]\ninterface = \"lo\"\n", "test").expect("a configuration");
+        let config = Config::parse(&format!("{top}[[network]]\ninterface = \"lo\"\n"), "test")
+            .expect("a configuration");
         let events = store.subscribe();
         let shelf = Shelf::default();
         let imports = Imports::open(state.path(), shelf.clone()).expect("a folder");
@@ -61,7 +68,7 @@ impl TestSite {
             installing: "/artifacts/c/installing".into(),
             rescue: Some("/artifacts/d/rescue".into()),
         });
-        Self { site: Arc::new(site), events, shelf, state }
+        Self { site: Arc::new(site), events, shelf, state, top: top.to_owned() }
     }
 
     /// What of its imports is published.

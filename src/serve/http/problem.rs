@@ -17,6 +17,7 @@ pub fn site_problem(error: SiteError) -> Problem {
     let (status, code) = match &error {
         SiteError::NoSuchMachine(_) => (StatusCode::NOT_FOUND, "no_such_machine"),
         SiteError::NoSuchOperation(_) => (StatusCode::NOT_FOUND, "no_such_operation"),
+        SiteError::NoSuchWebhook(_) => (StatusCode::NOT_FOUND, "no_such_webhook"),
         SiteError::NoSuchProfile(_) => (StatusCode::NOT_FOUND, "no_such_profile"),
         SiteError::NoSuchBuild(_) => (StatusCode::NOT_FOUND, "no_such_build"),
         SiteError::NoSuchArtifact(_) => (StatusCode::NOT_FOUND, "no_such_artifact"),

@@ -1,0 +1,285 @@
+//! `[[webhook]]` and `[registration]`: what is told to others over HTTP.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use hyper::header::{HeaderName, HeaderValue};
+use ironwake_api::EventKind;
+use minijinja::Environment;
+
+use super::value::{Wrong, line, path};
+use crate::document::value::quoted;
+use crate::document::{At, Field, Findings, Reader, Section};
+use crate::profile::Secret;
+
+/// Webhooks at once: each has a task and a place in the store.
+const WEBHOOKS_MAX: usize = 64;
+/// Longest URL, template and header.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+/// The name that registration has in the log of deliveries.
+pub const REGISTRATION: &str = "registration";
+
+/// `[[webhook]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// What it is called in the log.
+    pub name: String,
+    /// Where events are sent. It may hold a secret in its path.
+    pub url: Secret<String>,
+    /// Patterns of event names; all without any.
+    pub events: Vec<String>,
+    /// What deliveries are signed with.
+    pub secret: Option<SecretSource>,
+    /// A file with certificates that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[registration]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Template of the URL.
+    pub url: Secret<String>,
+    /// `POST`, `PUT` or `PATCH`.
+    pub method: &'static str,
+    /// `Name: value`
+    pub headers: Vec<Secret<String>>,
+    /// More of these, a line each.
+    pub headers_file: Option<PathBuf>,
+    /// Template of the body; the machine, its host and the operation as JSON without one.
+    pub template: Option<String>,
+    /// A file with certificates that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Where a secret is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The configuration.
+    Written(Secret<String>),
+    /// A file, read for each delivery.
+    File(PathBuf),
+    /// A credential that systemd passes.
+    Credential(String),
+}
+
+/// The engine for URL and body of a registration. The file that is its configuration vouches for it, so values are written as
+/// they are; `json` writes one as JSON.
+pub fn templates<'s>() -> Environment<'s> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.add_filter("json", |value: minijinja::Value| {
+        serde_json::to_string(&value)
+            .map_err(|error| minijinja::Error::new(minijinja::ErrorKind::BadSerialization, error.to_string()))
+    });
+    environment
+}
+
+/// `[[webhook]]` as it is written.
+pub(super) struct RawWebhook {
+    span: Range<usize>,
+    name: Field<String>,
+    url: Field<String>,
+    events: Field<Vec<At<String>>>,
+    secret: Field<String>,
+    secret_file: Field<PathBuf>,
+    secret_credential: Field<String>,
+    ca_file: Field<PathBuf>,
+}
+
+/// `[registration]` as it is written.
+pub(super) struct RawRegistration {
+    span: Range<usize>,
+    url: Field<String>,
+    method: Field<&'static str>,
+    headers: Field<Vec<At<String>>>,
+    headers_file: Field<PathBuf>,
+    template: Field<String>,
+    ca_file: Field<PathBuf>,
+}
+
+pub(super) fn read_webhook(
+    section: Section<'_, '_>,
+    span: Range<usize>,
+    findings: &mut Findings,
+) -> RawWebhook {
+    let mut reader = Reader::new(section, findings);
+    let webhook = RawWebhook {
+        span,
+        name: reader.text("name", "chat", name),
+        url: reader.text("url", "https://hooks.example.org/ironwake", url),
+        events: reader.texts("events", "operation_*", pattern),
+        secret: reader.text("secret", "at least 16 characters", secret),
+        secret_file: reader.text("secret_file", "/etc/ironwake/webhook.secret", path),
+        secret_credential: reader.text("secret_credential", "webhook.secret", name),
+        ca_file: reader.text("ca_file", "/etc/ironwake/ca.pem", path),
+    };
+    reader.finish();
+    webhook
+}
+
+pub(super) fn read_registration(
+    section: Section<'_, '_>,
+    span: Range<usize>,
+    findings: &mut Findings,
+) -> RawRegistration {
+    let mut reader = Reader::new(section, findings);
+    let registration = RawRegistration {
+        span,
+        url: reader.text("url", "https://inventory.example.org/hosts/{{ machine.id }}", url_template),
+        method: reader.text("method", "PUT", method),
+        headers: reader.texts("headers", "Authorization: Token …", header),
+        headers_file: reader.text("headers_file", "/etc/ironwake/registration.headers", path),
+        template: reader.text("template", "{\"name\": {{ host.hostname | json }}}", template),
+        ca_file: reader.text("ca_file", "/etc/ironwake/ca.pem", path),
+    };
+    reader.finish();
+    registration
+}
+
+pub(super) fn check_webhooks(raw: Vec<RawWebhook>, findings: &mut Findings) -> Vec<Webhook> {
+    if let Some(webhook) = raw.get(WEBHOOKS_MAX) {
+        findings.add(webhook.span.clone(), format!("more than {WEBHOOKS_MAX} webhooks"), None);
+        return Vec::new();
+    }
+    let mut webhooks: Vec<Webhook> = Vec::new();
+    for raw in raw {
+        for (absent, key) in [(raw.name.is_absent(), "name"), (raw.url.is_absent(), "url")] {
+            if absent {
+                let help = format!("add {key} = \"…\"");
+                findings.add(raw.span.clone(), format!("this [[webhook]] has no {key}"), help);
+            }
+        }
+        if let Some(name) = raw.name.given() {
+            let taken = webhooks.iter().any(|other| other.name == name.value);
+            if taken || name.value == REGISTRATION {
+                let message = format!("the name {:?} is taken", name.value);
+                findings.add(name.span.clone(), message, "give each its own name".to_owned());
+            }
+        }
+        let sources = [
+            raw.secret
+                .given()
+                .map(|at| (at.span.clone(), SecretSource::Written(Secret::new(at.value.clone())))),
+            raw.secret_file.given().map(|at| (at.span.clone(), SecretSource::File(at.value.clone()))),
+            raw.secret_credential
+                .given()
+                .map(|at| (at.span.clone(), SecretSource::Credential(at.value.clone()))),
+        ];
+        let mut sources = sources.into_iter().flatten();
+        let secret = sources.next().map(|(_, source)| source);
+        if let Some((span, _)) = sources.next() {
+            findings.add(span, "this [[webhook]] has several secrets", "keep one of them".to_owned());
+        }
+        webhooks.push(Webhook {
+            name: raw.name.value_or(String::new()),
+            url: Secret::new(raw.url.value_or(String::new())),
+            events: raw.events.value().unwrap_or_default().into_iter().map(|at| at.value).collect(),
+            secret,
+            ca_file: raw.ca_file.value(),
+        });
+    }
+    webhooks
+}
+
+pub(super) fn check_registration(
+    raw: Option<RawRegistration>,
+    findings: &mut Findings,
+) -> Option<Registration> {
+    let raw = raw?;
+    if raw.url.is_absent() {
+        let help = "add url = \"https://…\", or remove the section".to_owned();
+        findings.add(raw.span, "[registration] says nowhere to register", help);
+    }
+    let headers = raw.headers.value().unwrap_or_default();
+    Some(Registration {
+        url: Secret::new(raw.url.value_or(String::new())),
+        method: raw.method.value_or("POST"),
+        headers: headers.into_iter().map(|at| Secret::new(at.value)).collect(),
+        headers_file: raw.headers_file.value(),
+        template: raw.template.value(),
+        ca_file: raw.ca_file.value(),
+    })
+}
+
+fn name(text: &str) -> Result<String, Wrong> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !text.is_empty() && text.len() <= 63 && text.chars().all(legal) && !text.starts_with('.') {
+        return Ok(text.to_owned());
+    }
+    Err((format!("{} is not a name", quoted(text)), "1 to 63 letters, digits and . _ -".into()))
+}
+
+fn url(text: &str) -> Result<String, Wrong> {
+    let legal = |uri: &hyper::Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.host().is_some_and(|host| !host.is_empty())
+    };
+    match text.parse::<hyper::Uri>().ok().filter(legal) {
+        Some(_) => Ok(text.to_owned()),
+        // Not repeated: it may hold a secret.
+        None => Err((
+            "it is no URL to send to".into(),
+            "http or https, without user and password, such as \"https://hooks.example.org/a\"".into(),
+        )),
+    }
+}
+
+fn url_template(text: &str) -> Result<String, Wrong> {
+    if !text.starts_with("https://") && !text.starts_with("http://") {
+        return Err(("it is no URL to send to".into(), "https://HOST/PATH".into()));
+    }
+    template(text)
+}
+
+fn template(text: &str) -> Result<String, Wrong> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err((format!("it has {} bytes", text.len()), format!("at most {TEXT_BYTES_MAX}")));
+    }
+    match templates().template_from_str(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err((format!("it is no template: {error}"), "as in profiles: {{ machine.id }}".into())),
+    }
+}
+
+fn method(text: &str) -> Result<&'static str, Wrong> {
+    let methods = [("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH")];
+    crate::document::value::word(text, &methods)
+}
+
+fn header(text: &str) -> Result<String, Wrong> {
+    match parse_header(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(("it is no header".into(), "\"Name: value\"".into())),
+    }
+}
+
+/// `Name: value` as a header.
+pub fn parse_header(text: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = text.split_once(':')?;
+    let mut value = HeaderValue::from_str(value.trim()).ok()?;
+    value.set_sensitive(true);
+    Some((name.trim().parse().ok()?, value))
+}
+
+fn secret(text: &str) -> Result<String, Wrong> {
+    match text.len() {
+        16.. => Ok(text.to_owned()),
+        _ => Err(("a secret that is too short".into(), "at least 16 characters".into())),
+    }
+}
+
+fn pattern(text: &str) -> Result<String, Wrong> {
+    let text = line(text)?;
+    match EventKind::NAMES.iter().any(|name| crate::machine::glob(&text, name)) {
+        true => Ok(text),
+        false => {
+            let near = crate::document::nearest(&text, EventKind::NAMES);
+            let help = near.map_or("`ironwake events` shows their names".into(), |near| {
+                format!("did you mean {near:?}?")
+            });
+            Err((format!("no event is called {}", quoted(&text)), help))
+        }
+    }
+}
