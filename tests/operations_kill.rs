@@ -260,6 +260,8 @@ impl Machine<'_> {
         self.seen.told.insert(operation.clone(), OperationState::Installing);
         // A machine that restarts here gets its disk, not the installer.
         assert!(!self.script().contains("ironwake.operation="), "{operation} was offered a second time");
+        let disk = json!({"name": "sda", "serial": format!("D{}", self.mac), "size_bytes": 1_u64 << 30});
+        self.report(&operation, &bearer, json!({"report": "disks", "disks": [disk]}));
         self.report(&operation, &bearer, json!({"report": "done"}));
         self.seen.told.insert(operation.clone(), OperationState::Installed);
         assert!(!self.script().contains("ironwake.operation="), "{operation} was offered a second time");

@@ -74,7 +74,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sd_notify", &["systemd"]),
     ("rcgen", &["certificates"]),
     ("rustls", &["certificates", "remote"]),
-    ("tokio_rustls", &["http"]),
+    ("tokio_rustls", &["http", "remote"]),
 ];
 
 /// The files that may say `unsafe`, and what for.

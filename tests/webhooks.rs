@@ -359,7 +359,16 @@ async fn ready(test: &TestSite, machine: &str) {
         to: OperationState::Ready,
         cause: "the profile's last steps are done".into(),
     };
-    let record = Record { operation, deadlines, armings: 1, taker: None, rebuild: None, login: None };
+    let record = Record {
+        operation,
+        deadlines,
+        armings: 1,
+        taker: None,
+        fetched: Default::default(),
+        installed: None,
+        rebuild: None,
+        login: None,
+    };
     let event = NewEvent { at: 1, actor: Actor::Daemon, machine: Some(machine.into()), kind };
     let changes = vec![Change::Operation(Box::new(record)), Change::Event(Box::new(event))];
     test.site.store().save(changes).await.expect("saved");

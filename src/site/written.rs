@@ -32,9 +32,6 @@ impl Site {
         }
         let inventory = shortened(inventory)?;
         let differences = diff(&before.inventory, &inventory);
-        if differences.is_empty() {
-            return Ok(());
-        }
         let id = self.read().last_inventory + 1;
         machine.inventory_at = Some(self.now());
         let changes = differences.iter().take(CHANGES_NAMED_MAX).map(named).collect();
