@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 /// A server that is not ready by then will not be: Ironwake listens for other DHCP servers first.
@@ -22,6 +24,8 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub struct Server {
     name: &'static str,
     child: Child,
+    /// Told once it has ended.
+    ended: Receiver<()>,
     /// Its state, its log and its sockets.
     pub state: PathBuf,
 }
@@ -32,20 +36,28 @@ impl Server {
         let log = fs::File::create(state.join("log"))?;
         command.stdout(Stdio::from(log.try_clone()?)).stderr(Stdio::from(log));
         let child = command.spawn().with_context(|| format!("start {name}: {command:?}"))?;
-        Ok(Self { name, child, state })
+        let (end, ended) = channel();
+        let pid = Pid::from_raw(child.id() as i32);
+        thread::spawn(move || {
+            // It is left for its owner to reap; an owner that is gone hears nothing.
+            let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+            let _ = end.send(());
+        });
+        Ok(Self { name, child, ended, state })
     }
 
     /// Waits until `ready` says so; fails when the server ends or takes too long.
     pub fn ready(mut self, mut ready: impl FnMut() -> Result<bool>) -> Result<Self> {
         let end = Instant::now() + READY_WITHIN;
         while !ready()? {
-            if let Some(status) = self.child.try_wait()? {
+            // No server tells when it is ready, so it is asked again and again; its end is an event.
+            if self.ended.recv_timeout(LOOK_EVERY).is_ok() {
+                let status = self.child.wait()?;
                 bail!("{} ended at once ({status}): {}", self.name, self.last_words());
             }
             if Instant::now() > end {
                 bail!("{} was not ready within {READY_WITHIN:?}: {}", self.name, self.last_words());
             }
-            thread::sleep(LOOK_EVERY);
         }
         Ok(self)
     }
@@ -63,13 +75,10 @@ impl Server {
     /// Ends the server as its service manager would.
     pub fn stop(mut self) -> Result<()> {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM)?;
-        let end = Instant::now() + END_WITHIN;
-        while self.child.try_wait()?.is_none() {
-            if Instant::now() > end {
-                bail!("{} did not end within {END_WITHIN:?} of SIGTERM", self.name);
-            }
-            thread::sleep(LOOK_EVERY);
+        if self.ended.recv_timeout(END_WITHIN).is_err() {
+            bail!("{} did not end within {END_WITHIN:?} of SIGTERM", self.name);
         }
+        self.child.wait()?;
         Ok(())
     }
 
