@@ -12,7 +12,7 @@ mod lab;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ironwake_api::{Event, EventKind, Millis, OperationState};
+use ironwake_api::{Event, EventKind, Millis};
 use lab::rebuild::{IMAGE, MEMORY_MIB, image, rebuild, table};
 use lab::{
     Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, Machine, PoweredOn, WAIT_MAX, event_line, since,
@@ -116,16 +116,6 @@ fn rebuild_twice<'a>(lab: &'a Lab, machine: &Machine, on: PoweredOn<'a>, id: &st
     println!("rebuild of a blank disk");
     let (on, steps) = rebuild(lab, machine, Some(on), id, &mut live())?;
     println!("\n{}", table(&steps));
-    on.power_off();
-    // What is on the disk is approved as it was last seen, and that was before the first system.
-    println!("inspection of what is on the disk");
-    lab.cli().run(&["inspect", id])?;
-    let on = lab.power_on(machine)?;
-    let mut show = live();
-    on.follow("the inspection", WAIT_MAX, |event| {
-        show(event);
-        matches!(event.kind, EventKind::OperationChanged { to: OperationState::Ready, .. })
-    })?;
     on.power_off();
     println!("\nrebuild over the first system");
     let (_on, steps) = rebuild(lab, machine, None, id, &mut live())?;
