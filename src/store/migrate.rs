@@ -17,8 +17,8 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
+    include_str!("migrations/0009.sql"),
     include_str!("migrations/0010.sql"),
-    include_str!("migrations/0012.sql"),
 ];
 
 /// The version of the schema that this program reads and writes.

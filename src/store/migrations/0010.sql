@@ -1,12 +1,8 @@
--- How far each webhook is among the events, by its name in the configuration.
-CREATE TABLE webhook_cursors (
-    webhook TEXT PRIMARY KEY,
-    event   INTEGER NOT NULL
+-- When an import was last wanted, and where it came from (JSON). Downloads that have not brought theirs (JSON).
+ALTER TABLE imports ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE imports ADD COLUMN origin TEXT NOT NULL DEFAULT '{}';
+UPDATE imports SET used_at = imported_at;
+CREATE TABLE downloads (
+    name TEXT PRIMARY KEY,
+    doc  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
--- Tries to send; the oldest go.
-CREATE TABLE webhook_deliveries (
-    id      INTEGER PRIMARY KEY,
-    webhook TEXT NOT NULL,
-    doc     TEXT NOT NULL
-) STRICT;
-CREATE INDEX webhook_deliveries_by_webhook ON webhook_deliveries (webhook, id);
