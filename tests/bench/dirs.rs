@@ -20,7 +20,7 @@ pub const HTTP_FILE: Payload = Payload { name: "bench-http.bin", bytes: 200_000_
 pub const HTTP_SMALL: Payload = Payload { name: "bench-http-small.bin", bytes: 4096 };
 
 /// A disk image, long enough that its beginning and end hardly count; it is imported, not published.
-pub const DISK_IMAGE: Payload = Payload { name: "bench-disk.raw", bytes: 1 << 30 };
+pub const DISK_IMAGE: Payload = Payload { name: "bench-disk.raw", bytes: 512 << 20 };
 
 /// Where loaders are in a folder of boot files; all of them are published.
 const LOADERS: &str = "loaders";
