@@ -28,13 +28,14 @@ fn facts() -> Facts {
             boot_mac: "52:54:00:12:34:56".parse().unwrap(),
             address: None,
         },
-        operation: OperationFacts { id: "o1".into(), ssh_key: None },
+        operation: OperationFacts { id: "o1".into(), ssh_key: None, heartbeat_secs: None },
         disk: None,
         server: ServerFacts { url: "http://10.0.0.1:8080".into() },
         urls: Urls {
             files: "http://10.0.0.1:8080/boot/v1/files/token/".into(),
             phone_home: "http://10.0.0.1:8080/boot/v1/phone-home/token".into(),
             installed: "http://10.0.0.1:8080/boot/v1/installed/token".into(),
+            heartbeat: "http://10.0.0.1:8080/boot/v1/heartbeat/token".into(),
         },
         artifacts: BTreeMap::from([("iso".to_owned(), "http://10.0.0.1:8080/artifacts/aa/iso".to_owned())]),
     }
