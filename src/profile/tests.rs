@@ -290,3 +290,17 @@ fn shipped_profiles_are_legal() {
         }
     }
 }
+
+#[test]
+fn only_what_is_installed_has_a_host_that_calls() {
+    let parse = |text: &str| Profile::parse(text, &BTreeMap::new(), "p");
+    let live = format!("{TOP}heartbeat = \"5m\"\n{BOOT}\"\n");
+    let refused = parse(&live).expect_err("a mistake").to_string();
+    assert!(
+        refused.contains("p/profile.toml:4:13: a profile that installs nothing has no host that calls"),
+        "{refused}"
+    );
+    let image =
+        "name = \"p\"\nversion = \"1\"\nkind = \"image\"\nheartbeat = \"90m\"\n[image]\nartifact = \"a\"\n";
+    assert_eq!(parse(image).expect("legal").heartbeat_secs, Some(5400));
+}
