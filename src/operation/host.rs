@@ -28,7 +28,7 @@ pub struct HostRecord {
     /// How often its profile has it call.
     #[serde(default)]
     pub heartbeat_secs: Option<u64>,
-    /// Whether it was told that it is silent.
+    /// Whether an event has told that it is silent.
     pub silent: bool,
 }
 
