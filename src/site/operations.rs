@@ -274,17 +274,7 @@ impl Site {
     pub(super) async fn perform(&self, operation: &Operation, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::RestartWaitingAgent => {
-                    let reason = Some(format!("it is armed for {}", operation.kind));
-                    let order = Order { order: OrderKind::Reboot, reason };
-                    match self.order(&operation.machine, order, Actor::Daemon).await {
-                        // It does not wait: its next boot will do.
-                        Ok(()) | Err(SiteError::Conflict(_)) => {}
-                        Err(error) => {
-                            warn!(operation.machine, %error, "the waiting agent was not told to restart")
-                        }
-                    }
-                }
+                Effect::RestartWaitingAgent => self.restart_waiting(operation).await,
                 // Whoever attends to hosts was woken when the change was saved.
                 Effect::RunSteps if self.has_login(operation) => {}
                 Effect::RunSteps => {
