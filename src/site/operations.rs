@@ -6,7 +6,7 @@ use std::sync::RwLock;
 
 use ironwake_api::{
     Actor, ApprovedDisk, Enrolment, EventKind, FieldProblem, Inventory, Machine, Millis, Operation,
-    OperationBrief, OperationKind, OperationNew, OperationQuery, OperationState, Order, OrderKind,
+    OperationBrief, OperationKind, OperationNew, OperationQuery, OperationState,
 };
 use tracing::warn;
 use uuid::Uuid;
