@@ -18,7 +18,7 @@ const ATTEMPTS_SHOWN: usize = 1;
 pub enum Command {
     /// List machines
     List(ListArgs),
-    /// Show one machine: identity, inventory, latest boot
+    /// Show one machine: identity, what runs there, inventory, latest boot
     Show {
         /// Id, its beginning, name, MAC, UUID or serial
         key: String,
