@@ -238,7 +238,10 @@ impl Site {
         for (before, after) in &cancelled {
             changes.extend(self.changes(before, after, &Actor::Daemon));
         }
+        let host = self.host_change(&record, &after);
+        changes.extend(host.clone());
         self.store.save(changes).await?;
+        self.hosts.saved(host);
         let operation = after.operation.clone();
         for after in cancelled.into_iter().map(|(_, after)| after).chain([after]) {
             self.operations.put(after);
