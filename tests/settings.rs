@@ -69,3 +69,21 @@ fn settings_that_became_wrong_keep_the_daemon_from_starting_and_are_told() {
     command.args(["serve", "--config"]).arg(folder.path().join("ironwake.toml"));
     loopback::expect(command, 6, "", "settings.toml:2:10: found the number 1, expected a string");
 }
+
+#[test]
+fn a_key_that_systemd_passes_is_the_daemons() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ironwake"));
+        command.args(["serve", "--config"]).arg(folder.path().join("ironwake.toml"));
+        command.env("CREDENTIALS_DIRECTORY", folder.path());
+        command
+    };
+    drop(Daemon::start(folder.path(), ""));
+    fs::write(folder.path().join("site.key"), [7; 32]).expect("written");
+    loopback::expect(start(), 1, "", "the credential site.key is another key than");
+    fs::remove_file(folder.path().join("state/site.key")).expect("it was made");
+    fs::write(folder.path().join("site.key"), [7; 31]).expect("written");
+    loopback::expect(start(), 1, "", "has 31 bytes, not 32");
+    assert!(!folder.path().join("state/site.key").exists());
+}
