@@ -107,9 +107,9 @@ pub(super) fn read_webhook(
     let webhook = RawWebhook {
         span,
         name: reader.text("name", "chat", name),
-        url: reader.text("url", "https://hooks.example.org/ironwake", url),
+        url: reader.secret("url", url),
         events: reader.texts("events", "operation_*", pattern),
-        secret: reader.text("secret", "at least 16 characters", secret),
+        secret: reader.secret("secret", secret),
         secret_file: reader.text("secret_file", "/etc/ironwake/webhook.secret", path),
         secret_credential: reader.text("secret_credential", "webhook.secret", name),
         ca_file: reader.text("ca_file", "/etc/ironwake/ca.pem", path),
@@ -126,9 +126,9 @@ pub(super) fn read_registration(
     let mut reader = Reader::new(section, findings);
     let registration = RawRegistration {
         span,
-        url: reader.text("url", "https://inventory.example.org/hosts/{{ machine.id }}", url_template),
+        url: reader.secret("url", url_template),
         method: reader.text("method", "PUT", method),
-        headers: reader.texts("headers", "Authorization: Token …", header),
+        headers: reader.secrets("headers", header),
         headers_file: reader.text("headers_file", "/etc/ironwake/registration.headers", path),
         template: reader.text("template", "{\"name\": {{ host.hostname | json }}}", template),
         ca_file: reader.text("ca_file", "/etc/ironwake/ca.pem", path),
@@ -230,7 +230,13 @@ fn url_template(text: &str) -> Result<String, Wrong> {
     if !text.starts_with("https://") && !text.starts_with("http://") {
         return Err(("it is no URL to send to".into(), "https://HOST/PATH".into()));
     }
-    template(text)
+    // What the engine says of it may repeat a part.
+    template(text).map_err(|_| {
+        (
+            "it is no template".into(),
+            "as in profiles: https://inventory.example.org/hosts/{{ machine.id }}".into(),
+        )
+    })
 }
 
 fn template(text: &str) -> Result<String, Wrong> {
