@@ -40,6 +40,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use ironwake_api::client::Client;
 
+pub use events::sentence;
 pub use failure::Failure;
 use output::Output;
 
