@@ -54,7 +54,8 @@ impl Site {
         let hostname = self.hostname_for(&machine, Some(&inventory), &layers);
         let hostname = hostname.map_err(|error| SiteError::invalid("hostname", error.to_string()))?;
         let seen = seen(&machine, Some(&inventory));
-        let facts = facts(&machine, &hostname, seen, Some(&disk), "", NOWHERE, &nowhere());
+        let mut facts = facts(&machine, &hostname, seen, Some(&disk), "", NOWHERE, &nowhere());
+        facts.artifacts = self.published(NOWHERE);
         let rendered = render(&entry.profile, &values, &facts);
         Ok(files(rendered.map_err(|error| SiteError::invalid("profile", error.to_string()))?))
     }
