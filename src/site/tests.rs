@@ -1,5 +1,6 @@
 mod builds;
 mod bulk;
+mod deadlines;
 mod installer;
 mod keeping;
 mod operations;

@@ -30,7 +30,7 @@ pub(super) fn rebuild(image: &str) -> OperationNew {
     }
 }
 
-async fn with_machine() -> (Fixture, String) {
+pub(super) async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
     import(&lab).await;
     let mut report = report("S1", &[1]);
