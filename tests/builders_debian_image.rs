@@ -9,8 +9,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ironwake_api::EventKind;
 use lab::rebuild::{IMAGE, MEMORY_MIB, image, rebuild, table};
 use lab::{Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, Machine};
+use serde_json::json;
 
 const GIB: u64 = 1 << 30;
 
@@ -105,6 +107,27 @@ fn full_the_debian_image_is_sound() {
     assert!(packed.metadata().expect("its size").len() < 400 << 20, "small enough for every boot network");
 }
 
+/// A host that lost its power says so with its next boot, and what it is.
+fn boots_again(lab: &Lab, machine: &Machine, id: &str) -> Result<(), LabError> {
+    let host = || Ok::<_, LabError>(lab.cli().json(&["machine", "show", id])?["host"].clone());
+    let before = host()?;
+    let on = lab.power_on(machine)?;
+    let event =
+        on.expect("the call of the second boot", |kind| matches!(kind, EventKind::HostBooted { .. }))?;
+    println!("{:>7.1} s from power-on to the heartbeat", (event.at - on.powered_at()) as f64 / 1000.0);
+    let after = host()?;
+    let EventKind::HostBooted { boot_id, changes, .. } = event.kind else { panic!("{:?}", event.kind) };
+    assert_eq!(after["boot_id"].as_str(), Some(boot_id.as_str()), "{after}");
+    assert!(before["boot_id"].is_string() && before["boot_id"] != after["boot_id"], "{before} {after}");
+    assert_eq!(changes, [""; 0], "it is the same host");
+    assert_eq!((&after["heartbeat_secs"], &after["reachability"]), (&json!(300), &json!("calling")));
+    assert_eq!((&after["kernel"], &after["os"]), (&before["kernel"], &before["os"]));
+    assert!(after["os"].as_str().is_some_and(|os| os.contains("trixie")), "{after}");
+    assert!(after["addresses"].as_array().is_some_and(|all| all.contains(&after["from"])), "{after}");
+    assert!(after["uptime_secs"].as_u64().is_some_and(|secs| secs >= 10), "{after}");
+    Ok(())
+}
+
 /// From a blank disk to a host that has its name and phones home, on a root that fills the disk.
 fn check(firmware: Firmware, bus: Bus) -> Result<(), LabError> {
     let mut options = LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server);
@@ -126,6 +149,9 @@ fn check(firmware: Firmware, bus: Bus) -> Result<(), LabError> {
     let host = &shown[0]["host"];
     assert_eq!(host["hostname"].as_str(), Some("node-1"), "{shown}");
     on.power_off();
+    if firmware == Firmware::Uefi {
+        boots_again(&lab, &machine, &record.id)?;
+    }
 
     // The table of its disk has grown.
     let disk = lab.folder().join("m1.disk0");

@@ -69,7 +69,7 @@ fn the_first_boot_is_the_same_everywhere() {
     let texts = |name: &str| -> Vec<String> {
         SHIPPED.iter().filter_map(|shipped| shipped.templates().remove(name)).collect()
     };
-    for name in ["first-boot.sh.j2", "first-boot.service"] {
+    for name in ["first-boot.sh.j2", "first-boot.service", "heartbeat.service", "heartbeat.timer.j2"] {
         let texts = texts(name);
         assert_eq!(texts.len(), 3, "{name}");
         assert!(texts.windows(2).all(|pair| pair[0] == pair[1]), "{name} differs");
@@ -123,14 +123,31 @@ fn the_first_boot_is_reported_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut facts = profile_facts::facts();
     let url = format!("http://{}/boot/v1", listener.local_addr().expect("its address"));
-    (facts.urls.phone_home, facts.urls.installed) =
-        (format!("{url}/phone-home/t"), format!("{url}/installed/t"));
+    (facts.urls.phone_home, facts.urls.installed, facts.urls.heartbeat) =
+        (format!("{url}/phone-home/t"), format!("{url}/installed/t"), format!("{url}/heartbeat/t"));
     fs::write(folder.path().join("ssh_host_ed25519_key.pub"), "ssh-ed25519 AAAA root@node-1\n")
         .expect("a key");
     let script = file_of("debian-image", "/usr/local/sbin/ironwake-first-boot", &facts, &Written::new())
         .replace("keys=/etc/ssh", &format!("keys={}", folder.path().display()))
         .replace("/var/lib/ironwake", &folder.path().join("state").display().to_string())
-        .replace("command -v ssh-keygen", "false");
+        .replace("command -v ssh-keygen", "false")
+        .replace("/etc/os-release", &folder.path().join("os-release").display().to_string())
+        .replace("/sys/class/", &format!("{}/", folder.path().display()));
+    for (file, text) in [
+        // What would have to be escaped is left out, and so is what firmware has where it has nothing.
+        ("os-release", "ID=x\nPRETTY_NAME='A \"System\" 1'\n"),
+        ("dmi/id/product_uuid", "8a3f1c52-7d0e-4b11-9f65-2f1f0e6a9b01\n"),
+        ("dmi/id/product_serial", "S1\u{ff}\n"),
+        ("net/eth0/device/x", ""),
+        ("net/eth0/address", "52:54:00:12:34:56\n"),
+        ("net/ib0/device/x", ""),
+        ("net/ib0/address", "80:00:02:08:fe:80:00:00:00:00:00:00:00:02:c9:03:00:00:10:39\n"),
+        ("net/br0/address", "52:54:00:12:34:57\n"),
+    ] {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
     let mark = folder.path().join("state/phoned-home");
     let run = |status: &str, word: &[&str]| {
         let mut command = Command::new("bash");
@@ -140,16 +157,55 @@ fn the_first_boot_is_reported_once() {
         (child.wait().expect("its end").success(), line, body, mark.exists())
     };
     let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
-    let expected = json!({
+    let short = json!({
         "instance_id": facts.operation.id, "hostname": host.trim_end(), "pub_key_ed25519": "ssh-ed25519 AAAA",
     });
-    let home = || "POST /boot/v1/phone-home/t HTTP/1.1".to_owned();
-    assert_eq!(run("503 Service Unavailable", &[]), (false, home(), expected.clone(), false));
-    let installed = "POST /boot/v1/installed/t HTTP/1.1".to_owned();
-    assert_eq!(run("204 No Content", &["installed"]), (true, installed, expected.clone(), false));
-    assert_eq!(run("204 No Content", &[]), (true, home(), expected.clone(), true));
+    let line = |part: &str| format!("POST /boot/v1/{part}/t HTTP/1.1");
+    let check_facts = |mut body: serde_json::Value| {
+        let line_of = |path: &str| fs::read_to_string(path).expect("a line").trim_end().to_owned();
+        let mut take = |name: &str| body.as_object_mut().expect("an object").remove(name).unwrap_or_default();
+        assert_eq!(take("macs"), json!(["52:54:00:12:34:56"]));
+        assert_eq!(take("uuid"), "8a3f1c52-7d0e-4b11-9f65-2f1f0e6a9b01");
+        assert_eq!(take("kernel"), line_of("/proc/sys/kernel/osrelease"));
+        assert_eq!(take("boot_id"), line_of("/proc/sys/kernel/random/boot_id"));
+        assert!(take("uptime_secs").as_u64().is_some_and(|secs| secs > 0));
+        for address in take("addresses").as_array().expect("a list") {
+            let address: std::net::IpAddr = address.as_str().expect("a text").parse().expect("an address");
+            assert!(!address.is_loopback());
+        }
+        assert_eq!(body, short, "and nothing else");
+    };
+    let check = |status: &str, word: &[&str], path: &str, succeeds: bool, marked: bool| {
+        let (ended_well, first, body, mark) = run(status, word);
+        assert_eq!((ended_well, first, mark), (succeeds, line(path), marked), "{status} {word:?}");
+        match path {
+            // An installer's system is not the host's.
+            "installed" => assert_eq!(body, short),
+            _ => check_facts(body),
+        }
+    };
+    check("503 Service Unavailable", &[], "phone-home", false, false);
+    check("204 No Content", &["installed"], "installed", true, false);
+    let early = Command::new("bash").args(["-c", &script, "first-boot", "heartbeat"]).output().expect("bash");
+    assert!(early.status.success() && early.stdout.is_empty(), "the first boot comes first: {early:?}");
+    check("204 No Content", &[], "phone-home", true, true);
+    check("200 OK", &["heartbeat"], "heartbeat", true, true);
+    check("401 Unauthorized", &["heartbeat"], "heartbeat", true, true);
+    check("503 Service Unavailable", &["heartbeat"], "heartbeat", false, true);
     fs::remove_file(&mark).expect("the mark");
-    assert_eq!(run("401 Unauthorized", &[]), (true, home(), expected, true));
+    check("401 Unauthorized", &[], "phone-home", true, true);
+}
+
+/// The timer is the systemd that a host has: at each boot, and as often as the profile says, if it says so.
+#[test]
+fn a_timer_without_an_interval_calls_at_each_boot() {
+    let path = "/etc/systemd/system/ironwake-heartbeat.timer";
+    let mut facts = profile_facts::facts();
+    let timer = file_of("debian-image", path, &facts, &Written::new());
+    assert!(timer.contains("OnBootSec=10s\nOnUnitActiveSec=300s\n"), "{timer}");
+    facts.operation.heartbeat_secs = None;
+    let timer = file_of("debian-image", path, &facts, &Written::new());
+    assert!(timer.contains("OnBootSec=10s\nAccuracySec"), "{timer}");
 }
 
 #[test]

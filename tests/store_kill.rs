@@ -130,6 +130,7 @@ fn machine(id: &str) -> Change {
         seen_at: None,
         inventory_at: None,
         operation: None,
+        host: None,
         inventory: None,
     }))
 }

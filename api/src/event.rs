@@ -169,6 +169,38 @@ pub enum EventKind {
         /// What became of it, in a sentence without a full stop.
         what: String,
     },
+    /// The host of an operation has booted again.
+    HostBooted {
+        /// The operation that installed it.
+        operation: String,
+        /// The boot that reported.
+        boot_id: String,
+        /// What else differs from what it said before.
+        changes: Vec<String>,
+    },
+    /// The host of an operation says something else of itself than before.
+    HostChanged {
+        /// The operation that installed it.
+        operation: String,
+        /// What differs.
+        changes: Vec<String>,
+    },
+    /// The host of an operation has missed several calls in a row.
+    HostSilent {
+        /// The operation that installed it.
+        operation: String,
+        /// When it called last.
+        called_at: Millis,
+        /// How often it should.
+        heartbeat_secs: u64,
+    },
+    /// A host that was silent calls again.
+    HostBack {
+        /// The operation that installed it.
+        operation: String,
+        /// How long nothing was heard of it, in seconds.
+        silent_secs: u64,
+    },
     /// Somebody showed a token that is not good for what was asked.
     TokenRefused {
         /// The operation that was named.
@@ -381,6 +413,10 @@ impl EventKind {
         "shell_closed",
         "operation_step",
         "login_key_removed",
+        "host_booted",
+        "host_changed",
+        "host_silent",
+        "host_back",
         "token_refused",
         "inventory",
         "attempt_started",

@@ -6,6 +6,7 @@ use crate::{MacAddr, Millis};
 
 /// `POST /boot/v1/operations/{id}/phone-home/{token}`: the host that an operation has installed runs. As JSON, or as
 /// the form that cloud-init's `phone_home` sends, which has the first six fields; it writes `N/A` for what it lacks.
+/// `POST /boot/v1/operations/{id}/heartbeat/{token}` takes the same, at each boot and as often as the profile says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
@@ -36,6 +37,8 @@ pub struct PhoneHome {
     pub kernel: Option<String>,
     /// `PRETTY_NAME` of os-release.
     pub os: Option<String>,
+    /// How long it has been up.
+    pub uptime_secs: Option<u64>,
 }
 
 /// A host as it reported itself.
@@ -64,4 +67,36 @@ pub struct Host {
     /// Its system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os: Option<String>,
+    /// How long it had been up then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_secs: Option<u64>,
+}
+
+/// What runs on a machine: as it called last, at its first boot or with a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MachineHost {
+    /// The operation that installed it.
+    pub operation: String,
+    /// What it said of itself; what the last call left out is as it was said before.
+    #[serde(flatten)]
+    pub host: Host,
+    /// How often its profile has it call; absent where the profile says nothing of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_secs: Option<u64>,
+    /// Whether it calls as its profile says.
+    pub reachability: Reachability,
+}
+
+/// Whether a host calls as its profile says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Reachability {
+    /// It does.
+    Calling,
+    /// It has missed several calls in a row.
+    Silent,
+    /// Its profile does not have it call regularly.
+    Unwatched,
 }

@@ -43,7 +43,7 @@ pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
 pub use event::{Actor, Event, EventKind};
 pub use health::{Health, HealthCheck, HealthState, NetworkHealth, Version};
-pub use host::{Host, PhoneHome};
+pub use host::{Host, MachineHost, PhoneHome, Reachability};
 pub use inventory::*;
 pub use lease::{Lease, LeaseState};
 pub use mac::{MacAddr, MacError};

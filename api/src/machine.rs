@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Inventory, MacAddr, Millis, OperationBrief};
+use crate::{Inventory, MacAddr, MachineHost, Millis, OperationBrief};
 
 /// Whether a machine is known. Only an operator or a rule enrols; being seen never does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -85,6 +85,9 @@ pub struct Machine {
     /// The operation that runs on it; only where machines are shown or listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Box<OperationBrief>>,
+    /// What runs on it; only where machines are shown or listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Box<MachineHost>>,
     /// The last inventory; only where one machine is shown. Boxed, for ten thousand records have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<Box<Inventory>>,

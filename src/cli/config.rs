@@ -69,13 +69,8 @@ fn good(file: &Path, layers: &Layers, config: &Config, context: &mut Context) ->
     }
     let networks: Vec<&str> = config.networks.iter().map(|network| network.interface.as_str()).collect();
     let networks = networks.join(", ");
-    Ok(match layers.changed() {
-        Some(settings) => {
-            let settings = settings.display();
-            context.output.line(format!("{file} is fine, with {settings} over it: it serves {networks}"))?
-        }
-        None => context.output.line(format!("{file} is fine: it serves {networks}"))?,
-    })
+    let over = layers.changed().map_or_else(String::new, |path| format!(", with {} over it", path.display()));
+    Ok(context.output.line(format!("{file} is fine{over}: it serves {networks}"))?)
 }
 
 fn bad(mistakes: &Mistakes, context: &mut Context) -> Result<(), Failure> {

@@ -132,6 +132,22 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
             (format!("{}: step {step} is {state}{try_number}{why}", short(operation)), style)
         }
         E::LoginKeyRemoved { operation, what } => plain(format!("{}: {what}", short(operation))),
+        E::HostBooted { boot_id, changes, .. } => {
+            let also = changes.iter().map(|change| format!("; {change}")).collect::<String>();
+            (format!("its host has booted again, {boot_id}{also}"), Style::Good)
+        }
+        E::HostChanged { changes, .. } => plain(format!("its host has changed: {}", changes.join("; "))),
+        E::HostSilent { called_at, heartbeat_secs, .. } => (
+            format!(
+                "its host is silent: it called last at {}, and should every {}",
+                human::time(*called_at),
+                human::duration(heartbeat_secs * 1000)
+            ),
+            Style::Bad,
+        ),
+        E::HostBack { silent_secs, .. } => {
+            (format!("its host calls again after {}", human::duration(silent_secs * 1000)), Style::Good)
+        }
         E::TokenRefused { operation, from, reason } => {
             (format!("a token for {} from {from} was refused: {reason}", short(operation)), Style::Bad)
         }

@@ -8,7 +8,7 @@ use ironwake_api::{
 use super::output::{Style, clean};
 use super::selection::{self, Selected};
 use super::table::Table;
-use super::{Context, Failure, events, human, inventory, operation, timeline, values};
+use super::{Context, Failure, events, host, human, inventory, operation, timeline, values};
 
 /// Boot attempts that `show` prints, where not told otherwise.
 const ATTEMPTS_SHOWN: usize = 1;
@@ -18,7 +18,7 @@ const ATTEMPTS_SHOWN: usize = 1;
 pub enum Command {
     /// List machines
     List(ListArgs),
-    /// Show one machine: identity, inventory, latest boot
+    /// Show one machine: identity, what runs there, inventory, latest boot
     Show {
         /// Id, its beginning, name, MAC, UUID or serial
         key: String,
@@ -297,7 +297,7 @@ async fn list(args: ListArgs, context: &mut Context) -> Result<(), Failure> {
             plain(machine.address.clone().unwrap_or_default()),
             plain(product.join(" ")),
             plain(machine.serial.clone().unwrap_or_default()),
-            plain(machine.seen_at.map(|at| human::ago(at, now)).unwrap_or_default()),
+            host::seen(machine, now),
             machine.operation.as_deref().map_or((String::new(), Style::Plain), |running| {
                 (work(running, now), operation::style(running.state))
             }),
@@ -327,6 +327,9 @@ async fn show(key: &str, attempts_shown: usize, context: &mut Context) -> Result
     let values = context.client.machine_values(&machine.id).await?;
     write_identity(&machine, context)?;
     values::write(&values, context)?;
+    if let Some(found) = &machine.host {
+        host::write(found, &mut context.output)?;
+    }
     context.output.line("")?;
     match &machine.inventory {
         Some(found) => inventory::write(found, &mut context.output)?,

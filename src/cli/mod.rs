@@ -14,6 +14,7 @@ mod events;
 mod failure;
 mod generate;
 mod health;
+mod host;
 mod human;
 mod import;
 mod inventory;

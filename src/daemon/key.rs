@@ -82,7 +82,9 @@ mod tests {
     }
 
     fn refused(state: &Path, credential: Option<&Path>) -> String {
-        format!("{:#}", load(state, credential).err().expect("refused"))
+        // A key is not shown, so there is no `expect_err`.
+        let Err(error) = load(state, credential) else { panic!("the key is taken") };
+        format!("{error:#}")
     }
 
     #[test]

@@ -305,6 +305,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
                 site.expire_operations().await;
                 site.tend_imports().await;
                 site.arm_waiting().await;
+                site.note_silent_hosts().await;
             }
         }
     }

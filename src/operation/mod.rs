@@ -7,6 +7,7 @@
 mod apply;
 mod deadline;
 mod disks;
+mod host;
 mod record;
 mod seal;
 mod token;
@@ -16,6 +17,7 @@ pub use apply::{Draft, Effect, Illegal, Step, Trigger, apply, register};
 pub use deadline::{ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines};
 pub(crate) use disks::bytes as size_bytes;
 pub use disks::{DiskRule, DiskRuleError, Unresolved, resolve};
+pub use host::{HostRecord, News};
 pub use record::{BootSources, HISTORY_MAX, Loaded, Login, Rebuild, Record, Seen, Taker};
 pub use seal::NONCE_BYTES;
 pub use table::{Happening, next};

@@ -73,6 +73,9 @@ pub struct Rebuild {
     pub seen: Seen,
     /// The profile's deadlines.
     pub deadlines: Deadlines,
+    /// How often the profile has the host call.
+    #[serde(default)]
+    pub heartbeat_secs: Option<u64>,
 }
 
 impl Rebuild {

@@ -23,6 +23,8 @@ pub enum Purpose {
     Installed,
     /// Reporting the first boot: it stands in a file of the installed system.
     PhoneHome,
+    /// Reporting that the installed system runs, for as long as it does: it stands in a file of it.
+    Heartbeat,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Self::AnswerFile => "answer file",
             Self::Installed => "installed",
             Self::PhoneHome => "phone home",
+            Self::Heartbeat => "heartbeat",
         }
     }
 }

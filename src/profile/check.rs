@@ -52,6 +52,13 @@ pub(super) fn check(raw: Raw, templates: &BTreeMap<String, String>, findings: &m
             "leave it out".to_owned(),
         );
     }
+    if let (Some(KindWord::Live | KindWord::Local), Some(heartbeat)) = (word, raw.heartbeat.given()) {
+        findings.add(
+            heartbeat.span.clone(),
+            "a profile that installs nothing has no host that calls",
+            "leave it out".to_owned(),
+        );
+    }
     let needs = Needs {
         ram_bytes: raw.ram.given().map_or(0, |at| at.value),
         disk_bytes: raw.disk.given().map_or(0, |at| at.value),
@@ -69,6 +76,7 @@ pub(super) fn check(raw: Raw, templates: &BTreeMap<String, String>, findings: &m
         needs,
         variables: check_variables(raw.variables, findings),
         login,
+        heartbeat_secs: raw.heartbeat.value().map(|every| every.as_secs()),
         deadlines: deadlines(raw.deadlines),
         templates: templates.clone(),
     }

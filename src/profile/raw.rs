@@ -16,6 +16,8 @@ use crate::operation::size_bytes;
 
 /// A state lasts at least as long as firmware takes to start, and a month is a machine that nobody waits for.
 const DEADLINE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+/// Calls that are more frequent tell nobody more, and a host that calls less than daily is not watched.
+const HEARTBEAT: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(86_400);
 /// Longest name of a profile, variable, template or served file.
 const NAME_BYTES_MAX: usize = 63;
 /// Longest path of a file in an image.
@@ -32,6 +34,7 @@ pub(super) struct Raw {
     pub architectures: Field<Vec<At<Architecture>>>,
     pub firmware: Field<Vec<At<Firmware>>>,
     pub secure_boot: Field<bool>,
+    pub heartbeat: Field<Duration>,
     pub ram: Field<u64>,
     pub disk: Field<u64>,
     pub variables: Vec<RawVariable>,
@@ -148,6 +151,7 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         architectures: reader.texts("architectures", "amd64", |text| word(text, Architecture::WORDS)),
         firmware: reader.texts("firmware", "uefi", |text| word(text, Firmware::WORDS)),
         secure_boot: reader.boolean("secure_boot"),
+        heartbeat: reader.duration("heartbeat", HEARTBEAT),
         ram,
         disk,
         variables,

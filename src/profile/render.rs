@@ -34,6 +34,7 @@ pub const FACTS: &[&str] = &[
     "machine.address",
     "operation.id",
     "operation.ssh_key",
+    "operation.heartbeat_secs",
     "disk.path",
     "disk.name",
     "disk.serial",
@@ -42,6 +43,7 @@ pub const FACTS: &[&str] = &[
     "urls.files",
     "urls.phone_home",
     "urls.installed",
+    "urls.heartbeat",
 ];
 
 /// What is known of the machine, the operation and the server when a profile is rendered.
@@ -92,6 +94,8 @@ pub struct OperationFacts {
     pub id: String,
     /// The public key that the operation itself logs in with, where it does.
     pub ssh_key: Option<String>,
+    /// How often the host is to call, where the profile says so.
+    pub heartbeat_secs: Option<u64>,
 }
 
 /// `disk`
@@ -123,6 +127,8 @@ pub struct Urls {
     pub phone_home: String,
     /// Where the installer reports that all is written.
     pub installed: String,
+    /// Where the host reports that it runs, from its first boot on.
+    pub heartbeat: String,
 }
 
 impl fmt::Debug for Urls {
@@ -273,6 +279,7 @@ pub(super) fn check_facts(facts: &Facts) -> Result<(), RenderError> {
         ("urls.files", Some(&facts.urls.files)),
         ("urls.phone_home", Some(&facts.urls.phone_home)),
         ("urls.installed", Some(&facts.urls.installed)),
+        ("urls.heartbeat", Some(&facts.urls.heartbeat)),
     ];
     let wrong = |(name, text): (&'static str, Option<&str>)| {
         Some(RenderError::Fact { name, character: text?.chars().find(|c| is_control(*c))? })

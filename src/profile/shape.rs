@@ -32,6 +32,8 @@ pub struct Profile {
     pub variables: BTreeMap<String, Variable>,
     /// What is done on the host once it has phoned home, and as whom.
     pub login: Login,
+    /// How often the host is to call, once it is installed.
+    pub heartbeat_secs: Option<u64>,
     /// How long an operation may stay in each state.
     pub deadlines: Deadlines,
     /// Its templates by name.

@@ -28,11 +28,16 @@ macro_rules! shipped {
 pub const SHIPPED: &[Shipped] = shipped! {
     "cloud-image" ["meta-data.j2", "network-config.j2", "user-data.j2"],
     "debian-image" [
-        "authorized_keys.j2", "first-boot.service", "first-boot.sh.j2", "hostname.j2", "hosts.j2", "network.j2",
-        "wants.conf"
+        "authorized_keys.j2", "first-boot.service", "first-boot.sh.j2", "heartbeat.service", "heartbeat.timer.j2",
+        "hostname.j2", "hosts.j2", "network.j2", "wants.conf"
     ],
-    "debian-installer" ["first-boot.service", "first-boot.sh.j2", "guard.sh.j2", "late.sh.j2", "preseed.cfg.j2"],
-    "fedora-kickstart" ["first-boot.service", "first-boot.sh.j2", "ks.cfg.j2"],
+    "debian-installer" [
+        "first-boot.service", "first-boot.sh.j2", "guard.sh.j2", "heartbeat.service", "heartbeat.timer.j2", "late.sh.j2",
+        "preseed.cfg.j2"
+    ],
+    "fedora-kickstart" [
+        "first-boot.service", "first-boot.sh.j2", "heartbeat.service", "heartbeat.timer.j2", "ks.cfg.j2"
+    ],
     "local" [],
     "memtest" [],
     "rescue" [],

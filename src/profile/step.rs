@@ -165,7 +165,8 @@ pub fn login(profile: &Profile, values: &Values, facts: &Facts) -> Result<Render
     };
     let mut secrets: Vec<String> = values.iter().flat_map(|(_, setting)| secret(setting)).collect();
     // Tokens, and lines of a secret with several: a program may write them one by one.
-    secrets.extend([&facts.urls.files, &facts.urls.phone_home].into_iter().filter_map(|url| token(url)));
+    let urls = [&facts.urls.files, &facts.urls.phone_home, &facts.urls.heartbeat];
+    secrets.extend(urls.into_iter().filter_map(|url| token(url)));
     let lines: Vec<String> = secrets.iter().flat_map(|text| text.lines().map(str::to_owned)).collect();
     secrets.extend(lines);
     // The longest first: a secret within another one would leave the rest of it.

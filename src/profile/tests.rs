@@ -28,13 +28,14 @@ fn facts() -> Facts {
             boot_mac: "52:54:00:12:34:56".parse().unwrap(),
             address: None,
         },
-        operation: OperationFacts { id: "o1".into(), ssh_key: None },
+        operation: OperationFacts { id: "o1".into(), ssh_key: None, heartbeat_secs: None },
         disk: None,
         server: ServerFacts { url: "http://10.0.0.1:8080".into() },
         urls: Urls {
             files: "http://10.0.0.1:8080/boot/v1/files/token/".into(),
             phone_home: "http://10.0.0.1:8080/boot/v1/phone-home/token".into(),
             installed: "http://10.0.0.1:8080/boot/v1/installed/token".into(),
+            heartbeat: "http://10.0.0.1:8080/boot/v1/heartbeat/token".into(),
         },
         artifacts: BTreeMap::from([("iso".to_owned(), "http://10.0.0.1:8080/artifacts/aa/iso".to_owned())]),
     }
@@ -288,4 +289,18 @@ fn shipped_profiles_are_legal() {
             assert!(!variable.help.is_empty(), "{}: {name} has no help", shipped.name);
         }
     }
+}
+
+#[test]
+fn only_what_is_installed_has_a_host_that_calls() {
+    let parse = |text: &str| Profile::parse(text, &BTreeMap::new(), "p");
+    let live = format!("{TOP}heartbeat = \"5m\"\n{BOOT}\"\n");
+    let refused = parse(&live).expect_err("a mistake").to_string();
+    assert!(
+        refused.contains("p/profile.toml:4:13: a profile that installs nothing has no host that calls"),
+        "{refused}"
+    );
+    let image =
+        "name = \"p\"\nversion = \"1\"\nkind = \"image\"\nheartbeat = \"90m\"\n[image]\nartifact = \"a\"\n";
+    assert_eq!(parse(image).expect("legal").heartbeat_secs, Some(5400));
 }

@@ -132,7 +132,7 @@ impl Site {
         for absorbed in &resolution.absorb {
             self.forget(absorbed, Some(&machine.id));
         }
-        self.orders.done(&machine.id);
+        self.orders.enrolled(&machine.id);
         self.inspected(&machine.id).await?;
         self.fruitless.forget(&machine.macs);
         if machine.secure_boot_seen == Some(true) {

@@ -13,6 +13,8 @@ mod downloads;
 mod enroll;
 mod fruitless;
 mod health;
+mod heartbeat;
+mod hosts;
 mod imports;
 mod installer;
 mod keeping;
@@ -97,6 +99,12 @@ pub enum SiteError {
     /// No webhook has this name.
     #[error("no webhook {0:?}: `ironwake webhook list` shows them")]
     NoSuchWebhook(String),
+    /// An address calls too often.
+    #[error("more than {limit} calls came from this address within a minute: try again in the next one")]
+    TooManyCalls {
+        /// How many are answered.
+        limit: u32,
+    },
     /// Fields are wrong.
     #[error("{}", .0.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldProblem>),
@@ -185,6 +193,8 @@ pub struct Site {
     tokens: tokens::Tokens,
     own: values::OwnValues,
     logins: logins::Logins,
+    hosts: hosts::Hosts,
+    calls: heartbeat::Calls,
     /// Who is told of events.
     receivers: Vec<webhooks::Receiver>,
     imports: Imports,
@@ -249,6 +259,7 @@ impl Site {
         let builds = builds::Builds::new(store.builds().await?);
         let own = values::OwnValues::new(store.machine_values().await?, store.hostnames().await?);
         let tokens = tokens::Tokens::new(store.tokens().await?);
+        let hosts = hosts::Hosts::new(store.hosts().await?, clock());
         let downloads = store.downloads().await?;
         imports.keep_downloads(downloads.iter().filter(|download| download.failed.is_none()));
         let site = Self {
@@ -270,6 +281,8 @@ impl Site {
             tokens,
             own,
             logins: logins::Logins::default(),
+            hosts,
+            calls: heartbeat::Calls::default(),
             receivers: webhooks::receivers(config),
             imports,
             downloads: downloads::Downloads::new(downloads),
@@ -348,6 +361,7 @@ impl Site {
         self.orders.forget(id);
         self.operations.forget(id);
         self.own.forget(id);
+        self.hosts.forget(id);
         self.recorder().reassign(id, heir);
     }
 

@@ -6,7 +6,7 @@ use std::sync::RwLock;
 
 use ironwake_api::{
     Actor, ApprovedDisk, Enrolment, EventKind, FieldProblem, Inventory, Machine, Millis, Operation,
-    OperationBrief, OperationKind, OperationNew, OperationQuery, OperationState, Order, OrderKind,
+    OperationBrief, OperationKind, OperationNew, OperationQuery, OperationState,
 };
 use tracing::warn;
 use uuid::Uuid;
@@ -250,7 +250,10 @@ impl Site {
         for (before, after) in &cancelled {
             changes.extend(self.changes(before, after, &Actor::Daemon));
         }
+        let host = self.host_change(&record, &after);
+        changes.extend(host.clone());
         self.store.save(changes).await?;
+        self.hosts.saved(host);
         let operation = after.operation.clone();
         for after in cancelled.into_iter().map(|(_, after)| after).chain([after]) {
             self.operations.put(after);
@@ -283,17 +286,7 @@ impl Site {
     pub(super) async fn perform(&self, operation: &Operation, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::RestartWaitingAgent => {
-                    let reason = Some(format!("it is armed for {}", operation.kind));
-                    let order = Order { order: OrderKind::Reboot, reason };
-                    match self.order(&operation.machine, order, Actor::Daemon).await {
-                        // It does not wait: its next boot will do.
-                        Ok(()) | Err(SiteError::Conflict(_)) => {}
-                        Err(error) => {
-                            warn!(operation.machine, %error, "the waiting agent was not told to restart")
-                        }
-                    }
-                }
+                Effect::RestartWaitingAgent => self.restart_waiting(operation).await,
                 // Whoever attends to hosts was woken when the change was saved.
                 Effect::RunSteps if self.has_login(operation) => {}
                 Effect::RunSteps => {

@@ -4,8 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ironwake_api::{Actor, AgentReport, ClientStage, EventKind, Millis, Order, StageKind};
+use ironwake_api::{
+    Actor, AgentReport, ClientStage, EventKind, Millis, Operation, OperationState, Order, OrderKind,
+    StageKind,
+};
 use tokio::sync::Notify;
+use tracing::warn;
 
 use super::{Site, SiteError};
 use crate::recorder::Observation;
@@ -28,6 +32,8 @@ struct Slot {
     given: Arc<Notify>,
     /// When it last began to ask, or was answered.
     asked_at: Millis,
+    /// The armed operation that this boot of the agent was told to restart for.
+    restarts_for: Option<String>,
 }
 
 impl Orders {
@@ -36,6 +42,26 @@ impl Orders {
         if let Some(slot) = self.0.lock().expect("no panic while held").get_mut(machine) {
             slot.order = None;
         }
+    }
+
+    /// An agent enrolled: it may be another boot of the machine, which was told nothing yet.
+    pub fn enrolled(&self, machine: &str) {
+        if let Some(slot) = self.0.lock().expect("no panic while held").get_mut(machine) {
+            slot.order = None;
+            slot.restarts_for = None;
+        }
+    }
+
+    /// Whether a waiting agent has yet to be told to restart for this operation; it counts as told from here on.
+    fn owes_restart(&self, machine: &str, operation: &str, now: Millis) -> bool {
+        let mut slots = self.0.lock().expect("no panic while held");
+        let Some(slot) = slots.get_mut(machine) else { return false };
+        let told = slot.restarts_for.as_deref() == Some(operation);
+        if told || now.saturating_sub(slot.asked_at) >= WAITS_FOR {
+            return false;
+        }
+        slot.restarts_for = Some(operation.to_owned());
+        true
     }
 
     /// The machine is gone.
@@ -86,6 +112,12 @@ impl Site {
         }
         self.present(machine, None);
         let given = self.orders.asks(machine, self.now())?;
+        // It was armed before the agent began to ask, or the daemon was started anew since.
+        if let Some(armed) = self.operations.of_machine(machine)
+            && armed.operation.state == OperationState::PxeReady
+        {
+            self.restart_waiting(&armed.operation).await;
+        }
         let taken = tokio::time::timeout(wait, async {
             loop {
                 let notified = given.notified();
@@ -113,6 +145,19 @@ impl Site {
         self.store.save(vec![event]).await?;
         self.orders.give(&machine.id, order);
         Ok(())
+    }
+
+    /// Tells an agent that waits on the machine of an armed operation to restart, once; without one, its next boot does.
+    pub(super) async fn restart_waiting(&self, operation: &Operation) {
+        let machine = &operation.machine;
+        if !self.orders.owes_restart(machine, &operation.id, self.now()) {
+            return;
+        }
+        let reason = Some(format!("it is armed for {}", operation.kind));
+        match self.order(machine, Order { order: OrderKind::Reboot, reason }, Actor::Daemon).await {
+            Ok(()) | Err(SiteError::Conflict(_)) => {}
+            Err(error) => warn!(machine, %error, "the waiting agent was not told to restart"),
+        }
     }
 
     /// Notes what an agent says it does.

@@ -1,6 +1,6 @@
 //! The host that an operation has installed reports its first boot.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ironwake_api::{Actor, Host, Machine, OperationState, PhoneHome};
 
@@ -61,7 +61,7 @@ impl Site {
 }
 
 /// Why what called is not the machine that was installed, as far as it says who it is.
-fn other_machine(machine: &Machine, call: &PhoneHome) -> Option<String> {
+pub(super) fn other_machine(machine: &Machine, call: &PhoneHome) -> Option<String> {
     let uuid = call.uuid.as_deref().and_then(|text| text.parse::<uuid::Uuid>().ok());
     if let (Some(theirs), Some(ours)) = (uuid, &machine.uuid)
         && theirs.to_string() != *ours
@@ -86,16 +86,20 @@ fn other_machine(machine: &Machine, call: &PhoneHome) -> Option<String> {
 pub(super) fn host(call: &PhoneHome, from: Ipv4Addr, at: u64) -> Host {
     let text = |value: &Option<String>| value.as_deref().and_then(given);
     let keys = [&call.pub_key_ed25519, &call.pub_key_ecdsa, &call.pub_key_rsa];
-    let addresses = call.addresses.iter().filter_map(|address| given(address)).take(ADDRESSES_MAX);
+    let addresses = call.addresses.iter().filter_map(|text| text.trim().parse::<IpAddr>().ok());
+    let mut addresses: Vec<IpAddr> = addresses.take(ADDRESSES_MAX).collect();
+    addresses.sort();
+    addresses.dedup();
     Host {
         at,
         from: from.to_string(),
         hostname: text(&call.fqdn).or(text(&call.hostname)),
-        addresses: addresses.collect(),
+        addresses: addresses.iter().map(IpAddr::to_string).collect(),
         ssh_keys: keys.into_iter().filter_map(text).collect(),
         boot_id: text(&call.boot_id),
         kernel: text(&call.kernel),
         os: text(&call.os),
+        uptime_secs: call.uptime_secs,
     }
 }
 
@@ -117,10 +121,14 @@ mod tests {
             fqdn: Some("N/A".into()),
             pub_key_ed25519: Some("ssh-ed25519 AAAA\n".into()),
             pub_key_rsa: Some("N/A".into()),
+            addresses: ["10.0.0.9", "none", " 10.0.0.10", "2001:0db8:0::1", "10.0.0.9"]
+                .map(str::to_owned)
+                .into(),
             ..PhoneHome::default()
         };
         let host = host(&call, Ipv4Addr::LOCALHOST, 7);
         assert_eq!(host.hostname.as_deref(), Some("node-1"));
         assert_eq!(host.ssh_keys, ["ssh-ed25519 AAAA"]);
+        assert_eq!(host.addresses, ["10.0.0.9", "10.0.0.10", "2001:db8::1"]);
     }
 }

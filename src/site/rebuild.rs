@@ -72,6 +72,7 @@ impl Site {
         let seen = seen(machine, inventory);
         let mut facts = facts(machine, &hostname, seen, disk, "", NOWHERE, &nowhere());
         facts.artifacts = self.published(NOWHERE);
+        facts.operation.heartbeat_secs = entry.profile.heartbeat_secs;
         let written = values.written();
         let rendered = match render(&entry.profile, &values, &facts) {
             Ok(rendered) => rendered,
@@ -116,6 +117,7 @@ impl Site {
             boot,
             seen,
             deadlines: entry.profile.deadlines,
+            heartbeat_secs: entry.profile.heartbeat_secs,
         })
     }
 
@@ -194,11 +196,13 @@ impl Site {
             files: format!("{base}/files/{}/", token(Purpose::AnswerFile)),
             phone_home: format!("{base}/phone-home/{}", token(Purpose::PhoneHome)),
             installed: format!("{base}/installed/{}", token(Purpose::Installed)),
+            heartbeat: format!("{base}/heartbeat/{}", token(Purpose::Heartbeat)),
         };
         let disk = record.operation.disks.first();
         let hostname = rebuild.hostname.clone().unwrap_or_else(|| name_of(machine, rebuild.seen));
         let mut facts = facts(machine, &hostname, rebuild.seen, disk, id, http, &urls);
         facts.artifacts = self.published(http);
+        facts.operation.heartbeat_secs = profile.heartbeat_secs;
         facts.operation.ssh_key = record.login.as_ref().map(|login| login.public_key.clone());
         Ok((profile, values, facts))
     }
@@ -280,7 +284,7 @@ pub(super) fn facts(
             boot_mac,
             address: machine.address.as_deref().and_then(|address| address.parse().ok()),
         },
-        operation: OperationFacts { id: operation.to_owned(), ssh_key: None },
+        operation: OperationFacts { id: operation.to_owned(), ssh_key: None, heartbeat_secs: None },
         disk: disk.map(|disk| DiskFacts {
             path: format!("/dev/{}", disk.name),
             name: disk.name.clone(),
@@ -315,5 +319,5 @@ pub(super) fn seen(machine: &Machine, inventory: Option<&Inventory>) -> Seen {
 /// URLs for a rendering that nobody gets.
 pub(super) fn nowhere() -> Urls {
     let url = format!("http://{NOWHERE}/");
-    Urls { files: url.clone(), phone_home: url.clone(), installed: url }
+    Urls { files: url.clone(), phone_home: url.clone(), installed: url.clone(), heartbeat: url }
 }

@@ -21,15 +21,16 @@ impl Site {
             .ok_or_else(|| SiteError::NoSuchMachine(key.to_owned()))
     }
 
-    /// One machine as it is shown: with the operation that runs on it and its newest inventory.
+    /// One machine as it is shown: with the operation that runs on it, its host and its newest inventory.
     pub async fn shown_machine(&self, key: &str) -> Result<Machine, SiteError> {
-        let mut machine = self.with_operation(self.machine(key)?);
+        let mut machine = self.with_work(self.machine(key)?);
         machine.inventory = self.store.inventory(&machine.id).await?.map(|record| Box::new(record.inventory));
         Ok(machine)
     }
 
-    fn with_operation(&self, machine: Machine) -> Machine {
-        Machine { operation: self.operations.brief(&machine.id), ..machine }
+    fn with_work(&self, machine: Machine) -> Machine {
+        let host = self.hosts.shown(&machine.id, self.now());
+        Machine { operation: self.operations.brief(&machine.id), host, ..machine }
     }
 
     /// The machines that a query selects, oldest record first.
@@ -53,7 +54,7 @@ impl Site {
         selected.sort_by(|a, b| a.id.cmp(&b.id));
         let total = selected.len() as u64;
         let page = selected.into_iter().skip(offset as usize).take(limit as usize);
-        let items = page.map(|machine| self.with_operation(self.with_presence(machine))).collect();
+        let items = page.map(|machine| self.with_work(self.with_presence(machine))).collect();
         Ok(Page { items, total, limit, offset })
     }
 }

@@ -97,6 +97,7 @@ impl Site {
             seen_at: Some(now),
             inventory_at: None,
             operation: None,
+            host: None,
             inventory: None,
         }
     }

@@ -1,6 +1,7 @@
 mod builds;
 mod bulk;
 mod deadlines;
+mod heartbeat;
 mod installer;
 mod keeping;
 mod operations;

@@ -87,6 +87,12 @@ impl Writer {
             Change::Hostname { machine, name: None } => {
                 self.execute("DELETE FROM hostnames WHERE machine = ?1", [machine])
             }
+            Change::Host(host) => self.execute(
+                "INSERT INTO hosts (machine, doc) VALUES (?1, ?2) \
+                 ON CONFLICT (machine) DO UPDATE SET doc = excluded.doc",
+                params![host.machine, row::encode(host)?],
+            ),
+            Change::HostGone(machine) => self.execute("DELETE FROM hosts WHERE machine = ?1", [machine]),
             Change::WebhookCursor { webhook, event } => self.execute(
                 "INSERT OR REPLACE INTO webhook_cursors (webhook, event) VALUES (?1, ?2)",
                 params![webhook, event],

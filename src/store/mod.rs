@@ -130,6 +130,10 @@ pub enum Change {
         /// None takes it back.
         name: Option<String>,
     },
+    /// Insert or replace what runs on a machine.
+    Host(Box<operation::HostRecord>),
+    /// What ran on this machine is being overwritten.
+    HostGone(String),
     /// Everything up to this event was sent to a webhook, or is none of its business.
     WebhookCursor {
         /// The webhook's name.
@@ -362,6 +366,11 @@ impl Store {
     /// Machines' ids, and the host names that they have by policy; for the start.
     pub async fn hostnames(&self) -> Result<Vec<(String, String)>, StoreError> {
         self.inner.readers.read(read::hostnames).await
+    }
+
+    /// What runs on machines; for the start.
+    pub async fn hosts(&self) -> Result<Vec<operation::HostRecord>, StoreError> {
+        self.inner.readers.read(read::hosts).await
     }
 
     /// The last event that a webhook is done with; `None` for one that is new.

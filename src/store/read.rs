@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::{READ_ROWS_MAX, StoreError, row};
 use crate::access::Kept;
 use crate::artifact::{Download, Import};
-use crate::operation::Record;
+use crate::operation::{HostRecord, Record};
 use crate::profile::Written;
 
 /// The connections that read. Each read takes one, on a thread that may block.
@@ -234,6 +234,10 @@ pub(super) fn machine_values(db: &Connection) -> rusqlite::Result<Vec<(String, W
 
 pub(super) fn hostnames(db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     all(db, "SELECT machine, name FROM hostnames", [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+pub(super) fn hosts(db: &Connection) -> rusqlite::Result<Vec<HostRecord>> {
+    all(db, "SELECT doc FROM hosts ORDER BY machine", [], |row| row::decode(row, 0))
 }
 
 pub(super) fn webhook_cursor(db: &Connection, webhook: &str) -> rusqlite::Result<Option<i64>> {

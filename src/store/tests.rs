@@ -1,5 +1,7 @@
 //! The store against real files in a temporary folder.
 
+mod hosts;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -52,6 +54,7 @@ fn machine(id: &str, name: Option<&str>) -> Machine {
         seen_at: None,
         inventory_at: None,
         operation: None,
+        host: None,
         inventory: None,
     }
 }

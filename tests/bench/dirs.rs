@@ -19,6 +19,9 @@ pub const HTTP_FILE: Payload = Payload { name: "bench-http.bin", bytes: 200_000_
 /// For HTTP requests per second.
 pub const HTTP_SMALL: Payload = Payload { name: "bench-http-small.bin", bytes: 4096 };
 
+/// A disk image, long enough that its beginning and end hardly count; it is imported, not published.
+pub const DISK_IMAGE: Payload = Payload { name: "bench-disk.raw", bytes: 512 << 20 };
+
 /// Where loaders are in a folder of boot files; all of them are published.
 const LOADERS: &str = "loaders";
 /// What describes a folder of boot files.
@@ -87,6 +90,14 @@ impl Dirs {
         }
         fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
         Ok(dir)
+    }
+
+    /// The disk image, made at the first call.
+    pub fn disk_image(&self) -> Result<PathBuf> {
+        let dir = self.boot.with_file_name("images");
+        fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+        DISK_IMAGE.write(&dir)?;
+        Ok(dir.join(DISK_IMAGE.name))
     }
 
     /// Where clients put what they fetch; in memory, so that no disk is measured.

@@ -4,8 +4,11 @@
 
 mod dhcp;
 mod dirs;
+mod disk;
 mod effort;
 mod http;
+#[path = "../lab/mod.rs"]
+mod lab;
 mod machines;
 mod ours;
 mod peers;
@@ -29,7 +32,7 @@ use report::Report;
 use server::Server;
 use wire::Wire;
 
-/// Measures Ironwake beside Kea, dnsmasq, atftpd, tftpd-hpa and nginx, in network namespaces of its own.
+/// Measures Ironwake beside Kea, dnsmasq, atftpd, tftpd-hpa, nginx and dd, in namespaces of its own.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -61,9 +64,11 @@ enum Part {
     Http,
     /// Boot scripts per second with 10,000 machines known.
     Scripts,
+    /// Writing of a disk image in a machine of the lab.
+    Disk,
 }
 
-const PARTS: [Part; 4] = [Part::Dhcp, Part::Tftp, Part::Http, Part::Scripts];
+const PARTS: [Part; 5] = [Part::Dhcp, Part::Tftp, Part::Http, Part::Scripts, Part::Disk];
 
 /// What every part needs.
 struct Bench {
@@ -121,6 +126,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             Part::Tftp => tftp::measure(&bench, &mut report),
             Part::Http => http::measure(&bench, &mut report),
             Part::Scripts => scripts::measure(&bench, &mut report),
+            Part::Disk => disk::measure(&bench, &mut report),
         }
     }
     if arguments.json {

@@ -23,6 +23,7 @@ pub fn facts() -> Facts {
         operation: OperationFacts {
             id: "0197a1b2-0000-7000-8000-000000000002".into(),
             ssh_key: Some(format!("ssh-ed25519 {} ironwake", "A".repeat(68))),
+            heartbeat_secs: Some(300),
         },
         disk: Some(DiskFacts {
             path: "/dev/disk/by-id/ata-QEMU_HARDDISK_QM00001".into(),
@@ -35,6 +36,7 @@ pub fn facts() -> Facts {
             files: format!("{server}/boot/v1/files/0123456789abcdef/"),
             phone_home: format!("{server}/boot/v1/phone-home/0123456789abcdef"),
             installed: format!("{server}/boot/v1/installed/0123456789abcdef"),
+            heartbeat: format!("{server}/boot/v1/heartbeat/0123456789abcdef"),
         },
         artifacts: BTreeMap::from([(
             "ubuntu-24.04/live-server.iso".to_owned(),

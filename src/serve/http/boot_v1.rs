@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, json, nothing};
 use super::body::Body;
+use super::heartbeat::heartbeat;
 use super::installer::{answer_file, installed, no_answer};
 use super::places::Places;
 use super::problem::{problem, site_problem};
@@ -65,6 +66,7 @@ pub fn router(backend: Backend, shutdown: CancellationToken) -> Router {
         .route("/boot/v1/operations/{id}/files/{token}/{name}", get(answer_file).head(no_answer))
         .route("/boot/v1/operations/{id}/installed/{token}", post(installed))
         .route("/boot/v1/operations/{id}/phone-home/{token}", post(phone_home))
+        .route("/boot/v1/operations/{id}/heartbeat/{token}", post(heartbeat))
         .route("/boot/v1/health", get(health))
         .fallback(async || {
             let detail = "there is nothing at this path".to_owned();
@@ -196,22 +198,25 @@ async fn phone_home(
     request: Request<axum::body::Body>,
 ) -> axum::response::Response {
     let answer = async {
-        let call: PhoneHome = match is_json(request.headers()) {
-            true => read(request, REPORT_BYTES_MAX).await?,
-            false => {
-                let body = whole(request, REPORT_BYTES_MAX).await?;
-                serde_urlencoded::from_bytes(&body).map_err(|error| {
-                    let message = format!("it is neither JSON nor a form: {error}");
-                    invalid(vec![FieldProblem { field: "body".into(), message }])
-                })?
-            }
-        };
+        let call = host_call(request).await?;
         let site = shared.backend.site.clone();
         let calling = tokio::spawn(async move { site.phone_home(&id, &token, call, peer.from).await });
         calling.await.map_err(interrupted)?.map_err(refused)?;
         Ok(nothing())
     };
     either(answer.await)
+}
+
+/// What a host says of itself, as JSON or as cloud-init's form.
+pub(super) async fn host_call(request: Request<axum::body::Body>) -> Result<PhoneHome, Refusal> {
+    if is_json(request.headers()) {
+        return read(request, REPORT_BYTES_MAX).await;
+    }
+    let body = whole(request, REPORT_BYTES_MAX).await?;
+    serde_urlencoded::from_bytes(&body).map_err(|error| {
+        let message = format!("it is neither JSON nor a form: {error}");
+        invalid(vec![FieldProblem { field: "body".into(), message }])
+    })
 }
 
 /// Operation and token of `Authorization: Bearer OPERATION_TOKEN`.

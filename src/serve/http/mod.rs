@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod boot_v1;
+mod heartbeat;
 mod installer;
 mod link;
 mod places;

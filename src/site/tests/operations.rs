@@ -72,6 +72,23 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, SiteError>, part: &str) {
     assert!(error.contains(part), "{error}");
 }
 
+/// Arming falls between the inventory and the agent's first question, or the daemon is started anew after it.
+#[tokio::test]
+async fn an_agent_that_asks_after_the_arming_is_told_to_restart_once() {
+    let (lab, machine) = with_machine().await;
+    let first = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation");
+    let ask = || lab.site.next_order(&machine, Duration::ZERO);
+    let order = ask().await.expect("an answer").expect("an order");
+    assert_eq!(order.order, ironwake_api::OrderKind::Reboot);
+    assert!(order.reason.is_some_and(|reason| reason.contains("armed for wipe")));
+    let report = AgentReport { boot_mac: mac(1), message: "rebooting".into(), failed: false };
+    lab.site.agent_report(&machine, report).await.expect("noted");
+    assert_eq!(ask().await.expect("an answer"), None, "it is on its way");
+    lab.site.cancel(&first.id, operator()).await.expect("cancelled");
+    lab.site.operate(&machine, wipe("serial=B"), operator()).await.expect("another one");
+    assert!(ask().await.expect("an answer").is_some(), "it was told of the first one only");
+}
+
 #[tokio::test]
 async fn an_armed_wipe_is_served_claimed_done_once_each() {
     let (lab, machine) = with_machine().await;
