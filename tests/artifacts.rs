@@ -2,6 +2,7 @@
 
 #[path = "artifacts/downloads.rs"]
 mod downloads;
+mod loopback;
 #[path = "artifacts/qcow2.rs"]
 mod qcow2;
 #[path = "artifacts/server.rs"]
@@ -12,10 +13,8 @@ mod site;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,6 +23,7 @@ use ironwake::http;
 use ironwake::serve::Backend;
 use ironwake_api::client::{Client, ClientError};
 use ironwake_api::*;
+use loopback::{Daemon, free_port};
 use site::{PATIENCE, TestSite};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -257,79 +257,11 @@ async fn what_a_profile_names_has_folders() {
     assert_eq!(served.files(), [""; 0]);
 }
 
-/// A daemon that serves nothing but the API and files on loopback.
-struct Daemon {
-    child: Child,
-    folder: PathBuf,
-}
-
-impl Daemon {
-    fn start(folder: &Path, port: u16) -> Self {
-        Self::start_with(folder, port, &[])
-    }
-
-    fn start_with(folder: &Path, port: u16, environment: &[(&str, &Path)]) -> Self {
-        let file = folder.join("ironwake.toml");
-        let text = format!(
-            "state = {:?}\nsocket = {:?}\n[http]\nlisten = \"127.0.0.1:{port}\"\n[discovery]\nenabled = false\n\
-             [[network]]\ninterface = \"lo\"\ndhcp = \"off\"\ntftp = false\n",
-            folder.join("state"),
-            folder.join("api.sock"),
-        );
-        fs::write(&file, text).expect("a file");
-        let notify = folder.join("notify");
-        let _ = fs::remove_file(&notify);
-        let ready = UnixDatagram::bind(&notify).expect("a socket");
-        ready.set_read_timeout(Some(PATIENCE)).expect("a limit");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));
-        command.args(["serve", "--config"]).arg(&file).stdin(Stdio::null());
-        command.env("NOTIFY_SOCKET", &notify).env("IRONWAKE_BOOT", folder).env_remove("JOURNAL_STREAM");
-        command.envs(environment.iter().copied());
-        let daemon = Self { child: command.spawn().expect("it starts"), folder: folder.into() };
-        let mut message = [0; 4096];
-        loop {
-            let length = ready.recv(&mut message).expect("a word of the daemon");
-            if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
-                return daemon;
-            }
-        }
-    }
-
-    fn run(&self, words: &[&str], input: &[u8]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));
-        command.arg("--socket").arg(self.folder.join("api.sock")).args(words);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it starts");
-        // A command that refuses does not read to the end.
-        let _ = child.stdin.take().expect("a pipe").write_all(input);
-        child.wait_with_output().expect("it ends")
-    }
-
-    /// Exit code, and a part of each stream; standard output is given back.
-    #[track_caller]
-    fn check(&self, words: &[&str], code: i32, stdout: &str, stderr: &str) -> String {
-        let output = self.run(words, b"from standard input");
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        let context = format!("{words:?}\n--- stdout\n{out}\n--- stderr\n{err}");
-        assert_eq!(output.status.code(), Some(code), "{context}");
-        assert!(out.contains(stdout) && err.contains(stderr), "{context}");
-        out.into_owned()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn the_command_imports_into_a_daemon_that_survives_a_kill() {
     let folder = tempfile::tempdir().expect("a folder");
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
-    let daemon = Daemon::start(folder.path(), port);
+    let port = free_port();
+    let daemon = Daemon::start_at(folder.path(), port, "", &[]);
     let image = noise(IMAGE_BYTES);
     let file = folder.path().join("disk.qcow2.xz");
     fs::write(&file, &image).expect("a file");
@@ -341,15 +273,16 @@ fn the_command_imports_into_a_daemon_that_survives_a_kill() {
         "imported gold (20 MiB, raw): sha256:",
         "",
     );
-    daemon.check(&["artifact", "import", "piped", "-", "--json"], 0, "\"size\": 19", "");
-    daemon.check(&["artifact", "import", "gold", "-", "--sha256", &digest], 4, "", "nothing is kept");
+    let input = b"from standard input";
+    daemon.feed(&["artifact", "import", "piped", "-", "--json"], input, 0, "\"size\": 19", "");
+    daemon.feed(&["artifact", "import", "gold", "-", "--sha256", &digest], input, 4, "", "nothing is kept");
     daemon.check(&["artifact", "import", "none", "/nonexistent"], 1, "", "read /nonexistent: No such file");
     daemon.check(&["artifact", "import", "none", "/"], 1, "", "it is a folder");
     daemon.check(&["artifact", "show", "none"], 3, "", "`ironwake artifact list`");
     daemon.check(&["artifact", "pin", "gold"], 0, "pinned gold", "");
     drop(daemon);
 
-    let daemon = Daemon::start(folder.path(), port);
+    let daemon = Daemon::start_at(folder.path(), port, "", &[]);
     let shown = daemon.check(&["artifact", "show", "gold"], 0, "ready, pinned", "");
     assert!(shown.contains(&digest) && shown.contains("import by "), "{shown}");
     let list = daemon.check(&["artifact", "list"], 0, "gold", "");

@@ -89,6 +89,40 @@ fn a_closed_pipe_ends_quietly() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
+/// What asks no daemon needs no token for one; what does says how to give it.
+#[test]
+fn only_what_asks_a_daemon_needs_a_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let man = folder.path().join("man");
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));
+        command.args(words).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/config"));
+        command.env("IRONWAKE_URL", "https://ironwake.invalid:8443");
+        command.env_remove("IRONWAKE_TOKEN").env_remove("IRONWAKE_TOKEN_FILE").env_remove("IRONWAKE_CA");
+        let output = command.output().expect("the command runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (words, code) in [
+        (&["completions", "bash"][..], 0),
+        (&["man", man.to_str().expect("UTF-8")], 0),
+        (&["config", "example"], 0),
+        (&["config", "check", "smallest.toml"], 0),
+        (&["profile", "check", "../../../assets/profiles/local"], 0),
+        (&["doctor", "--config", "many-mistakes.toml"], 6),
+        (&["probe", "dhcp", "--interface", "nosuch0"], 1),
+        (&["serve", "--config", "many-mistakes.toml"], 6),
+    ] {
+        let (found, said) = run(words);
+        assert!(found == Some(code) && !said.contains("token"), "{words:?}: {found:?} {said}");
+    }
+    for words in
+        [&["machine", "list"][..], &["config", "show"], &["config", "set", "a=b"], &["profile", "list"]]
+    {
+        let (found, said) = run(words);
+        assert!(found == Some(1) && said.contains("--url needs a token"), "{words:?}: {found:?} {said}");
+    }
+}
+
 #[test]
 fn completions_and_man_pages_are_made() {
     for shell in ["bash", "zsh", "fish"] {

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use ironwake::artifact::Digest;
 use ironwake_api::OperationState;
 use lab::{
-    Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, MARKER, MIB, Machine, add_profile, boots_its_disk,
-    digest, enroll, image, operation, reaches, tool,
+    Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, MARKER, MIB, Machine, add_marker, add_profile,
+    boots_its_disk, digest, enroll, image, operation, reaches, tool,
 };
 
 fn options() -> LabOptions {
@@ -99,23 +99,10 @@ fn full_wipe_secureboot_one_disk_of_two() -> Result<(), LabError> {
     wipe(Firmware::SecureBoot)
 }
 
-/// What a rebuild writes here: the lab's own bootable disk, by a profile of the operator's.
-const PROFILE: &str = r#"
-name = "marker"
-version = "1"
-summary = "says that it runs"
-kind = "image"
-architectures = ["amd64"]
-firmware = ["bios", "uefi"]
-
-[image]
-artifact = "marker"
-"#;
-
 /// From a blank disk to a system that boots from it, with nothing but `rebuild`; the other disk keeps every byte.
 fn rebuild(firmware: Firmware) -> Result<(), LabError> {
     let lab = lab()?;
-    add_profile(&lab, "marker", PROFILE, &[]);
+    add_marker(&lab, "");
     let file = lab.folder().join("marker.raw");
     Disk::bootable(Bus::Virtio, "", 8 * MIB).create(&file)?;
     let image_digest = Digest::of(&fs::read(&file).expect("an image"));

@@ -7,6 +7,7 @@ mod lab;
 mod peers;
 
 use std::fs;
+use std::time::Instant;
 
 use lab::{Dhcp, Lab, LabError, LabOptions};
 use serde_json::{Value, json};
@@ -347,6 +348,52 @@ fn parity_cp13() -> Result<(), LabError> {
     served("first");
     write("main.j2", "second\n{% include \"post.j2\" %}");
     served("second");
+    Ok(())
+}
+
+/// Every fact and function that gives a URL.
+const URLS_ANSWERS: &str = "server {{ server.url }}\nfiles {{ urls.files }}\nhome {{ urls.phone_home }}\n\
+                       installed {{ urls.installed }}\nartifact {{ artifact('gold') }}\n";
+const URLS_PROFILE: &str = "name = \"own\"\nversion = \"1\"\nkind = \"installer\"\n[boot]\nkernel = \"gold\"\n\
+                       command_line = \"url={{ urls.files }}answers\"\n[[file]]\ntemplate = \"answers.j2\"\nname = \"answers\"\n";
+
+/// Asks again until the answer is as it should be.
+fn eventually(what: &str, ask: impl Fn() -> bool) {
+    let until = Instant::now() + lab::WAIT_MAX;
+    while !ask() {
+        assert!(Instant::now() < until, "{what}");
+    }
+}
+
+/// The server's address is in no profile and in no operation: when the setting changes, every rendered URL follows, those
+/// of an operation that was armed before too.
+#[test]
+fn parity_fl8_every_rendered_url_follows_the_setting() -> Result<(), LabError> {
+    const AFTER: &str = "http://10.77.0.1:9090";
+    let lab = lab()?;
+    lab::add_profile(&lab, "own", URLS_PROFILE, &[("answers.j2", URLS_ANSWERS)]);
+    import(&lab, "gold");
+    let machine = enrolled(&lab);
+    eventually("the profile counts", || lab.cli().json(&["profile", "show", "own"]).is_ok());
+    let id = rebuild(&lab, &machine, &["own"]);
+    let first = script(&lab);
+    let of = |text: &str, server: &str| text.matches(&format!("{server}/")).count();
+    assert!(of(&first, MACHINES) >= 2 && of(&first, MACHINES) == first.matches("http://").count(), "{first}");
+
+    let listen = AFTER.replace("http://", "http.listen=");
+    let said = lab.cli().run(&["config", "set", &listen])?;
+    assert!(said.contains("http.listen was changed and counts from"), "{said}");
+    assert_eq!(script(&lab), first, "until the next start");
+    lab.crash_daemon()?;
+    let script = || curl(&lab, &[&format!("{AFTER}/ipxe/{MAC}")]).2;
+    eventually("the discovery image is there again", || !script().contains("not built yet"));
+    let second = script();
+    assert_eq!(second, first.replace(MACHINES, AFTER), "nothing else has changed");
+    assert_eq!(curl(&lab, &[&url(&second, "/vmlinuz")]).2, "gold");
+    let answers = curl(&lab, &[&url(&second.replace("url=", " "), "/answers")]).2;
+    assert_eq!((answers.matches("http://").count(), answers.matches(AFTER).count()), (5, 5), "{answers}");
+    assert_eq!(curl(&lab, &[&url(&answers, "/artifacts/")]).2, "gold");
+    assert_eq!(state(&lab, &id), "installing");
     Ok(())
 }
 

@@ -46,7 +46,7 @@ fn check_mistakes(name: &str) {
 
 #[test]
 fn every_mistake_is_answered_at_its_place() {
-    for name in ["many-mistakes", "kinds", "template-mistakes", "syntax"] {
+    for name in ["many-mistakes", "kinds", "template-mistakes", "syntax", "steps-nowhere", "steps-local"] {
         check_mistakes(name);
     }
 }

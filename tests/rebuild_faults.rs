@@ -11,31 +11,16 @@ use ironwake::artifact::Digest;
 use ironwake_api::{EventKind, Operation, OperationState};
 use lab::{
     Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, MARKER, MIB, Machine, PoweredOn, Quirk, Writes,
-    add_profile, boots_its_disk, digest, enroll, image, operation, reaches, tool,
+    add_marker, boots_its_disk, digest, enroll, image, operation, reaches, tool,
 };
-
-const PROFILE: &str = r#"
-name = "marker"
-version = "1"
-summary = "says that it runs"
-kind = "image"
-architectures = ["amd64"]
-firmware = ["bios", "uefi"]
-
-[image]
-artifact = "marker"
-grow = false
-
-[deadlines]
-installing = "1m"
-"#;
 
 const DISK: u64 = 256 * MIB;
 const REBUILD: [&str; 4] = ["--profile", "marker", "--disk", "serial=SYSTEM"];
 
 fn lab() -> Result<Lab, LabError> {
     let lab = Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server))?;
-    add_profile(&lab, "marker", PROFILE, &[]);
+    // A machine that lost its power is given up after a minute.
+    add_marker(&lab, "grow = false\n[deadlines]\ninstalling = \"1m\"\n");
     Ok(lab)
 }
 
@@ -83,6 +68,22 @@ fn writes(on: &PoweredOn<'_>) -> Result<(), LabError> {
     on.expect("an image that is being written", begun).map(drop)
 }
 
+/// The machine's rebuild fails for this reason, and what is left on its disk boots nothing.
+#[track_caller]
+fn fails_and_boots_nothing(
+    lab: &Lab,
+    machine: &Machine,
+    (on, id): (PoweredOn<'_>, String),
+    expected: &[&str],
+) -> Result<(), LabError> {
+    let made = rebuild(lab, &id)?;
+    let reason = fails(lab, &on, &made)?;
+    assert!(expected.iter().all(|part| reason.contains(part)), "{reason}");
+    on.power_off();
+    check_nothing_boots(lab, machine);
+    Ok(())
+}
+
 /// Waits for the failure, and gives its reason.
 fn fails(lab: &Lab, on: &PoweredOn<'_>, made: &Operation) -> Result<String, LabError> {
     on.expect("the failure", reaches(OperationState::Failed))?;
@@ -113,18 +114,14 @@ fn full_a_spoilt_image_leaves_nothing_that_boots() -> Result<(), LabError> {
     let kept = lab.folder().join("state/imports").join(sha256.to_string());
     let mut machine = machine(1);
     machine.disks = vec![Disk::bootable(Bus::Virtio, "SYSTEM", 32 * MIB).with_quirk(Quirk::Recorded)];
-    let (on, id) = enroll(&lab, &machine)?;
+    let enrolled = enroll(&lab, &machine)?;
     let old = fs::read(image(&lab, &machine, 0)).expect("a disk image");
     fs::File::options()
         .write(true)
         .open(&kept)
         .and_then(|file| file.write_all_at(b"spoilt", 15 * MIB))
         .expect("spoilt");
-    let made = rebuild(&lab, &id)?;
-    let reason = fails(&lab, &on, &made)?;
-    assert!(reason.contains("SHA-256") && reason.contains("partition table was wiped"), "{reason}");
-    on.power_off();
-    check_nothing_boots(&lab, &machine);
+    fails_and_boots_nothing(&lab, &machine, enrolled, &["SHA-256", "partition table was wiped"])?;
 
     let record = Writes::of(&image(&lab, &machine, 0));
     let mut disk = old.clone();
@@ -180,13 +177,7 @@ fn full_a_truncated_image_leaves_nothing_that_boots() -> Result<(), LabError> {
     tool("sh", &["-c", &format!("xz -T1 -0 -c {raw} | head -c $((9 << 20)) > {text}")]);
     import(&lab, &packed)?;
     let machine = machine(1);
-    let (on, id) = enroll(&lab, &machine)?;
-    let made = rebuild(&lab, &id)?;
-    let reason = fails(&lab, &on, &made)?;
-    assert!(reason.contains("cannot be unpacked as Xz"), "{reason}");
-    on.power_off();
-    check_nothing_boots(&lab, &machine);
-    Ok(())
+    fails_and_boots_nothing(&lab, &machine, enroll(&lab, &machine)?, &["cannot be unpacked as Xz"])
 }
 
 /// An image that says nothing of its size and is larger than the disk.
@@ -199,13 +190,7 @@ fn full_an_image_larger_than_the_disk_leaves_nothing_that_boots() -> Result<(), 
     import(&lab, &packed)?;
     let mut machine = machine(1);
     machine.disks = vec![Disk::bootable(Bus::Virtio, "SYSTEM", 32 * MIB)];
-    let (on, id) = enroll(&lab, &machine)?;
-    let made = rebuild(&lab, &id)?;
-    let reason = fails(&lab, &on, &made)?;
-    assert!(reason.contains("more than the disk's 33554432 bytes"), "{reason}");
-    on.power_off();
-    check_nothing_boots(&lab, &machine);
-    Ok(())
+    fails_and_boots_nothing(&lab, &machine, enroll(&lab, &machine)?, &["more than the disk's 33554432 bytes"])
 }
 
 /// A disk with a sector that cannot be written any more.
@@ -217,13 +202,7 @@ fn full_a_failing_disk_leaves_nothing_that_boots() -> Result<(), LabError> {
     let mut machine = machine(1);
     let quirk = Quirk::FailsAt(SECTOR);
     machine.disks = vec![Disk::bootable(Bus::Virtio, "SYSTEM", 32 * MIB).with_quirk(quirk)];
-    let (on, id) = enroll(&lab, &machine)?;
-    let made = rebuild(&lab, &id)?;
-    let reason = fails(&lab, &on, &made)?;
-    assert!(reason.contains("cannot be written"), "{reason}");
-    on.power_off();
-    check_nothing_boots(&lab, &machine);
-    Ok(())
+    fails_and_boots_nothing(&lab, &machine, enroll(&lab, &machine)?, &["cannot be written"])
 }
 
 /// The daemon is killed while it sends the image, and started again: the download goes on where it broke.

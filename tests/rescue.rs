@@ -5,10 +5,27 @@ mod lab;
 
 use std::process::Output;
 
-use ironwake_api::{EventKind, Operation, OperationState};
-use lab::{Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, MARKER, Machine};
+use ironwake_api::{Operation, OperationState};
+use lab::{
+    Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, MARKER, MIB, Machine, PoweredOn, digest, enroll,
+    image, operation, reaches,
+};
 
-const MIB: u64 = 1 << 20;
+fn lab() -> Result<Lab, LabError> {
+    Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server))
+}
+
+/// A machine with a system of its own.
+fn machine(firmware: Firmware) -> Machine {
+    Machine::new(1, firmware).with_disk(Disk::bootable(Bus::Virtio, "SYSTEM", 64 * MIB))
+}
+
+/// Has a machine run something in RAM, until it does.
+fn begin(lab: &Lab, on: &PoweredOn<'_>, id: &str, more: &[&str]) -> Result<Operation, LabError> {
+    let made = operation(lab, &[&["rescue", id], more].concat())?;
+    on.expect("a system that runs", reaches(OperationState::Installing))?;
+    Ok(made)
+}
 
 /// What a command on the machine gave.
 fn shell(lab: &Lab, machine: &str, command: &[&str]) -> Output {
@@ -21,28 +38,17 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn operation(lab: &Lab, words: &[&str]) -> Result<Operation, LabError> {
-    Ok(serde_json::from_value(lab.cli().json(words)?).expect("an operation"))
-}
-
 /// From a waiting machine to a shell with output, errors, exit code and a terminal; the disk is written by what is typed and
 /// by nothing else; then the machine boots it.
 fn rescue(firmware: Firmware) -> Result<(), LabError> {
-    let lab = Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server))?;
-    let machine = Machine::new(1, firmware).with_disk(Disk::bootable(Bus::Virtio, "SYSTEM", 64 * MIB));
-    let on = lab.power_on(&machine)?;
-    let (record, _) = on.wait_inventory()?;
-    lab.cli().run(&["machine", "enroll", &record.id])?;
-    let image = lab.folder().join("m1.disk0");
-    let before = std::fs::read(&image).expect("a disk image");
-    let made = operation(&lab, &["rescue", &record.id])?;
-    on.expect("a machine in rescue", |kind| {
-        matches!(kind, EventKind::OperationChanged { to: OperationState::Installing, .. })
-    })?;
+    let (lab, machine) = (lab()?, machine(firmware));
+    let (on, id) = enroll(&lab, &machine)?;
+    let before = digest(&lab, &machine, 0);
+    let made = begin(&lab, &on, &id, &[])?;
 
     let ran = shell(
         &lab,
-        &record.id,
+        &id,
         &["sh", "-c", "uname -s; echo wrong >&2; grep -c ironwake.url /proc/cmdline; exit 7"],
     );
     assert_eq!(
@@ -52,12 +58,12 @@ fn rescue(firmware: Firmware) -> Result<(), LabError> {
         text(&ran.stderr)
     );
     assert_eq!(text(&ran.stderr), "wrong\n");
-    let disk = shell(&lab, &record.id, &["cat", "/sys/block/vda/serial"]);
+    let disk = shell(&lab, &id, &["cat", "/sys/block/vda/serial"]);
     assert_eq!(text(&disk.stdout).trim(), "SYSTEM");
-    assert_eq!(shell(&lab, &record.id, &["no-such-program"]).status.code(), Some(127));
-    assert_eq!(std::fs::read(&image).expect("a disk image"), before, "nothing was typed that writes");
+    assert_eq!(shell(&lab, &id, &["no-such-program"]).status.code(), Some(127));
+    assert_eq!(digest(&lab, &machine, 0), before, "nothing was typed that writes");
     let typed = "printf typed | dd of=/dev/vda bs=1 seek=33554432 conv=notrunc && sync";
-    let written = shell(&lab, &record.id, &["sh", "-c", typed]);
+    let written = shell(&lab, &id, &["sh", "-c", typed]);
     assert!(written.status.success(), "{}", text(&written.stderr));
 
     // A terminal of its own, as an operator has one.
@@ -66,7 +72,7 @@ fn rescue(firmware: Firmware) -> Result<(), LabError> {
         .into_iter()
         .chain(line.get_args())
         .map(|word| word.to_string_lossy().into_owned())
-        .chain(["shell".to_owned(), record.id.clone()])
+        .chain(["shell".to_owned(), id.clone()])
         .collect();
     let mut script = std::process::Command::new("script");
     script.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]);
@@ -82,9 +88,9 @@ fn rescue(firmware: Firmware) -> Result<(), LabError> {
     let ended = operation(&lab, &["operation", "cancel", &made.id])?;
     assert_eq!(ended.state, OperationState::Ready);
     on.wait_screen(MARKER.trim())?;
-    let after = std::fs::read(&image).expect("a disk image");
+    let after = std::fs::read(image(&lab, &machine, 0)).expect("a disk image");
     assert_eq!(&after[32 * MIB as usize..][..5], b"typed");
-    let refused = shell(&lab, &record.id, &[]);
+    let refused = shell(&lab, &id, &[]);
     assert_eq!(refused.status.code(), Some(4), "{}", text(&refused.stderr));
     let events = lab.cli().json(&["events", "--limit", "1000"])?.to_string();
     assert_eq!(events.matches("\"shell_opened\"").count(), 5, "{events}");
@@ -104,21 +110,13 @@ fn full_rescue_bios_shell() -> Result<(), LabError> {
 
 /// A live system that knows nothing of Ironwake: it is started once, and not a byte of the disk changes.
 fn memtest(firmware: Firmware) -> Result<(), LabError> {
-    let lab = Lab::new(LabOptions::new(env!("CARGO_BIN_EXE_ironwake"), Dhcp::Server))?;
-    let machine = Machine::new(1, firmware).with_disk(Disk::bootable(Bus::Virtio, "SYSTEM", 64 * MIB));
-    let on = lab.power_on(&machine)?;
-    let (record, _) = on.wait_inventory()?;
-    lab.cli().run(&["machine", "enroll", &record.id])?;
-    let image = lab.folder().join("m1.disk0");
-    let before = std::fs::read(&image).expect("a disk image");
-    let words = ["rescue", &record.id, "--profile", "memtest", "--var", "serial_console=ttyS0"];
-    let made = operation(&lab, &words)?;
-    on.expect("a system that runs", |kind| {
-        matches!(kind, EventKind::OperationChanged { to: OperationState::Installing, .. })
-    })?;
+    let (lab, machine) = (lab()?, machine(firmware));
+    let (on, id) = enroll(&lab, &machine)?;
+    let before = digest(&lab, &machine, 0);
+    let made = begin(&lab, &on, &id, &["--profile", "memtest", "--var", "serial_console=ttyS0"])?;
     on.wait_screen("Memtest86+")?;
     on.power_off();
-    assert_eq!(std::fs::read(&image).expect("a disk image"), before);
+    assert_eq!(digest(&lab, &machine, 0), before);
     let on = lab.power_on(&machine)?;
     on.wait_screen(MARKER.trim())?;
     let ended = operation(&lab, &["operation", "cancel", &made.id])?;

@@ -18,17 +18,19 @@ fn find<'a>(settings: &'a Settings, key: &str) -> &'a Setting {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_checked_as_a_whole_in_force_at_once_or_said_to_wait_and_survives() {
     let folder = tempfile::tempdir().expect("a folder");
-    let more =
-        "[enrolment]\npolicy = \"manual\"\n[values]\npassword_hash = \"hunter2\"\ntimezone = \"UTC\"\n";
+    let more = "[[webhook]]\nname = \"chat\"\nurl = \"http://127.0.0.1:9/hunter2\"\nsecret = \"hunter2 and many more\"\n\
+         [enrolment]\npolicy = \"manual\"\n[values]\npassword_hash = \"hunter2\"\ntimezone = \"UTC\"\n";
     let daemon = Daemon::start(folder.path(), more);
     let client = Client::new(folder.path().join("api.sock"));
     let shown = client.settings().await.expect("settings");
     let policy = find(&shown, "enrolment.policy");
     assert_eq!((policy.value.as_str(), policy.origin), ("\"manual\"", SettingOrigin::File));
-    assert!(policy.place.as_deref().is_some_and(|place| place.ends_with("/ironwake.toml:13")), "{policy:?}");
+    assert!(policy.place.as_deref().is_some_and(|place| place.ends_with("/ironwake.toml:17")), "{policy:?}");
     assert_eq!(find(&shown, "discovery.rediscover_after").origin, SettingOrigin::Default);
     assert_eq!(find(&shown, "values.password_hash").value, "***");
     assert_eq!(find(&shown, "values.timezone").value, "\"UTC\"");
+    assert_eq!(find(&shown, "webhook[0].url").value, "***");
+    assert_eq!(find(&shown, "webhook[0].secret").value, "***");
 
     let refused = client.change_settings(&json!({"enrolment": {"policy": "rulez"}})).await;
     let Err(ClientError::Refused(problem)) = &refused else { panic!("{refused:?}") };
@@ -68,4 +70,70 @@ fn settings_that_became_wrong_keep_the_daemon_from_starting_and_are_told() {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ironwake"));
     command.args(["serve", "--config"]).arg(folder.path().join("ironwake.toml"));
     loopback::expect(command, 6, "", "settings.toml:2:10: found the number 1, expected a string");
+    let asked = |words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ironwake"));
+        command.args(words);
+        command
+    };
+    let file = folder.path().join("ironwake.toml");
+    let file = file.to_str().expect("a path in ASCII");
+    loopback::expect(asked(&["config", "check", file]), 6, "settings.toml:2:10: found the number 1", "");
+    let doctor = asked(&["doctor", "--config", file]);
+    loopback::expect(doctor, 6, "settings.toml has 1 mistakes", "");
+    fs::write(&path, "[http]\nlisten = \"127.0.0.1:9\"\n").expect("written");
+    let said = loopback::expect(asked(&["config", "check", file]), 0, "is fine, with ", "");
+    assert!(said.contains("settings.toml over it"), "{said}");
+}
+
+/// What the command changes is what the API would: checked as a whole, shown with its origin, and taken back.
+#[test]
+fn the_command_sets_and_unsets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let daemon = Daemon::start(folder.path(), "");
+    let settings = folder.path().join("state/settings.toml");
+    let keys = ["config", "set", "enrolment.policy=auto", "discovery.idle_reboot=20m", "values.retries=3"];
+    let said = daemon.check(&keys, 0, "discovery.idle_reboot was changed and counts from", "");
+    assert!(said.contains("enrolment.policy") && said.contains("settings.toml:"), "{said}");
+    assert!(!said.contains("http.listen"), "{said}");
+    assert!(fs::read_to_string(&settings).expect("it").contains("retries = 3"), "a number stays one");
+    let before = fs::read(&settings).expect("it");
+    daemon.check(&["config", "set", "enrolment.policy=rulez"], 4, "", "did you mean \"rules\"?");
+    daemon.check(&["config", "set", "enrolment.polcy=auto", "http.listen=127.0.0.1:9"], 4, "", "unknown key");
+    daemon.check(&["config", "set", "network[0].dhcp=off"], 2, "", "set as a whole");
+    daemon.check(&["config", "set", "enrolment.policy"], 2, "", "key=value");
+    daemon.check(&["config", "set"], 2, "", "KEY=VALUE");
+    assert_eq!(fs::read(&settings).expect("it"), before, "nothing of it was written");
+
+    let file = folder.path().join("password");
+    fs::write(&file, "hunter2 = \n").expect("written");
+    let file = format!("tag.\"rack=a\".values.password={}", file.display());
+    let said = daemon.check(&["config", "set", "--json", "--file", &file], 0, "\"settings\":", "");
+    assert!(said.contains("values.password") && !said.contains("hunter2"), "{said}");
+    assert!(fs::read_to_string(&settings).expect("it").contains("password = \"hunter2 = \""));
+
+    let said = daemon.check(&["config", "unset", "enrolment.policy", "tag", "values"], 0, "default", "");
+    assert!(said.contains("enrolment.policy") && !said.contains("settings.toml"), "{said}");
+    daemon.check(&["config", "unset", "discovery"], 0, "discovery.idle_reboot", "");
+    daemon.check(&["config", "unset", "no.such.thing"], 0, "nothing is set there", "");
+    let text = fs::read_to_string(&settings).expect("it");
+    assert!(text.lines().all(|line| line.is_empty() || line.starts_with('#')), "{text}");
+    daemon.check(&["events", "--json"], 0, "tag.\\\"rack=a\\\".values.password", "");
+}
+
+#[test]
+fn a_key_that_systemd_passes_is_the_daemons() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ironwake"));
+        command.args(["serve", "--config"]).arg(folder.path().join("ironwake.toml"));
+        command.env("CREDENTIALS_DIRECTORY", folder.path());
+        command
+    };
+    drop(Daemon::start(folder.path(), ""));
+    fs::write(folder.path().join("site.key"), [7; 32]).expect("written");
+    loopback::expect(start(), 1, "", "the credential site.key is another key than");
+    fs::remove_file(folder.path().join("state/site.key")).expect("it was made");
+    fs::write(folder.path().join("site.key"), [7; 31]).expect("written");
+    loopback::expect(start(), 1, "", "has 31 bytes, not 32");
+    assert!(!folder.path().join("state/site.key").exists());
 }

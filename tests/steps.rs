@@ -21,14 +21,23 @@ const HTTP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080);
 const SECRET: &str = "correct horse; battery";
 const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0, 0, 1]);
 
+/// How the profile of a test installs.
+const IMAGE: &str = "kind = \"image\"\n[image]\nartifact = \"gold\"\n[[file]]\ntemplate = \"authorized_keys.j2\"\n\
+                     partition = 1\npath = \"/authorized_keys\"\n";
+const INSTALLER: &str = "kind = \"installer\"\n[boot]\nkernel = \"gold\"\n[[file]]\ntemplate = \"authorized_keys.j2\"\n\
+                         name = \"answers\"\n";
+
 /// A profile of kind image with these steps, which logs in at `port`.
 fn write_profile(folder: &Path, port: u16, steps: &str, scripts: &[(&str, &str)]) {
+    write_profile_of(IMAGE, folder, port, steps, scripts);
+}
+
+fn write_profile_of(kind: &str, folder: &Path, port: u16, steps: &str, scripts: &[(&str, &str)]) {
     let profile = folder.join("stepped");
     fs::create_dir_all(&profile).expect("a folder");
     let text = format!(
-        "name = \"stepped\"\nversion = \"1\"\nkind = \"image\"\n[variables.join_key]\ntype = \"string\"\nsecret = true\n\
-         [image]\nartifact = \"gold\"\n[[file]]\ntemplate = \"authorized_keys.j2\"\npartition = 1\n\
-         path = \"/authorized_keys\"\n[login]\nport = {port}\n{steps}"
+        "name = \"stepped\"\nversion = \"1\"\n{kind}\
+         [variables.join_key]\ntype = \"string\"\nsecret = true\n[login]\nport = {port}\n{steps}"
     );
     fs::write(profile.join("profile.toml"), text).expect("written");
     let keys = "{% if operation.ssh_key %}{{ operation.ssh_key | line }}{% endif %}\n";
@@ -52,45 +61,9 @@ struct Rebuild {
 
 impl Rebuild {
     async fn new(state: tempfile::TempDir, profiles: &Path) -> Self {
-        let test = TestSite::load_with(state, &format!("profiles = {profiles:?}\n")).await;
-        let mut upload = test.site.receive_import("gold", None).expect("a place");
-        upload.write(&vec![1; 1 << 20]).expect("written");
-        test.site.import("gold", upload.finish(None).expect("whole"), operator()).await.expect("imported");
-        let disk =
-            Disk { name: "sda".into(), serial: Some("A".into()), size_bytes: 1 << 30, ..Disk::default() };
-        let inventory = Inventory {
-            schema: 1,
-            system: System { serial: Some("S1".into()), ..System::default() },
-            nics: vec![Nic { mac: Some(MAC), ..Nic::default() }],
-            disks: vec![disk],
-            ..Inventory::default()
-        };
-        let report = EnrollRequest { agent: "test".into(), boot_mac: MAC, inventory };
-        let machine = test.site.enroll(report, None, HOST).await.expect("an inventory").answer.machine;
-        test.site.enroll_by_operator(&machine, operator()).await.expect("enrolled");
-        let new = OperationNew {
-            kind: OperationKind::Rebuild,
-            profile: Some("stepped".into()),
-            variables: BTreeMap::from([("join_key".to_owned(), SECRET.into())]),
-            disks: vec!["only".into()],
-            arm: true,
-            armed_secs: None,
-        };
-        let operation = test.site.operate(&machine, new, operator()).await.expect("an operation").id;
-        let script = test.site.ipxe_script(&ScriptRequest {
-            mac: MAC,
-            uuid: None,
-            serial: None,
-            asset_tag: None,
-            client: ClientStage::Ipxe,
-            http: HTTP,
-            from: Ipv4Addr::UNSPECIFIED,
-        });
-        let kernel = site_key().token(Purpose::Kernel, &operation, 1);
+        let (test, machine, operation) = served(state, profiles).await;
         let work = site_key().token(Purpose::Work, &operation, 1);
-        assert!(script.text.contains(&kernel) && script.text.contains(&work), "{}", script.text);
-        test.site.serve_armed(&operation, &kernel, HOST).await.expect("served");
-        let request = ClaimRequest { machine: machine.clone(), boot_mac: MAC };
+        let request = ClaimRequest { machine, boot_mac: MAC };
         let claim = test.site.claim(&operation, &work, &request, HOST, HTTP).await.expect("the work");
         let again =
             test.site.claim(&operation, &work, &request, HOST, HTTP).await.expect("its answer was lost");
@@ -100,6 +73,15 @@ impl Rebuild {
         for report in [WorkReport::Began, WorkReport::Done] {
             test.site.work_report(&operation, &work, report, HOST).await.expect("noted");
         }
+        Self { test, operation, authorized, attending: None }
+    }
+
+    /// By an installer, which fetches its answers and says that it is done.
+    async fn by_installer(state: tempfile::TempDir, profiles: &Path) -> Self {
+        let (test, _, operation) = served(state, profiles).await;
+        let (test, authorized) = answered(test, &operation).await;
+        let installed = site_key().token(Purpose::Installed, &operation, 1);
+        test.site.installed(&operation, &installed, PhoneHome::default(), HOST).await.expect("heard");
         Self { test, operation, authorized, attending: None }
     }
 
@@ -156,6 +138,60 @@ impl Rebuild {
         let seed = site_key().open(&format!("login key of {}", self.operation), &sealed).expect("our key");
         (seed.to_vec(), sealed)
     }
+}
+
+/// A machine whose kernel was served, and its operation.
+async fn served(state: tempfile::TempDir, profiles: &Path) -> (TestSite, String, String) {
+    let test = TestSite::load_with(state, &format!("profiles = {profiles:?}\n")).await;
+    let mut upload = test.site.receive_import("gold", None).expect("a place");
+    upload.write(&vec![1; 1 << 20]).expect("written");
+    test.site.import("gold", upload.finish(None).expect("whole"), operator()).await.expect("imported");
+    let disk = Disk { name: "sda".into(), serial: Some("A".into()), size_bytes: 1 << 30, ..Disk::default() };
+    let inventory = Inventory {
+        schema: 1,
+        system: System { serial: Some("S1".into()), ..System::default() },
+        nics: vec![Nic { mac: Some(MAC), ..Nic::default() }],
+        disks: vec![disk],
+        ..Inventory::default()
+    };
+    let report = EnrollRequest { agent: "test".into(), boot_mac: MAC, inventory };
+    let machine = test.site.enroll(report, None, HOST).await.expect("an inventory").answer.machine;
+    test.site.enroll_by_operator(&machine, operator()).await.expect("enrolled");
+    let new = OperationNew {
+        kind: OperationKind::Rebuild,
+        profile: Some("stepped".into()),
+        variables: BTreeMap::from([("join_key".to_owned(), SECRET.into())]),
+        disks: vec!["only".into()],
+        arm: true,
+        armed_secs: None,
+    };
+    let operation = test.site.operate(&machine, new, operator()).await.expect("an operation").id;
+    let script = test.site.ipxe_script(&ScriptRequest {
+        mac: MAC,
+        uuid: None,
+        serial: None,
+        asset_tag: None,
+        client: ClientStage::Ipxe,
+        http: HTTP,
+        from: Ipv4Addr::UNSPECIFIED,
+    });
+    let kernel = site_key().token(Purpose::Kernel, &operation, 1);
+    assert!(script.text.contains(&kernel), "{}", script.text);
+    test.site.serve_armed(&operation, &kernel, HOST, HTTP).await.expect("served");
+    (test, machine, operation)
+}
+
+/// What an installer is answered with: the same line after a crash between its kernel and its answers.
+async fn answered(test: TestSite, operation: &str) -> (TestSite, String) {
+    let files = site_key().token(Purpose::AnswerFile, operation, 1);
+    let test = test.restart().await;
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        let file = test.site.answer_file(operation, &files, "answers", HOST, HTTP).await.expect("answers");
+        lines.push(file.content.trim().to_owned());
+    }
+    assert!(lines[0].starts_with("ssh-ed25519 ") && lines[0] == lines[1], "{lines:?}");
+    (test, lines.remove(0))
 }
 
 fn site_key() -> SiteKey {
@@ -273,6 +309,54 @@ async fn parity_pv11_the_key_is_gone_at_failed() {
     assert_eq!(sshd.authorized().trim(), OTHER_KEY);
     let all = spellings(&seed).into_iter().chain([sealed]).collect::<Vec<_>>();
     assert_eq!(holders(rebuild.test.folder(), &all), [""; 0]);
+}
+
+/// An installer's host is logged in to as an image's is, by a key that its answers hold and that is gone in the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_of_an_installer_run_and_the_key_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sshd = Sshd::start(folder.path(), free_port());
+    let steps = "[[step]]\nname = \"join\"\ncommand = \"echo joined {{ hostname }}\"\n";
+    write_profile_of(INSTALLER, folder.path(), sshd.port, steps, &[]);
+    let mut rebuild = Rebuild::by_installer(tempfile::tempdir().expect("a folder"), folder.path()).await;
+    sshd.authorize(&rebuild.authorized);
+    let (seed, sealed) = rebuild.seed().await;
+    assert_eq!(holders(rebuild.test.folder(), &spellings(&seed)), [""; 0], "it is in the store sealed");
+    rebuild.attend();
+    rebuild.phone_home(Some(sshd.host_key())).await;
+    let ready = rebuild.reaches(OperationState::Ready).await;
+    assert!(ready.steps[0].output.starts_with("joined "), "{:?}", ready.steps);
+    assert_eq!(sshd.authorized().trim(), OTHER_KEY);
+    assert_eq!(rebuild.key_removed().await, "the operation's key was removed from the host and destroyed");
+    let all = spellings(&seed).into_iter().chain([sealed]).collect::<Vec<_>>();
+    assert_eq!(holders(rebuild.test.folder(), &all), [""; 0], "neither sealed nor open");
+}
+
+/// However an installer's operation ends before its host runs, nothing is left of the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_of_an_installer_that_is_not_done_is_destroyed() {
+    let step = "[[step]]\nname = \"join\"\ncommand = \"true\"\n";
+    let fail = || Trigger::Fail { reason: "the installer stopped".into() };
+    let cases = [
+        (false, Trigger::Cancel { why: None }, "the operation's key was destroyed before a host had it"),
+        (false, Trigger::Expire, "the operation's key was destroyed before a host had it"),
+        (true, fail(), "no host phoned home, so the operation's public key may be on the disk"),
+    ];
+    for (fetched, end, said) in cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        write_profile_of(INSTALLER, folder.path(), 22, step, &[]);
+        let (mut test, _, operation) = served(tempfile::tempdir().expect("a folder"), folder.path()).await;
+        if fetched {
+            (test, _) = answered(test, &operation).await;
+        }
+        let mut rebuild = Rebuild { test, operation, authorized: String::new(), attending: None };
+        let (seed, sealed) = rebuild.seed().await;
+        rebuild.test.site.happen(&rebuild.operation, end, &operator()).await.expect("it ends");
+        let removed = rebuild.key_removed().await;
+        assert!(removed.starts_with(said), "{removed}");
+        let all = spellings(&seed).into_iter().chain([sealed]).collect::<Vec<_>>();
+        assert_eq!(holders(rebuild.test.folder(), &all), [""; 0]);
+    }
 }
 
 /// The host key is the one that was reported, or nothing is said to the host.

@@ -4,7 +4,7 @@ mod site;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
 use ironwake_api::*;
@@ -26,8 +26,8 @@ const SECRET: &str = "a secret of many characters";
 #[derive(Debug, Clone, Copy)]
 enum Does {
     Answer(u16),
-    /// Takes its time.
-    Slow(u16),
+    /// Answers when the test lets it.
+    Held(u16),
     /// Hangs up without a word.
     Close,
     /// Says less than it promised.
@@ -56,6 +56,7 @@ struct Receiver {
     port: u16,
     got: Arc<Mutex<Vec<Got>>>,
     arrived: Arc<Notify>,
+    release: Arc<Notify>,
     serving: JoinHandle<()>,
 }
 
@@ -65,23 +66,27 @@ impl Receiver {
         let port = listener.local_addr().expect("an address").port();
         let (got, arrived) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
         let (inner, notify, does) = (got.clone(), arrived.clone(), does.to_vec());
+        let release = Arc::new(Notify::new());
+        let released = release.clone();
         let serving = tokio::spawn(async move {
+            let take = |request: Got| {
+                inner.lock().expect("no panic while held").push(request);
+                notify.notify_one();
+            };
             let mut does = does.into_iter();
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");
                 let what = does.next().unwrap_or(Does::Answer(204));
-                let request = match &tls {
-                    None => serve(stream, what).await,
+                match &tls {
+                    None => serve(stream, what, &take, &released).await,
                     Some(tls) => match tls.accept(stream).await {
-                        Ok(stream) => serve(stream, what).await,
+                        Ok(stream) => serve(stream, what, &take, &released).await,
                         Err(_) => continue,
                     },
-                };
-                inner.lock().expect("no panic while held").push(request);
-                notify.notify_one();
+                }
             }
         });
-        Self { port, got, arrived, serving }
+        Self { port, got, arrived, release, serving }
     }
 
     fn got(&self) -> Vec<Got> {
@@ -108,7 +113,13 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, does: Does) -> Got {
+/// Tells of one request, then does what is to be done with it.
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    does: Does,
+    take: &impl Fn(Got),
+    released: &Notify,
+) {
     let mut bytes = Vec::new();
     let (head, body) = loop {
         let mut part = [0; 4096];
@@ -123,12 +134,13 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, does: Does) -> G
             break (head, bytes[end + 4..end + 4 + length].to_vec());
         }
     };
+    take(Got { head, body });
     let answer =
         |status: u16| format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     let said = match does {
         Does::Answer(status) => answer(status),
-        Does::Slow(status) => {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+        Does::Held(status) => {
+            released.notified().await;
             answer(status)
         }
         Does::Close => String::new(),
@@ -136,7 +148,6 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, does: Does) -> G
     };
     stream.write_all(said.as_bytes()).await.expect("answered");
     let _ = stream.shutdown().await;
-    Got { head, body }
 }
 
 struct Sending {
@@ -196,7 +207,7 @@ fn hook(port: u16, more: &str) -> String {
 /// Parity ME18: the true name of the event, an HMAC over time and body, tries until it is taken, and a secret that is never shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn parity_me18_events_are_signed_and_sent_until_they_are_taken() {
-    let does = [Does::Close, Does::Answer(500), Does::Cut, Does::Slow(200)];
+    let does = [Does::Close, Does::Answer(500), Does::Cut, Does::Held(200)];
     let receiver = Receiver::start(&does, None).await;
     let more = format!("secret = \"{SECRET}\"\nevents = \"machine_registered\"");
     let sending = Sending::start(site(&hook(receiver.port, &more)).await).await;
@@ -214,6 +225,12 @@ async fn parity_me18_events_are_signed_and_sent_until_they_are_taken() {
     let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(last.header("x-ironwake-signature"), format!("sha256={hex}"));
 
+    // A try that nobody has answered is none yet, however long that takes.
+    let log = sending.test.site.webhook_deliveries("chat").await.expect("a log");
+    assert_eq!(log.len(), 3, "{log:?}");
+    assert_eq!(sending.test.site.webhooks().await.expect("webhooks")[0].behind, 1);
+    let released_at = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as Millis;
+    receiver.release.notify_one();
     let tried = loop {
         let tried = sending.test.site.webhook_deliveries("chat").await.expect("a log");
         if tried.len() == 4 {
@@ -227,7 +244,9 @@ async fn parity_me18_events_are_signed_and_sent_until_they_are_taken() {
         log,
         [(4, Delivered, Some(200)), (3, Retried, None), (2, Retried, Some(500)), (1, Retried, None)]
     );
-    assert!(tried[0].took_ms >= 700 && tried[3].problem.is_some(), "{tried:?}");
+    // Both ends are cut to milliseconds.
+    assert!(tried[0].at + tried[0].took_ms + 1 >= released_at, "it took until it was answered: {tried:?}");
+    assert!(tried[3].problem.is_some(), "{tried:?}");
     let shown = serde_json::to_string(&sending.test.site.webhooks().await.expect("webhooks")).expect("JSON");
     assert!(
         shown.contains(&format!("http://127.0.0.1:{}\"", receiver.port)) && shown.contains("\"signed\":true"),

@@ -1,16 +1,17 @@
-//! `ironwake config`: is a file legal, and what is wrong with it.
+//! `ironwake config`: is a file legal, together with what the API changed of it, and what is wrong with them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Context, Failure};
-use crate::config::{Config, ConfigErrors, Mistakes, REFERENCE};
+use super::{Context, Failure, settings};
+use crate::config::{Config, ConfigErrors, Layers, Mistakes, REFERENCE, SettingsError};
 
 /// Commands below `config`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Check a file: every mistake with its place and what would be right
+    /// Check a file, and what the API changed in the state directory that it names, as the daemon reads them: every
+    /// mistake with its place and what would be right
     Check {
         /// The file
         #[arg(default_value = crate::config::FILE)]
@@ -18,6 +19,10 @@ pub enum Command {
     },
     /// Show every setting of the daemon and where it comes from
     Show,
+    /// Change settings of the daemon, which win over its file; all of them or none
+    Set(settings::SetArgs),
+    /// Take changes back
+    Unset(settings::UnsetArgs),
     /// Print a commented file with every key and its default
     Example,
 }
@@ -38,27 +43,34 @@ struct MistakeJson<'a> {
     help: Option<&'a str>,
 }
 
-pub fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {
-    let file = match command {
-        Command::Check { file } => file,
-        // It asks the daemon, which is done elsewhere.
-        Command::Show => return Ok(()),
-        Command::Example => return Ok(context.output.raw(REFERENCE.as_bytes())?),
-    };
-    match Config::load(file) {
-        Ok(config) => good(&file.display().to_string(), &config, context),
-        Err(ConfigErrors::Wrong(mistakes)) => bad(&mistakes, context),
+pub async fn run(command: &Command, context: &mut Context) -> Result<(), Failure> {
+    match command {
+        Command::Check { file } => check(file, context),
+        Command::Show => settings::show(context).await,
+        Command::Set(args) => settings::set(args, context).await,
+        Command::Unset(args) => settings::unset(args, context).await,
+        Command::Example => Ok(context.output.raw(REFERENCE.as_bytes())?),
+    }
+}
+
+fn check(file: &Path, context: &mut Context) -> Result<(), Failure> {
+    match Layers::open(file.into(), false) {
+        Ok((layers, config)) => good(file, &layers, &config, context),
+        Err(SettingsError::Config(ConfigErrors::Wrong(mistakes))) => bad(&mistakes, context),
         Err(error) => Err(anyhow::Error::from(error).into()),
     }
 }
 
-fn good(file: &str, config: &Config, context: &mut Context) -> Result<(), Failure> {
+fn good(file: &Path, layers: &Layers, config: &Config, context: &mut Context) -> Result<(), Failure> {
+    let file = file.display().to_string();
     if context.json {
-        context.output.json(&Checked { file, ok: true, mistakes: Vec::new() })?;
+        context.output.json(&Checked { file: &file, ok: true, mistakes: Vec::new() })?;
         return Ok(());
     }
     let networks: Vec<&str> = config.networks.iter().map(|network| network.interface.as_str()).collect();
-    Ok(context.output.line(format!("{file} is fine: it serves {}", networks.join(", ")))?)
+    let networks = networks.join(", ");
+    let over = layers.changed().map_or_else(String::new, |path| format!(", with {} over it", path.display()));
+    Ok(context.output.line(format!("{file} is fine{over}: it serves {networks}"))?)
 }
 
 fn bad(mistakes: &Mistakes, context: &mut Context) -> Result<(), Failure> {

@@ -34,6 +34,11 @@ pub struct Args {
 }
 
 impl Args {
+    /// For a command that speaks to no daemon, and so needs no token.
+    pub fn nobody(self) -> Client {
+        Client::new(self.socket)
+    }
+
     /// The client that a command speaks through.
     pub fn client(self) -> anyhow::Result<Client> {
         let Some(url) = &self.url else { return Ok(Client::new(self.socket)) };

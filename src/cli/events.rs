@@ -77,6 +77,11 @@ pub fn short(id: &str) -> &str {
     id.rsplit('-').next().unwrap_or(id)
 }
 
+/// An event as a sentence for people.
+pub fn sentence(kind: &EventKind) -> String {
+    describe(kind).0
+}
+
 pub fn describe(kind: &EventKind) -> (String, Style) {
     use EventKind as E;
     let plain = |text: String| (text, Style::Plain);

@@ -41,6 +41,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use ironwake_api::client::Client;
 
+pub use events::sentence;
 pub use failure::Failure;
 use output::Output;
 
@@ -110,7 +111,7 @@ enum Command {
     /// Show the authority that clients check the API's certificate by
     #[command(subcommand)]
     Ca(authority::Command),
-    /// Show the settings of the daemon; check a configuration file
+    /// Show and change the settings of the daemon; check a configuration file
     #[command(subcommand)]
     Config(config::Command),
     /// Print what a machine would get at each step, and why, without sending anything
@@ -130,8 +131,44 @@ enum Command {
     Man(generate::ManArgs),
 }
 
+impl Command {
+    /// Whether it speaks to a daemon; the others need neither one nor its token.
+    fn asks_the_daemon(&self) -> bool {
+        match self {
+            Self::Serve(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Doctor(_)
+            | Self::Probe(_)
+            | Self::Profile(profile::Command::Check { .. })
+            | Self::Builder(builder::Command::Make(_))
+            | Self::Config(config::Command::Check { .. } | config::Command::Example) => false,
+            Self::Machine(_)
+            | Self::Inspect(_)
+            | Self::Rebuild(_)
+            | Self::Rescue(_)
+            | Self::Shell(_)
+            | Self::Wipe(_)
+            | Self::Operation(_)
+            | Self::Profile(_)
+            | Self::Events(_)
+            | Self::Lease(_)
+            | Self::Artifact(_)
+            | Self::Webhook(_)
+            | Self::Builder(_)
+            | Self::Token(_)
+            | Self::Ca(_)
+            | Self::Config(_)
+            | Self::Simulate(_)
+            | Self::Health
+            | Self::Version => true,
+        }
+    }
+}
+
 /// What every command is handed.
 struct Context {
+    /// Nobody's, where the command asks no daemon.
     client: Client,
     json: bool,
     output: Output,
@@ -145,14 +182,15 @@ pub fn main() -> Result<(), Failure> {
         Command::Serve(args) => return serve::run(args),
         command => command,
     };
-    let mut context = Context { client: cli.connect.client()?, json: cli.json, output: Output::stdout() };
+    let client = match command.asks_the_daemon() {
+        true => cli.connect.client()?,
+        false => cli.connect.nobody(),
+    };
+    let mut context = Context { client, json: cli.json, output: Output::stdout() };
     let done = match command {
         Command::Completions(args) => generate::completions(&args, &mut context),
         Command::Man(args) => generate::man(&args),
         Command::Builder(builder::Command::Make(args)) => builder::make(&args, &mut context),
-        Command::Config(command) if !matches!(command, config::Command::Show) => {
-            config::run(&command, &mut context)
-        }
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.context("start the runtime")?.block_on(run(command, &mut context))
@@ -179,7 +217,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Builder(builder::Command::Run(args)) => builder::run(&args, context).await,
         Command::Token(command) => token::run(command, context).await,
-        Command::Config(_) => settings::show(context).await,
+        Command::Config(command) => config::run(&command, context).await,
         Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Webhook(command) => webhook::run(command, context).await,
         Command::Simulate(args) => simulate::run(args, context).await,

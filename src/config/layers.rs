@@ -56,6 +56,11 @@ impl Layers {
         Ok((layers.clone(), layers.parse(&lower, &upper)?))
     }
 
+    /// The file of what the API changed, where there is one.
+    pub fn changed(&self) -> Option<&Path> {
+        self.settings.exists().then_some(&self.settings)
+    }
+
     /// Every setting with its value and where that is written.
     pub fn shown(&self) -> Result<Vec<Setting>, SettingsError> {
         let (lower, upper) = self.texts()?;

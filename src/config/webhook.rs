@@ -107,9 +107,9 @@ pub(super) fn read_webhook(
     let webhook = RawWebhook {
         span,
         name: reader.text("name", "chat", name),
-        url: reader.text("url", "https://hooks.example.org/ironwake", url),
+        url: reader.secret("url", url),
         events: reader.texts("events", "operation_*", pattern),
-        secret: reader.text("secret", "at least 16 characters", secret),
+        secret: reader.secret("secret", secret),
         secret_file: reader.text("secret_file", "/etc/ironwake/webhook.secret", path),
         secret_credential: reader.text("secret_credential", "webhook.secret", name),
         ca_file: reader.text("ca_file", "/etc/ironwake/ca.pem", path),
@@ -126,9 +126,9 @@ pub(super) fn read_registration(
     let mut reader = Reader::new(section, findings);
     let registration = RawRegistration {
         span,
-        url: reader.text("url", "https://inventory.example.org/hosts/{{ machine.id }}", url_template),
+        url: reader.secret("url", url_template),
         method: reader.text("method", "PUT", method),
-        headers: reader.texts("headers", "Authorization: Token …", header),
+        headers: reader.secrets("headers", header),
         headers_file: reader.text("headers_file", "/etc/ironwake/registration.headers", path),
         template: reader.text("template", "{\"name\": {{ host.hostname | json }}}", template),
         ca_file: reader.text("ca_file", "/etc/ironwake/ca.pem", path),
@@ -230,7 +230,13 @@ fn url_template(text: &str) -> Result<String, Wrong> {
     if !text.starts_with("https://") && !text.starts_with("http://") {
         return Err(("it is no URL to send to".into(), "https://HOST/PATH".into()));
     }
-    template(text)
+    // What the engine says of it may repeat a part.
+    template(text).map_err(|_| {
+        (
+            "it is no template".into(),
+            "as in profiles: https://inventory.example.org/hosts/{{ machine.id }}".into(),
+        )
+    })
 }
 
 fn template(text: &str) -> Result<String, Wrong> {
@@ -281,5 +287,57 @@ fn pattern(text: &str) -> Result<String, Wrong> {
             });
             Err((format!("no event is called {}", quoted(&text)), help))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+
+    /// What is wrong with a text is told without what is secret in it.
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let said = Config::parse(text, "f").expect_err("wrong").to_string();
+        assert!(!said.contains("hunter"), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_parsed_is_not_shown() {
+        check("[[webhook]]\nsecret = \"hunter2\n", "2 | secret =***");
+        check("[[webhook]]\nsecret = \"hunter2", "2 | secret =***");
+        check("[[webhook]]\nurl = https://user:hunter@host/?t=hunter\n", "2 | url =***");
+        check("[[webhook]]\nname = \"a\", url = \"http://hunter\"\n", "2 | name = \"a\", url =***");
+        check(
+            "webhook = [{ name = \"a\", secret = \"hunter }]\n",
+            "1 | webhook = [{ name = \"a\", secret =***",
+        );
+        check("[values]\npassword = \"hunter2\n", "2 | password =***");
+        check("[tag.\"rack=a\".values]\npassword = hunter2\n", "2 | password =***");
+        check("values.password = hunter2\n", "1 | values.password =***");
+        check("[registration]\nheaders = [\n  \"Token: hunter,\n]\n", "3 | ***");
+        check("[values]\nkeys = [\n  \"hunter,\n]\n", "3 | ***");
+        check("[http]\nlisten = \"10.0.0.1:80\n", "2 | listen = \"10.0.0.1:80");
+    }
+
+    #[test]
+    fn a_secret_that_is_wrong_is_not_shown() {
+        let network = "[[network]]\ninterface = \"br0\"\n";
+        let check = |text: &str, expected: &str| check(&format!("{text}\n{network}"), expected);
+        check("[[webhook]]\nname = \"a\"\nurl = \"https://user:hunter@host/\"", "url = ***\n");
+        check("[[webhook]]\nname = \"a\"\nurl = \"ftp://host/?token=hunter\"", "it is no URL to send to");
+        check("[[webhook]]\nname = \"a\"\nurl = [\"hunter\"]", "this is no string");
+        check("[[webhook]]\nname = \"a\"\nurl = \"http://h\"\nsecret = \"hunter\"", "secret = ***");
+        check("[[webhook]]\nname = \"a\"\nurl = \"http://h\"\nsecret = {hunter2 = 1}", "this is no string");
+        check("[registration]\nurl = \"http://h/{{ hunter2\"", "it is no template");
+        check("[registration]\nurl = \"http://h/\"\nheaders = [\"X: y\", \"hunter2\"]", "it is no header");
+        check("[registration]\nurl = \"http://h/\"\nheaders = {hunter2 = 1}", "this is no string");
+        check("[[webhook]]\nurl = \"http://hunter/\"", "this [[webhook]] has no name");
+        check("webhook = [{ name = \"é\", url = \"http://hunter/\" }]", "is not a name");
+        check("registration = [{ url = \"http://hunter/\" }]", "should be a table");
+        check("webhook = { url = \"http://hunter/\" }", "should be a list of tables");
+        check("values = \"hunter2\"", "should be a table");
+        check("[[webhook]]\nsercet = \"hunter2\"", "did you mean `secret`?");
+        check("[[network]]\nsecret = \"hunter2\"", "unknown key `secret` in [[network]]");
     }
 }

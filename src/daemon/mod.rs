@@ -102,7 +102,8 @@ impl Daemon {
         config.http.listen = http.address();
         let shelf = Shelf::default();
         let imports = Imports::open(&config.state, shelf.clone())?;
-        let key = key::load(&config.state)?;
+        let credential = systemd::Environment::read().credential(key::CREDENTIAL);
+        let key = key::load(&config.state, credential.as_deref())?;
         let site = Arc::new(Site::load(&config, store.clone(), now, annotate, key, imports).await?);
         site.set_layers(layers);
         images::publish_loaders(&boot_dirs, &site, &shelf);

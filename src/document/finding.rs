@@ -8,6 +8,9 @@ const SHOWN_MAX: usize = 100;
 /// Characters of a long line that are shown around the mistake.
 const LINE_CHARS_MAX: usize = 120;
 
+/// What is shown in place of a secret.
+const HIDDEN: &str = "***";
+
 /// All mistakes of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistakes {
@@ -70,6 +73,8 @@ impl Mistake {
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     list: Vec<Finding>,
+    /// Where secrets stand: no mistake on their lines shows them.
+    veils: Vec<Range<usize>>,
 }
 
 #[derive(Debug)]
@@ -96,6 +101,11 @@ impl Findings {
         self.list.push(Finding { span: name, message: message.into(), help: Some(help), veiled: true });
     }
 
+    /// What stands here is a secret: it is shown by no mistake, whatever that is about.
+    pub(crate) fn veil(&mut self, secret: Range<usize>) {
+        self.veils.push(secret);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -111,6 +121,12 @@ impl Findings {
                 behind.list.push(finding);
             }
         }
+        for veil in self.veils {
+            match veil.start < offset {
+                true => before.veils.push(veil),
+                false => behind.veils.push(veil.start - offset..veil.end - offset),
+            }
+        }
         (before, behind)
     }
 
@@ -119,6 +135,7 @@ impl Findings {
     pub(crate) fn add_elsewhere(&mut self, other: Self, text: &str) {
         let blamed: Vec<usize> = self.list.iter().map(|finding| line_of(text, finding.span.start)).collect();
         self.list.extend(other.list.into_iter().filter(|f| !blamed.contains(&line_of(text, f.span.start))));
+        self.veils.extend(other.veils);
     }
 
     /// Adds what `other` found in a value of the document, which stands at `span`.
@@ -136,7 +153,7 @@ impl Findings {
         self.list.sort_by_key(|finding| finding.span.start);
         let more = self.list.len().saturating_sub(SHOWN_MAX);
         self.list.truncate(SHOWN_MAX);
-        let list = self.list.into_iter().map(|finding| locate(finding, text)).collect();
+        let list = self.list.into_iter().map(|finding| locate(finding, &self.veils, text)).collect();
         Mistakes { file: file.into(), list, more }
     }
 }
@@ -150,7 +167,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes()[..boundary(text, offset)].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
-fn locate(finding: Finding, text: &str) -> Mistake {
+fn locate(finding: Finding, veils: &[Range<usize>], text: &str) -> Mistake {
     // A mistake at the very end, such as a string left open, is shown on the last line that has text.
     let start = match boundary(text, finding.span.start) {
         end if end == text.len() => text.trim_end().len(),
@@ -159,12 +176,26 @@ fn locate(finding: Finding, text: &str) -> Mistake {
     let end = boundary(text, finding.span.end).max(start);
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
-    let before = text[line_start..start].chars().count();
-    let length = text[start..end.min(line_end)].trim_end().chars().count().max(1);
+    let column = text[line_start..start].chars().count() + 1;
+    let (mut before, mut length) =
+        (column - 1, text[start..end.min(line_end)].trim_end().chars().count().max(1));
+    // A line with a secret ends with it: nothing behind is shown.
+    let secret = |veil: &&Range<usize>| veil.start < line_end && veil.end > line_start;
+    let cut = veils.iter().filter(secret).map(|veil| veil.start.max(line_start)).min();
+    let mut shown = match cut {
+        Some(cut) => text[line_start..cut].to_owned() + HIDDEN,
+        None if finding.veiled => format!("{} = {HIDDEN}", text[line_start..end.min(line_end)].trim_end()),
+        None => text[line_start..line_end].trim_end().to_owned(),
+    };
+    if cut.is_some_and(|cut| start.max(end) > cut) {
+        // The caret stands under what is shown in the secret's place.
+        let chars = shown.chars().count();
+        before = before.min(chars - HIDDEN.len());
+        length = chars - before;
+    }
     let skipped =
         if before + length > LINE_CHARS_MAX { before.saturating_sub(LINE_CHARS_MAX / 4) } else { 0 };
-    let shown_end = if finding.veiled { end.min(line_end) } else { line_end };
-    let excerpt: String = text[line_start..shown_end]
+    shown = shown
         .chars()
         .skip(skipped)
         .take(LINE_CHARS_MAX)
@@ -172,10 +203,10 @@ fn locate(finding: Finding, text: &str) -> Mistake {
         .collect();
     Mistake {
         line: line_of(text, start),
-        column: before + 1,
+        column,
         message: finding.message,
         help: finding.help,
-        excerpt: excerpt.trim_end().to_owned() + if finding.veiled { " = ***" } else { "" },
+        excerpt: shown.trim_end().to_owned(),
         caret: (before - skipped, length.min(LINE_CHARS_MAX)),
     }
 }
@@ -250,6 +281,25 @@ mod tests {
         findings.add_veiled(4..5, "wrong", "right".into());
         let shown = findings.into_mistakes("f", "[v]\na = [\"hunter2\", 1]\n").to_string();
         assert_eq!(shown, "f:2:1: wrong\n  |\n2 | a = ***\n  | ^ right");
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_shown_whatever_is_wrong_on_its_line() {
+        #[track_caller]
+        fn check(text: &str, wrong: Range<usize>, expected: &str) {
+            let mut findings = Findings::default();
+            let from = text.find("hunter").expect("a secret");
+            findings.veil(from..text.rfind("ter2").expect("a secret") + 4);
+            findings.add(wrong, "wrong", None);
+            let shown = findings.into_mistakes("f", text).to_string();
+            assert!(!shown.contains("hunter") && !shown.contains("ter2"), "{shown}");
+            assert_eq!(shown.split_once('\n').expect("lines").1, expected, "{text}");
+        }
+        check("a = hunter2", 4..11, "  |\n1 | a = ***\n  |     ^^^");
+        check("a = hunter2, b = 1", 13..14, "  |\n1 | a = ***\n  |     ^^^");
+        check("{ c = 1, a = hunter2 }", 6..7, "  |\n1 | { c = 1, a = ***\n  |       ^");
+        check("[hunter\nter2]", 8..11, "  |\n2 | ***\n  | ^^^");
+        check("a = hunter2\nb = 1", 16..17, "  |\n2 | b = 1\n  |     ^");
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) fn read_layers<R, T>(
     for layer in [lower, upper] {
         let mut findings = Findings::default();
         for error in DeTable::parse_recoverable(layer.text).1 {
-            findings.add(error.span().unwrap_or(0..0), error.message(), None);
+            findings.add_syntax(layer.text, &error);
         }
         if !findings.is_empty() {
             return Err(findings.into_mistakes(layer.name, layer.text));

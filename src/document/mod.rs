@@ -8,6 +8,7 @@ mod layers;
 mod reader;
 mod section;
 pub(crate) mod value;
+mod veil;
 
 use toml::de::DeTable;
 
@@ -16,6 +17,7 @@ pub use finding::{Mistake, Mistakes};
 pub(crate) use layers::{Leaf, Text, leaves, read_layers};
 pub(crate) use reader::Reader;
 pub(crate) use section::{At, Field, Section, Value, describe, shorten};
+pub(crate) use veil::SECRET_KEYS;
 
 /// Reads the text of a document called `name`: `read` takes what each value says, `check` whether the values go
 /// together. Every mistake of both is reported, in the order of the text.
@@ -28,7 +30,7 @@ pub(crate) fn read<R, T>(
     let mut findings = Findings::default();
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        findings.add(error.span().unwrap_or(0..0), error.message(), None);
+        findings.add_syntax(text, &error);
     }
     if !findings.is_empty() {
         // What could be parsed is read too, value by value; whether values go together cannot be told

@@ -47,6 +47,20 @@ impl<'a, 'i, 'f> Reader<'a, 'i, 'f> {
         self.field(key, |found, findings| texts(found, findings, example, parse))
     }
 
+    /// A text that nobody is shown.
+    pub(crate) fn secret<T>(&mut self, key: &'static str, parse: fn(&str) -> Result<T, Wrong>) -> Field<T> {
+        self.field(key, |found, findings| value::secret(found, findings, parse))
+    }
+
+    /// One text that nobody is shown, or a list of them.
+    pub(crate) fn secrets<T>(
+        &mut self,
+        key: &'static str,
+        parse: fn(&str) -> Result<T, Wrong>,
+    ) -> Field<Vec<At<T>>> {
+        self.field(key, |found, findings| value::secrets(found, findings, parse))
+    }
+
     pub(crate) fn boolean(&mut self, key: &'static str) -> Field<bool> {
         self.field(key, boolean)
     }

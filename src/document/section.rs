@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::finding::{Findings, nearest};
+use super::veil::{SECRET_TABLES, may_be_secret};
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,8 +103,9 @@ impl<'a, 'i> Section<'a, 'i> {
         let found = self.find(key)?;
         match found.get_ref() {
             DeValue::Table(table) => Some(Section::new(name, table)),
-            other => {
-                let message = format!("`{key}` is {}, and should be a table", describe(other));
+            _ => {
+                let message =
+                    format!("`{key}` is {}, and should be a table", found_for(key, found, findings));
                 findings.add(found.span(), message, format!("write a section {name}"));
                 None
             }
@@ -119,7 +121,8 @@ impl<'a, 'i> Section<'a, 'i> {
     ) -> Option<Vec<(Section<'a, 'i>, Range<usize>)>> {
         let Some(found) = self.find(key) else { return Some(Vec::new()) };
         let wrong = |value: &Value<'_>, findings: &mut Findings| {
-            let message = format!("`{key}` is {}, and should be a list of tables", describe(value.get_ref()));
+            let message =
+                format!("`{key}` is {}, and should be a list of tables", found_for(key, value, findings));
             findings.add(value.span(), message, format!("write {name}, with two brackets, once for each"));
         };
         let DeValue::Array(items) = found.get_ref() else {
@@ -178,9 +181,12 @@ impl<'a, 'i> Section<'a, 'i> {
 
     /// Reports every key that nobody asked for.
     pub(crate) fn finish(self, findings: &mut Findings) {
-        for key in self.table.keys() {
+        for (key, value) in self.table.iter() {
             if self.known.iter().any(|known| known == key.get_ref()) {
                 continue;
+            }
+            if may_be_secret(&self.name, key.get_ref()) {
+                findings.veil(value.span());
             }
             let help = match nearest(key.get_ref(), &self.known) {
                 Some(meant) => format!("did you mean `{meant}`?"),
@@ -193,6 +199,15 @@ impl<'a, 'i> Section<'a, 'i> {
             );
         }
     }
+}
+
+/// What stands in place of a table or a list of tables, for messages.
+fn found_for(key: &str, value: &Value<'_>, findings: &mut Findings) -> String {
+    if SECRET_TABLES.contains(&key) {
+        findings.veil(value.span());
+        return "something else".into();
+    }
+    describe(value.get_ref())
 }
 
 /// What a value is, for messages.

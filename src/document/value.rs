@@ -41,9 +41,27 @@ pub(crate) fn texts<T>(
     example: &str,
     parse: impl Fn(&str) -> Result<T, Wrong>,
 ) -> Option<Vec<At<T>>> {
+    list(value, findings, |value, findings| text(value, findings, example, &parse))
+}
+
+/// The same, where nobody is shown any.
+pub(crate) fn secrets<T>(
+    value: &Value<'_>,
+    findings: &mut Findings,
+    parse: impl Fn(&str) -> Result<T, Wrong>,
+) -> Option<Vec<At<T>>> {
+    findings.veil(value.span());
+    list(value, findings, |value, findings| secret(value, findings, &parse))
+}
+
+/// One value, or a list of them, that `read` understands.
+fn list<T>(
+    value: &Value<'_>,
+    findings: &mut Findings,
+    read: impl Fn(&Value<'_>, &mut Findings) -> Option<T>,
+) -> Option<Vec<At<T>>> {
     let DeValue::Array(items) = value.get_ref() else {
-        return text(value, findings, example, parse)
-            .map(|parsed| vec![At { value: parsed, span: value.span() }]);
+        return read(value, findings).map(|one| vec![At { value: one, span: value.span() }]);
     };
     if items.len() > LIST_ITEMS_MAX {
         let message = format!("found a list of {} items", items.len());
@@ -51,14 +69,27 @@ pub(crate) fn texts<T>(
         return None;
     }
     // Every item is read even after a bad one, so that each is reported.
-    let read: Vec<Option<At<T>>> = items
-        .iter()
-        .map(|item| {
-            let parsed = text(item, findings, example, &parse)?;
-            Some(At { value: parsed, span: item.span() })
-        })
-        .collect();
+    let read: Vec<Option<At<T>>> =
+        items.iter().map(|item| Some(At { value: read(item, findings)?, span: item.span() })).collect();
     read.into_iter().collect()
+}
+
+/// A string that `parse` understands and that nobody is shown; its mistakes must not repeat it.
+pub(crate) fn secret<T>(
+    value: &Value<'_>,
+    findings: &mut Findings,
+    parse: impl FnOnce(&str) -> Result<T, Wrong>,
+) -> Option<T> {
+    findings.veil(value.span());
+    let wrong = match value.get_ref() {
+        DeValue::String(text) => match parse(text) {
+            Ok(parsed) => return Some(parsed),
+            Err(wrong) => wrong,
+        },
+        _ => ("this is no string".into(), "put it into quotes".into()),
+    };
+    findings.add(value.span(), wrong.0, wrong.1);
+    None
 }
 
 /// `true` or `false`.

@@ -1,5 +1,6 @@
 //! The API over HTTPS: connections, their limits, the handshake, and the answer to plain HTTP.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::site::SharedSite;
 /// Connections of one address: some consoles behind one router.
 pub(super) const CONNECTIONS_EACH_MAX: usize = 64;
 /// From the connection to the end of the handshake; a round trip around the world takes a third of a second.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// What TLS begins with: the content type of a handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 /// What of a request in plain HTTP is read before it is answered.
@@ -46,12 +47,12 @@ pub async fn serve(
 async fn accept(listener: TcpListener, router: Router, keeper: Arc<Keeper>, shutdown: CancellationToken) {
     let (places, of_address) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Places::new(CONNECTIONS_EACH_MAX));
     let mut connections = JoinSet::new();
+    let mut handshakes = Handshakes::default();
     loop {
         while connections.try_join_next().is_some() {}
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
-            // Beyond the limit connections wait in the kernel's backlog.
-            next = async { (places.clone().acquire_owned().await, listener.accept().await) } => next,
+            accepted = listener.accept() => accepted,
         };
         let (stream, from) = match accepted {
             Ok((stream, from)) => (stream, from.ip().to_canonical()),
@@ -65,12 +66,23 @@ async fn accept(listener: TcpListener, router: Router, keeper: Arc<Keeper>, shut
             tracing::debug!(%from, limit = CONNECTIONS_EACH_MAX, "too many connections of one address to the API");
             continue;
         };
+        if places.available_permits() == 0 {
+            handshakes.end_oldest();
+        }
+        // With every place taken by somebody who is served, the others wait in the kernel's backlog.
+        let place = tokio::select! {
+            () = shutdown.cancelled() => break,
+            place = places.clone().acquire_owned() => place,
+        };
         let connection = Connection { router: router.clone(), shutdown: shutdown.clone() };
-        let (keeper, shutdown) = (keeper.clone(), shutdown.clone());
+        // A handshake that has not ended when the daemon ends has asked for nothing.
+        let shaking = handshakes.begin(&shutdown);
+        let keeper = keeper.clone();
         connections.spawn(async move {
-            // A handshake that has not ended when the daemon ends has asked for nothing.
-            let shaken = shutdown.run_until_cancelled(handshake(stream, from, &keeper)).await;
-            if let Some(Some(stream)) = shaken {
+            let handshake = handshake(stream, from, &keeper, HANDSHAKE_MAX);
+            let shaken = shaking.run_until_cancelled(handshake).await.flatten();
+            shaking.cancel();
+            if let Some(stream) = shaken {
                 connection.serve(stream, Peer::Remote(from)).await;
             }
             drop((place, own));
@@ -80,16 +92,44 @@ async fn accept(listener: TcpListener, router: Router, keeper: Arc<Keeper>, shut
     drain(connections).await;
 }
 
+/// Handshakes in flight, oldest first. Each has a place; whoever connects and says nothing would keep others out for as
+/// long as a handshake may take, so with every place taken the oldest one gives its own to the next that comes.
+#[derive(Default)]
+struct Handshakes(VecDeque<CancellationToken>);
+
+impl Handshakes {
+    /// The next one; its token is cancelled when it has ended, or is to.
+    fn begin(&mut self, shutdown: &CancellationToken) -> CancellationToken {
+        self.0.retain(|shaking| !shaking.is_cancelled());
+        let shaking = shutdown.child_token();
+        self.0.push_back(shaking.clone());
+        shaking
+    }
+
+    fn end_oldest(&mut self) {
+        while let Some(oldest) = self.0.pop_front() {
+            if !oldest.is_cancelled() {
+                return oldest.cancel();
+            }
+        }
+    }
+}
+
 /// The connection once it is a secure one; nothing where it does not become one in time.
-async fn handshake(stream: TcpStream, from: IpAddr, keeper: &Keeper) -> Option<TlsStream<TcpStream>> {
-    match tokio::time::timeout(HANDSHAKE_MAX, begin(stream, keeper)).await {
+pub(super) async fn handshake(
+    stream: TcpStream,
+    from: IpAddr,
+    keeper: &Keeper,
+    limit: Duration,
+) -> Option<TlsStream<TcpStream>> {
+    match tokio::time::timeout(limit, begin(stream, keeper)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%from, %error, "a handshake of the API failed");
             None
         }
         Err(_) => {
-            tracing::debug!(%from, "a handshake of the API took more than {} s", HANDSHAKE_MAX.as_secs());
+            tracing::debug!(%from, "a handshake of the API took more than {limit:?}");
             None
         }
     }

@@ -11,7 +11,7 @@ use ironwake_api::client::{Client, ClientError, EventQuery, Remote};
 use ironwake_api::{Actor, EventKind, MachineNew, MachineQuery, Scope, TokenNew};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -185,12 +185,18 @@ struct Served {
     serving: tokio::task::JoinHandle<()>,
 }
 
+/// What an authority of its own has issued.
+fn keeper(state: &std::path::Path) -> Arc<Keeper> {
+    let authority = Arc::new(Authority::open(state, SystemTime::now()).expect("an authority"));
+    let keeper = Arc::new(Keeper::new(Source::Own { authority, names: Vec::new() }));
+    assert!(keeper.look(SystemTime::now()).expect("issued"));
+    keeper
+}
+
 impl Served {
     async fn new(api: &Api) -> Self {
-        let authority = Arc::new(Authority::open(api.state.path(), SystemTime::now()).expect("an authority"));
-        let roots = authority.shown().certificate;
-        let keeper = Arc::new(Keeper::new(Source::Own { authority, names: Vec::new() }));
-        assert!(keeper.look(SystemTime::now()).expect("issued"));
+        let keeper = keeper(api.state.path());
+        let roots = Authority::open(api.state.path(), SystemTime::now()).expect("it").shown().certificate;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
@@ -300,4 +306,74 @@ async fn one_address_leaves_places_for_others() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), answered).await.expect("places are given back");
+}
+
+/// A connection of this address of loopback.
+async fn connect_from(host: u8, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((Ipv4Addr::new(127, 0, 0, host), 0).into()).expect("an address of loopback");
+    socket.connect(to).await.expect("connected")
+}
+
+#[tokio::test]
+async fn whoever_connects_and_says_nothing_keeps_nobody_out() {
+    let api = Api::new().await;
+    let served = Served::new(&api).await;
+    let token = api.token("ci", Scope::Viewer).await;
+    // Every place there is, each address with all of its own.
+    let mut silent = Vec::new();
+    for number in 0..listen::CONNECTIONS_MAX {
+        let host = 2 + (number / secure::CONNECTIONS_EACH_MAX) as u8;
+        silent.push(connect_from(host, served.address).await);
+    }
+    // Longer than that, and places would be free since handshakes may take no longer.
+    let client = served.client("127.0.0.1", &token);
+    tokio::time::timeout(secure::HANDSHAKE_MAX / 2, client.version())
+        .await
+        .expect("at once")
+        .expect("an answer");
+    // It has taken the place of the first of them, and no other.
+    assert_eq!(silent[0].read(&mut [0]).await.expect("closed in order"), 0);
+    for stream in &silent[1..] {
+        let still = stream.try_read(&mut [0]).expect_err("nothing is said");
+        assert_eq!(still.kind(), std::io::ErrorKind::WouldBlock);
+    }
+    // Who is served keeps the place, whoever comes.
+    let client = served.client("127.0.0.1", &token);
+    let mut stream = client.follow(None, None);
+    stream.connect().await.expect("connected");
+    let more: Vec<TcpStream> = {
+        drop(silent);
+        let mut more = Vec::new();
+        for number in 0..listen::CONNECTIONS_MAX {
+            let host = 2 + (number / secure::CONNECTIONS_EACH_MAX) as u8;
+            more.push(connect_from(host, served.address).await);
+        }
+        more
+    };
+    api.token("next", Scope::Viewer).await;
+    let event = tokio::time::timeout(secure::HANDSHAKE_MAX, stream.next()).await.expect("in time");
+    assert!(matches!(event.expect("an event").kind, EventKind::TokenMade { .. }));
+    drop(more);
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_end_is_ended() {
+    let limit = std::time::Duration::from_millis(50);
+    let state = tempfile::tempdir().expect("a folder");
+    let keeper = keeper(state.path());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    // Nothing at all; and the beginning of a TLS record of 512 bytes, whose rest never comes.
+    for said in [&[][..], &[0x16, 3, 1, 2, 0, 1]] {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(said).await.expect("sent");
+        let (accepted, from) = listener.accept().await.expect("a connection");
+        let began = std::time::Instant::now();
+        assert!(secure::handshake(accepted, from.ip(), &keeper, limit).await.is_none());
+        assert!(began.elapsed() >= limit, "{:?}", began.elapsed());
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        assert!(bytes.is_empty(), "{bytes:?}");
+    }
 }

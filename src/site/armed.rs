@@ -40,8 +40,14 @@ impl Site {
     }
 
     /// The kernel of an armed boot is about to be served: its URL path, the first time only. That it was served is in the
-    /// store when this returns.
-    pub async fn serve_armed(&self, id: &str, token: &str, from: Ipv4Addr) -> Result<String, SiteError> {
+    /// store when this returns, and with it the key of an installer's last steps, before any answer can hold its public half.
+    pub async fn serve_armed(
+        &self,
+        id: &str,
+        token: &str,
+        from: Ipv4Addr,
+        http: SocketAddrV4,
+    ) -> Result<String, SiteError> {
         let of_discovery = self
             .discovery
             .read()
@@ -63,7 +69,14 @@ impl Site {
         let runs = runs_when_served(&record);
         let what = format!("its kernel, to {from}");
         let served = Trigger::Served { what: what.clone() };
-        self.advance(record, &served, &Actor::Machine, |record| record.taker = taker).await?;
+        let mut keyed = record.clone();
+        // An agent is given it with its work.
+        let key = match taker {
+            Some(_) => self.give_login(&mut keyed, http).await?,
+            None => None,
+        };
+        let also = |record: &mut Record| (record.taker, record.login) = (taker, keyed.login);
+        self.advance_with(record, &served, &Actor::Machine, key.into_iter().collect(), also).await?;
         if runs {
             let record = self.stored(id).await?;
             self.advance(record, &Trigger::BeganWith { what }, &Actor::Machine, |_| {}).await?;

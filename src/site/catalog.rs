@@ -55,6 +55,7 @@ impl Site {
         let hostname = hostname.map_err(|error| SiteError::invalid("hostname", error.to_string()))?;
         let seen = seen(&machine, Some(&inventory));
         let mut facts = facts(&machine, &hostname, seen, Some(&disk), "", NOWHERE, &nowhere());
+        facts.artifacts = self.published(NOWHERE);
         facts.operation.heartbeat_secs = entry.profile.heartbeat_secs;
         let rendered = render(&entry.profile, &values, &facts);
         Ok(files(rendered.map_err(|error| SiteError::invalid("profile", error.to_string()))?))

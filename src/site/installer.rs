@@ -1,6 +1,7 @@
 //! What a profile starts by itself: its kernel and archives, the answers that an installer fetches, and its word that it
 //! is done.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ironwake_api::{Actor, ArtifactState, EventKind, OperationKind, OperationState, PhoneHome, Progress};
@@ -36,6 +37,14 @@ impl Site {
             Some(sha256) => Ok(Loaded { name: name.to_owned(), sha256 }),
             None => Err(format!("{name:?} is not here: `ironwake artifact import {name} FILE` brings it")),
         }
+    }
+
+    /// Where a machine that reached us at `http` gets each artifact, by its name. An import stands before a boot file.
+    pub(super) fn published(&self, http: SocketAddrV4) -> BTreeMap<String, String> {
+        let all = self.shipped_artifacts().into_iter().chain(self.imports.artifacts());
+        let here = all.filter(|artifact| artifact.state == ArtifactState::Done);
+        here.filter_map(|artifact| Some((artifact.name, format!("http://{http}{}", artifact.path?))))
+            .collect()
     }
 
     /// Whether an artifact of this digest can be served.

@@ -1,5 +1,5 @@
-//! Keys that operations log in to their hosts with: made when the work is taken, sealed in the store, destroyed at
-//! the end.
+//! Keys that operations log in to their hosts with: made when the work is taken or an installer is served, sealed in
+//! the store, destroyed at the end.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};

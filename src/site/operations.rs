@@ -218,6 +218,18 @@ impl Site {
         actor: &Actor,
         also: impl FnOnce(&mut Record),
     ) -> Result<(Operation, Vec<Effect>), SiteError> {
+        self.advance_with(record, trigger, actor, Vec::new(), also).await
+    }
+
+    /// The same, where `with` is saved together with the record.
+    pub(super) async fn advance_with(
+        &self,
+        record: Record,
+        trigger: &Trigger,
+        actor: &Actor,
+        with: Vec<Change>,
+        also: impl FnOnce(&mut Record),
+    ) -> Result<(Operation, Vec<Effect>), SiteError> {
         if matches!(trigger, Trigger::Arm { .. }) && record.operation.history.len() + 2 > HISTORY_MAX {
             let message = format!(
                 "operation {} was armed and disarmed too often: make another one",
@@ -229,10 +241,10 @@ impl Site {
             .after(trigger, actor, self.now())
             .map_err(|illegal| SiteError::Conflict(illegal.to_string()))?;
         also(&mut after);
-        let mut changes = match after.operation.state.has_ended() {
-            true => self.end_login(&mut after),
-            false => Vec::new(),
-        };
+        let mut changes = with;
+        if after.operation.state.has_ended() {
+            changes.extend(self.end_login(&mut after));
+        }
         changes.extend(self.changes(&record, &after, actor));
         let cancelled = self.cancelled_with(&after.operation);
         for (before, after) in &cancelled {

@@ -71,6 +71,7 @@ impl Site {
         };
         let seen = seen(machine, inventory);
         let mut facts = facts(machine, &hostname, seen, disk, "", NOWHERE, &nowhere());
+        facts.artifacts = self.published(NOWHERE);
         facts.operation.heartbeat_secs = entry.profile.heartbeat_secs;
         let written = values.written();
         let rendered = match render(&entry.profile, &values, &facts) {
@@ -200,6 +201,7 @@ impl Site {
         let disk = record.operation.disks.first();
         let hostname = rebuild.hostname.clone().unwrap_or_else(|| name_of(machine, rebuild.seen));
         let mut facts = facts(machine, &hostname, rebuild.seen, disk, id, http, &urls);
+        facts.artifacts = self.published(http);
         facts.operation.heartbeat_secs = profile.heartbeat_secs;
         facts.operation.ssh_key = record.login.as_ref().map(|login| login.public_key.clone());
         Ok((profile, values, facts))
@@ -260,6 +262,7 @@ fn shown(values: &Values, written: &Written) -> BTreeMap<String, serde_json::Val
     given.collect()
 }
 
+/// What is known of a machine and its operation; `artifacts` is left to [`Site::published`].
 pub(super) fn facts(
     machine: &Machine,
     hostname: &str,

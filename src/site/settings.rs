@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::{Site, SiteError};
 use crate::config::{Config, EnrolmentPolicy, Layers, SettingsError, SiteValues};
+use crate::document::SECRET_KEYS;
 use crate::machine::{EnrolmentRule, HostnamePolicy};
 use crate::profile::{HIDDEN, Written};
 
@@ -78,6 +79,9 @@ impl Site {
 
     /// A setting as it may be shown.
     fn veiled(&self, setting: Setting) -> Setting {
+        if setting.key.rsplit('.').next().is_some_and(|name| SECRET_KEYS.contains(&name)) {
+            return Setting { value: HIDDEN.into(), ..setting };
+        }
         let of_tag =
             |key: &str| key.strip_prefix("tag.")?.rsplit_once(".values.").map(|(_, name)| name.to_owned());
         let name = setting.key.strip_prefix("values.").map(str::to_owned).or_else(|| of_tag(&setting.key));

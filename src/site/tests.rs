@@ -1,5 +1,6 @@
 mod builds;
 mod bulk;
+mod deadlines;
 mod heartbeat;
 mod installer;
 mod keeping;

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use sha2::Digest as _;
 
+use super::loopback::expect;
 use super::server::{Act, Moody, Peer};
 use super::*;
 
@@ -19,11 +20,15 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = || tempfile::tempdir().expect("a folder");
-        Self { folder: folder(), served: folder(), home: folder(), port: server::free_port() }
+        Self { folder: folder(), served: folder(), home: folder(), port: free_port() }
     }
 
     fn daemon(&self) -> Daemon {
-        Daemon::start(self.folder.path(), self.port)
+        self.daemon_with(&[])
+    }
+
+    fn daemon_with(&self, environment: &[(&str, &Path)]) -> Daemon {
+        Daemon::start_at(self.folder.path(), self.port, "", environment)
     }
 
     /// Puts a file where it is served.
@@ -256,7 +261,7 @@ fn a_download_is_taken_back_and_what_the_name_had_stays() {
     place.put("disk.img", &image);
     let server = Peer::nginx(place.served.path(), "1m", place.home.path());
     let daemon = place.daemon();
-    daemon.check(&["artifact", "import", "disk", "-"], 0, "imported disk", "");
+    daemon.feed(&["artifact", "import", "disk", "-"], b"from standard input", 0, "imported disk", "");
     let url = server.url("disk.img");
     daemon.check(&["artifact", "import", "disk", &url, "--sha256", &sha256(&image), "--no-wait"], 0, "", "");
     wait_for_bytes(&daemon, "disk", 1);
@@ -277,49 +282,17 @@ fn https_is_trusted_as_the_host_trusts() {
     let place = Place::new();
     place.put("disk.img", b"some image");
     let home = place.home.path();
-    let run = |command: &mut Command| assert!(command.output().expect("openssl").status.success());
-    run(Command::new("openssl").current_dir(home).args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test",
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.pem",
-    ]));
-    run(Command::new("openssl").current_dir(home).args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-keyout",
-        "key.pem",
-        "-out",
-        "cert.pem",
-    ]));
+    let issue = |words: &str| {
+        let same = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+        let mut openssl = Command::new("openssl");
+        openssl.current_dir(home).args(same.split(' ')).args(words.split(' '));
+        expect(openssl, 0, "", "");
+    };
+    issue("-subj /CN=test -keyout ca.key -out ca.pem");
+    issue(
+        "-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext \
+         basicConstraints=critical,CA:FALSE -CA ca.pem -CAkey ca.key -keyout key.pem -out cert.pem",
+    );
     let script = "import http.server,ssl,sys\n\
         s=http.server.HTTPServer(('127.0.0.1',int(sys.argv[1])),http.server.SimpleHTTPRequestHandler)\n\
         c=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER);c.load_cert_chain(sys.argv[2],sys.argv[3])\n\
@@ -335,15 +308,11 @@ fn https_is_trusted_as_the_host_trusts() {
     let plain = Peer::python(place.served.path());
     let nowhere = home.join("nowhere");
     let nobody = [("SSL_CERT_FILE", nowhere.as_path()), ("SSL_CERT_DIR", nowhere.as_path())];
-    let distrusting = Daemon::start_with(place.folder.path(), place.port, &nobody);
+    let distrusting = place.daemon_with(&nobody);
     distrusting.check(&words, 1, "", "store of trusted ones");
     let over_http = ["artifact", "import", "plain", &plain.url("disk.img"), "--sha256", &digest, "--wait"];
     distrusting.check(&over_http, 0, "imported plain", "");
     drop(distrusting);
-    let trusting = Daemon::start_with(
-        place.folder.path(),
-        place.port,
-        &[("SSL_CERT_FILE", home.join("ca.pem").as_path())],
-    );
+    let trusting = place.daemon_with(&[("SSL_CERT_FILE", home.join("ca.pem").as_path())]);
     trusting.check(&words, 0, "imported disk", "");
 }

@@ -8,12 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use super::loopback::free_port;
 use super::site::PATIENCE;
-
-/// A port of loopback that nobody has.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
-}
 
 /// A server in a process of its own.
 pub struct Peer {

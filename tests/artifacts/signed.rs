@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::server::{Peer, free_port};
+use super::server::Peer;
 use super::*;
 
 /// A keyring of its own, as GnuPG has it.
@@ -71,7 +71,7 @@ fn parity_fl2_mechanism_a_tampered_file_is_not_imported() {
 
     let folder = tempfile::tempdir().expect("a folder");
     let server = Peer::python(served.path());
-    let daemon = Daemon::start(folder.path(), free_port());
+    let daemon = Daemon::start(folder.path(), "");
     let digest = Digest::of(&image).to_string();
     let check = |url: &str, digest: [&str; 2], signature: &str, keys: &Path, code, out: &str, err: &str| {
         let (url, signature) = (server.url(url), server.url(signature));

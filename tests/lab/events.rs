@@ -186,7 +186,8 @@ pub fn event_line(kind: &EventKind) -> String {
         EventKind::OperationProgress { progress, what, .. } => {
             format!("{what}, {} bytes, {} MB/s", progress.done_bytes, progress.bytes_per_sec / 1_000_000)
         }
-        other => serde_json::to_string(other).unwrap_or_default(),
+        // The command has a sentence for each.
+        other => ironwake::cli::sentence(other),
     }
 }
 
@@ -222,6 +223,15 @@ mod tests {
     const SEEN: &str =
         r#"{"id":1,"at":5,"actor":"machine","machine":"a","kind":"machine_seen","mac":"52:54:00:00:00:01"}"#;
     const INVENTORY: &str = r#"{"id":2,"at":6,"actor":"machine","machine":"a","kind":"inventory","inventory":1,"changes":[],"first":true}"#;
+
+    #[test]
+    fn every_event_is_a_sentence() {
+        let order = r#"{"kind":"order_given","order":"reboot"}"#;
+        let made = r#"{"kind":"operation_waits","operation":"o-1","batch":"b-2"}"#;
+        for (json, expected) in [(order, "ordered: reboot"), (made, "1 waits for its turn in batch 2")] {
+            assert_eq!(event_line(&serde_json::from_str(json).expect("an event")), expected);
+        }
+    }
 
     #[test]
     fn a_machine_is_followed_by_its_address_and_then_by_its_id() {

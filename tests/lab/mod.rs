@@ -49,5 +49,7 @@ pub use peers::{Dnsmasq, Relay};
 pub use process::{Piped, Process, run};
 pub use report::since;
 pub use site::{Lab, LabOptions, PoweredOn, WAIT_MAX};
-pub use work::{MIB, add_profile, boots_its_disk, digest, enroll, image, operation, reaches, tool};
+pub use work::{
+    MIB, add_marker, add_profile, boots_its_disk, digest, enroll, image, operation, reaches, tool,
+};
 pub use writes::Writes;

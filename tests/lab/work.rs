@@ -75,6 +75,15 @@ pub fn add_profile(lab: &Lab, name: &str, profile: &str, templates: &[(&str, &st
     }
 }
 
+/// Adds the profile `marker`, which writes the artifact of that name: the lab's own bootable disk. `more` ends its `[image]`.
+pub fn add_marker(lab: &Lab, more: &str) {
+    let text = format!(
+        "name = \"marker\"\nversion = \"1\"\nsummary = \"says that it runs\"\nkind = \"image\"\n\
+         architectures = [\"amd64\"]\nfirmware = [\"bios\", \"uefi\"]\n[image]\nartifact = \"marker\"\n{more}"
+    );
+    add_profile(lab, "marker", &text, &[]);
+}
+
 /// Runs a program of the host to its end; what it printed.
 pub fn tool(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();

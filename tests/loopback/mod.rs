@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -26,14 +27,18 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one whose files are below `folder`, configured with `more`, and waits until it serves.
     pub fn start(folder: &Path, more: &str) -> Self {
+        Self::start_at(folder, free_port(), more, &[])
+    }
+
+    /// The same, where machines find it at `port`, with these variables in its environment.
+    pub fn start_at(folder: &Path, port: u16, more: &str, environment: &[(&str, &Path)]) -> Self {
         let file = folder.join("ironwake.toml");
         let text = format!(
-            "state = {:?}\nsocket = {:?}\nprofiles = {:?}\n[http]\nlisten = \"127.0.0.1:{}\"\n[discovery]\n\
+            "state = {:?}\nsocket = {:?}\nprofiles = {:?}\n[http]\nlisten = \"127.0.0.1:{port}\"\n[discovery]\n\
              enabled = false\n[[network]]\ninterface = \"lo\"\ndhcp = \"off\"\ntftp = false\n{more}",
             folder.join("state"),
             folder.join("api.sock"),
             folder.join("profiles"),
-            free_port(),
         );
         fs::write(&file, text).expect("a file");
         let notify = folder.join("notify");
@@ -43,6 +48,7 @@ impl Daemon {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));
         command.args(["serve", "--config"]).arg(&file).stdin(Stdio::null());
         command.env("NOTIFY_SOCKET", &notify).env("IRONWAKE_BOOT", folder).env_remove("JOURNAL_STREAM");
+        command.envs(environment.iter().copied());
         let daemon = Self { child: command.spawn().expect("it starts"), folder: folder.into() };
         let mut message = [0; 4096];
         loop {
@@ -65,12 +71,28 @@ impl Daemon {
     pub fn check(&self, words: &[&str], code: i32, stdout: &str, stderr: &str) -> String {
         expect(self.command(words), code, stdout, stderr)
     }
+
+    /// The same with something on its standard input.
+    #[track_caller]
+    pub fn feed(&self, words: &[&str], input: &[u8], code: i32, stdout: &str, stderr: &str) -> String {
+        let mut command = self.command(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        // A command that refuses does not read to the end.
+        let _ = child.stdin.take().expect("a pipe").write_all(input);
+        judge(&command, &child.wait_with_output().expect("it ends"), code, stdout, stderr)
+    }
 }
 
 /// Runs a command: exit code, and a part of each stream; standard output is given back.
 #[track_caller]
 pub fn expect(mut command: Command, code: i32, stdout: &str, stderr: &str) -> String {
-    let output: Output = command.stdin(Stdio::null()).output().expect("it runs");
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    judge(&command, &output, code, stdout, stderr)
+}
+
+#[track_caller]
+fn judge(command: &Command, output: &Output, code: i32, stdout: &str, stderr: &str) -> String {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let context = format!("{command:?}\n--- stdout\n{out}\n--- stderr\n{err}");
     assert_eq!(output.status.code(), Some(code), "{context}");

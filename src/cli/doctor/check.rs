@@ -41,10 +41,19 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
 
 fn config(facts: &Facts) -> Finding {
     match &facts.config {
-        ConfigFact::Good(path, _) => Finding::ok("config", format!("{} is fine", path.display())),
-        ConfigFact::Wrong(path, count) => {
+        ConfigFact::Good(path, None, _) => Finding::ok("config", format!("{} is fine", path.display())),
+        ConfigFact::Good(path, Some(settings), _) => {
+            let message = format!("{} is fine, with {} over it", path.display(), settings.display());
+            Finding::ok("config", message)
+        }
+        ConfigFact::Alone(path, why, _) => {
+            let message =
+                format!("{} is fine by itself; what was changed through the API: {why}", path.display());
+            Finding::warn("config", message, "run `ironwake doctor` as root, which may read both")
+        }
+        ConfigFact::Wrong { path, within, count } => {
             let remedy = format!("ironwake config check {}", path.display());
-            Finding::fail("config", format!("{} has {count} mistakes", path.display()), remedy)
+            Finding::fail("config", format!("{within} has {count} mistakes"), remedy)
         }
         ConfigFact::Unreadable(path, why) => Finding::fail(
             "config",
@@ -271,7 +280,7 @@ mod tests {
         let config = Config::parse(config, "f").expect("legal");
         let address = Ipv4Addr::new(10, 0, 0, 1);
         Facts {
-            config: ConfigFact::Good("/etc/f".into(), Box::new(config)),
+            config: ConfigFact::Good("/etc/f".into(), None, Box::new(config)),
             interfaces: vec![Interface {
                 name: "br0".into(),
                 up: true,
@@ -294,7 +303,7 @@ mod tests {
     /// Another server answers on a network of this mode.
     fn beside(facts: &mut Facts, dhcp: DhcpMode, servers: Result<Vec<Ipv4Addr>, String>) {
         facts.asked[0].servers = servers;
-        if let ConfigFact::Good(_, config) = &mut facts.config {
+        if let ConfigFact::Good(.., config) = &mut facts.config {
             config.networks[0].dhcp = dhcp;
         }
     }
@@ -321,7 +330,13 @@ mod tests {
     fn each_spoilt_fact_is_found_with_its_remedy() {
         use Verdict::{Fail, Warn};
         check(|_| {}, &[]);
-        check(|facts| facts.config = ConfigFact::Wrong("/f".into(), 3), &[("config", Fail, "3 mistakes")]);
+        let wrong = || ConfigFact::Wrong { path: "/f".into(), within: "/s".into(), count: 3 };
+        check(|facts| facts.config = wrong(), &[("config", Fail, "/s has 3 mistakes")]);
+        let alone = |config| ConfigFact::Alone("/f".into(), "no rights".into(), config);
+        check(
+            |facts| facts.config = alone(Box::new(facts.config.settings().expect("settings").clone())),
+            &[("config", Warn, "no rights")],
+        );
         check(|f| f.interfaces[0].up = false, &[("interface", Fail, "br0 is down")]);
         check(|f| f.interfaces[0].mtu = Some(1400), &[("mtu", Warn, "1400")]);
         check(

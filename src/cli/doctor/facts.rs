@@ -17,7 +17,7 @@ use super::ports::{self, Listener, Protocol};
 use crate::artifacts;
 use crate::boot::ArchRow;
 use crate::cli::human;
-use crate::config::{Config, ConfigErrors, DhcpMode};
+use crate::config::{Config, ConfigErrors, DhcpMode, Layers, SettingsError};
 use crate::serve::dhcp;
 
 /// Long enough for a server that looks with a ping whether an address is free.
@@ -55,9 +55,12 @@ pub(super) struct Asked {
 /// The configuration file.
 #[derive(Debug, Clone)]
 pub(super) enum ConfigFact {
-    Good(PathBuf, Box<Config>),
-    /// How many mistakes.
-    Wrong(PathBuf, usize),
+    /// With what the API changed, where it changed something.
+    Good(PathBuf, Option<PathBuf>, Box<Config>),
+    /// Without what the API changed, which cannot be read: why.
+    Alone(PathBuf, String, Box<Config>),
+    /// How many mistakes there are, in which of its two files.
+    Wrong { path: PathBuf, within: String, count: usize },
     /// Why it cannot be read.
     Unreadable(PathBuf, String),
 }
@@ -66,8 +69,8 @@ impl ConfigFact {
     /// The settings, where there are any.
     pub(super) fn settings(&self) -> Option<&Config> {
         match self {
-            Self::Good(_, config) => Some(config),
-            Self::Wrong(..) | Self::Unreadable(..) => None,
+            Self::Good(.., config) | Self::Alone(.., config) => Some(config),
+            Self::Wrong { .. } | Self::Unreadable(..) => None,
         }
     }
 }
@@ -152,15 +155,30 @@ async fn ask(interface: &str) -> Asked {
     Asked { interface, servers }
 }
 
+/// Reads the file as the daemon does, with what the API changed over it.
 fn read_config(path: &Path) -> ConfigFact {
-    match Config::load(path) {
-        Ok(config) => ConfigFact::Good(path.into(), Box::new(config)),
-        Err(ConfigErrors::Wrong(mistakes)) => {
-            ConfigFact::Wrong(path.into(), mistakes.list.len() + mistakes.more)
+    match Layers::open(path.into(), false) {
+        Ok((layers, config)) => {
+            ConfigFact::Good(path.into(), layers.changed().map(Path::to_owned), Box::new(config))
         }
-        Err(ConfigErrors::Read { source, .. }) => ConfigFact::Unreadable(path.into(), source.to_string()),
-        Err(error) => ConfigFact::Unreadable(path.into(), error.to_string()),
+        Err(SettingsError::Config(ConfigErrors::Wrong(mistakes))) => ConfigFact::Wrong {
+            path: path.into(),
+            count: mistakes.list.len() + mistakes.more,
+            within: mistakes.file,
+        },
+        Err(SettingsError::Config(ConfigErrors::Read { source, .. })) => {
+            ConfigFact::Unreadable(path.into(), source.to_string())
+        }
+        Err(SettingsError::File(error)) => match Config::load(path) {
+            Ok(config) => ConfigFact::Alone(path.into(), with_cause(&error), Box::new(config)),
+            Err(error) => ConfigFact::Unreadable(path.into(), with_cause(&error)),
+        },
+        Err(error) => ConfigFact::Unreadable(path.into(), with_cause(&error)),
     }
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
 /// Interfaces of this network namespace; `/sys/class/net` may show another one's.

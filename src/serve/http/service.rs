@@ -180,9 +180,10 @@ impl Service {
             Method::HEAD => return Response::new(Body::default()).into(),
             _ => return refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here").into(),
         }
-        let (site, id, token, from) = (self.backend.site.clone(), id.to_owned(), token.to_owned(), peer.from);
+        let (site, id, token) = (self.backend.site.clone(), id.to_owned(), token.to_owned());
+        let (from, local) = (peer.from, peer.local);
         // In a task of its own: a client that leaves halfway must not leave memory behind the store.
-        let serving = tokio::spawn(async move { site.serve_armed(&id, &token, from).await });
+        let serving = tokio::spawn(async move { site.serve_armed(&id, &token, from, local).await });
         let kernel = match serving.await {
             Ok(Ok(kernel)) => kernel,
             Ok(Err(error)) => return answer::problem(&site_problem(error)).into(),

@@ -37,7 +37,7 @@ async fn installing(lab: &Fixture, machine: &str) -> (String, String, String, St
     };
     let id = lab.site.operate(machine, new, operator()).await.expect("an operation").id;
     let (kernel, work) = tokens(lab);
-    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
     let taken = lab.site.claim(&id, &work, &claim(machine), FROM, HTTP).await.expect("the work");
     let Work::Image(image) = taken.work else { panic!("{taken:?}") };
     let file =

@@ -50,7 +50,7 @@ async fn booted(lab: &Fixture, machine: &str) -> (String, String) {
     }
     let id = lab.site.operate(machine, rebuild(), operator()).await.expect("an operation").id;
     let (kernel, files) = script_tokens(lab, &id);
-    let path = lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    let path = lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
     assert!(path.ends_with("/linux"), "{path}");
     (id, files)
 }
@@ -145,7 +145,7 @@ async fn answers_are_for_whoever_took_the_kernel_and_a_second_one_fails_the_oper
     let again = lab.site.retry(&id, None, operator()).await.expect("again").id;
     let (kernel, fresh) = script_tokens(&lab, &again);
     refused(answer(&lab, &again, &files, "preseed.cfg", FROM).await, "wrong token");
-    lab.site.serve_armed(&again, &kernel, FROM).await.expect("served");
+    lab.site.serve_armed(&again, &kernel, FROM, HTTP).await.expect("served");
     // The installer asked for an address of its own, which its lease shows.
     lab.site.learn_address(mac(1), Ipv4Addr::new(10, 0, 0, 7));
     let elsewhere = answer(&lab, &again, &fresh, "preseed.cfg", Ipv4Addr::new(10, 0, 0, 7)).await;
@@ -203,11 +203,11 @@ async fn a_live_system_runs_once_it_is_served_and_is_done_when_its_time_is_over(
     let id = lab.site.operate(&machine, rescue("memtest"), operator()).await.expect("an operation").id;
     let text = lab.site.ipxe_script(&request(1)).text;
     let kernel = behind(&text, &format!("/boot/v1/operations/{id}/"), &['/']).to_owned();
-    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
     let running = lab.site.operation(&id).await.expect("an operation");
     assert!(running.state == State::Installing && !running.may_have_written);
     assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::Under(Kind::Rescue, State::Installing)));
-    refused(lab.site.serve_armed(&id, &kernel, FROM).await, "not possible");
+    refused(lab.site.serve_armed(&id, &kernel, FROM, HTTP).await, "not possible");
     advance(Duration::from_secs(7 * 24 * 3600));
     lab.site.expire_operations().await;
     assert_eq!(lab.site.operation(&id).await.expect("an operation").state, State::Ready);

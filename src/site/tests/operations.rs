@@ -61,7 +61,7 @@ impl Fixture {
     async fn booted(&self, machine: &str) -> (String, String) {
         let id = self.site.operate(machine, wipe("serial=A"), operator()).await.expect("an operation").id;
         let (kernel, work) = tokens(self);
-        self.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+        self.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
         (id, work)
     }
 }
@@ -100,11 +100,11 @@ async fn an_armed_wipe_is_served_claimed_done_once_each() {
     assert_eq!(tokens(&lab), (kernel.clone(), work.clone()), "the same script until it was served");
 
     refused(lab.site.claim(&operation.id, &work, &claim(&machine), FROM, HTTP).await, "no work to take");
-    refused(lab.site.serve_armed(&operation.id, &work, FROM).await, "wrong token");
-    let path = lab.site.serve_armed(&operation.id, &kernel, FROM).await.expect("served");
+    refused(lab.site.serve_armed(&operation.id, &work, FROM, HTTP).await, "wrong token");
+    let path = lab.site.serve_armed(&operation.id, &kernel, FROM, HTTP).await.expect("served");
     assert_eq!(path, "/artifacts/a/vmlinuz");
     refused(
-        lab.site.serve_armed(&operation.id, &kernel, FROM).await,
+        lab.site.serve_armed(&operation.id, &kernel, FROM, HTTP).await,
         "served is not possible while wipe is pxe_booted",
     );
     assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::Under(Kind::Wipe, State::PxeBooted)));
@@ -161,9 +161,9 @@ async fn tokens_of_an_earlier_arming_are_worth_nothing() {
     let (kernel, _) = tokens(&lab);
     lab.site.happen(&id, Trigger::Disarm, &operator()).await.expect("disarmed");
     assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::NotArmed));
-    refused(lab.site.serve_armed(&id, &kernel, FROM).await, "is not possible while wipe is registered");
+    refused(lab.site.serve_armed(&id, &kernel, FROM, HTTP).await, "is not possible while wipe is registered");
     lab.site.arm(&id, None, operator()).await.expect("armed");
-    refused(lab.site.serve_armed(&id, &kernel, FROM).await, "wrong token");
+    refused(lab.site.serve_armed(&id, &kernel, FROM, HTTP).await, "wrong token");
     assert_eq!(lab.state(&id).await, State::PxeReady);
 }
 
@@ -228,9 +228,9 @@ async fn a_restart_after_every_event_loses_nothing() {
     let (kernel, work) = tokens(&lab);
     lab = lab.restart().await;
     assert_eq!(tokens(&lab), (kernel.clone(), work.clone()), "what the machine holds is still good");
-    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
     lab = lab.restart().await;
-    refused(lab.site.serve_armed(&id, &kernel, FROM).await, "not possible");
+    refused(lab.site.serve_armed(&id, &kernel, FROM, HTTP).await, "not possible");
     assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::Under(Kind::Wipe, State::PxeBooted)));
     lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
     lab = lab.restart().await;
@@ -239,7 +239,7 @@ async fn a_restart_after_every_event_loses_nothing() {
     assert_eq!(lab.state(&id).await, State::Failed);
     let id = lab.site.retry(&id, None, operator()).await.expect("tried again").id;
     let (kernel, work) = tokens(&lab);
-    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
     lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
     lab.site.work_report(&id, &work, WorkReport::Began, FROM).await.expect("begun");
     lab = lab.restart().await;
@@ -258,7 +258,7 @@ async fn an_inspection_ends_with_the_inventory_of_its_boot() {
     refused(lab.site.enroll(report("S1", &[1]), None, FROM).await, "only its own boot may report");
     assert_eq!(lab.state(&id).await, State::PxeReady, "that came from a boot before the arming");
     let (kernel, work) = tokens(&lab);
-    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
     refused(lab.site.enroll(report("S1", &[1]), None, FROM).await, "only its own boot may report");
     assert_eq!(lab.state(&id).await, State::PxeBooted);
     let bearer = Some((id.clone(), work));

@@ -30,7 +30,7 @@ pub(super) fn rebuild(image: &str) -> OperationNew {
     }
 }
 
-async fn with_machine() -> (Fixture, String) {
+pub(super) async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
     import(&lab).await;
     let mut report = report("S1", &[1]);
@@ -45,7 +45,7 @@ async fn with_machine() -> (Fixture, String) {
 async fn installed(lab: &Fixture, machine: &str) -> (String, String) {
     let id = lab.site.operate(machine, rebuild("thirteen"), operator()).await.expect("an operation").id;
     let (kernel, work) = tokens(lab);
-    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
     let request: ClaimRequest = claim(machine);
     let taken = lab.site.claim(&id, &work, &request, FROM, HTTP).await.expect("the work");
     let Work::Image(image) = taken.work else { panic!("{taken:?}") };

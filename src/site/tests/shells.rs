@@ -29,7 +29,7 @@ async fn in_rescue() -> (std::sync::Arc<Fixture>, String, String, String) {
     let text = lab.site.ipxe_script(&request(1)).text;
     assert!(text.contains("/artifacts/c/installing") && text.contains("/artifacts/d/rescue"), "{text}");
     let (kernel, work) = tokens(&lab);
-    lab.site.serve_armed(&id, &kernel, FROM).await.expect("served");
+    lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
     refused(lab.site.open_shell(&machine, operator()).await.map(drop), "is pxe_booted");
     let taken = lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
     assert_eq!(taken.work, Work::Rescue);
