@@ -33,8 +33,11 @@ const LIMIT_DEFAULT: u32 = 100;
 #[derive(Clone)]
 pub(super) struct Closing(pub CancellationToken);
 
-/// A stream ends with the token that it was asked for with, too.
-async fn closed(closing: Option<Extension<Closing>>, standing: Option<Extension<Standing>>) {
+/// What goes on for long ends with the daemon, and with the token that it was asked for with; returns which.
+pub(super) async fn closed(
+    closing: Option<Extension<Closing>>,
+    standing: Option<Extension<Standing>>,
+) -> &'static str {
     let closing = async {
         match closing {
             Some(Extension(Closing(token))) => token.cancelled_owned().await,
@@ -48,8 +51,8 @@ async fn closed(closing: Option<Extension<Closing>>, standing: Option<Extension<
         }
     };
     tokio::select! {
-        () = closing => {}
-        () = standing => {}
+        () = closing => "the daemon ended",
+        () = standing => "the operator's token is good no more",
     }
 }
 

@@ -101,9 +101,10 @@ pub fn bind(path: &Path) -> Result<UnixListener, HttpError> {
     Ok(listener)
 }
 
-/// Serves the API until `shutdown`, then lets requests under way end, within a limit.
+/// Serves the API until `shutdown`, then lets requests under way end, within a limit, and shells be noted as closed.
 pub async fn serve(listener: UnixListener, site: SharedSite, shutdown: CancellationToken) {
-    accept(listener, super::router(site), shutdown).await;
+    accept(listener, super::router(site.clone()), shutdown).await;
+    site.shells_ended().await;
 }
 
 /// The accept loop over any router.

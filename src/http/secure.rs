@@ -41,7 +41,8 @@ pub async fn serve(
     keeper: Arc<Keeper>,
     shutdown: CancellationToken,
 ) {
-    accept(listener, super::router(site), keeper, shutdown).await;
+    accept(listener, super::router(site.clone()), keeper, shutdown).await;
+    site.shells_ended().await;
 }
 
 async fn accept(listener: TcpListener, router: Router, keeper: Arc<Keeper>, shutdown: CancellationToken) {

@@ -465,4 +465,4 @@ fn identity_of(machine: &Machine) -> Identity {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

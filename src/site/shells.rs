@@ -11,6 +11,7 @@ use ironwake_api::{Actor, EventKind, Operation, OperationKind, OperationState, S
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::{Site, SiteError};
 use crate::operation::{Record, Trigger};
@@ -50,6 +51,8 @@ struct Door {
 pub(super) struct Shells {
     doors: Mutex<HashMap<String, Arc<Door>>>,
     opened: AtomicU64,
+    /// One for each shell, from the wish for it until its end is noted.
+    tasks: TaskTracker,
 }
 
 impl Shells {
@@ -83,12 +86,12 @@ pub struct Shell {
     pub ended: CancellationToken,
     /// What is noted of it.
     pub note: ShellNote,
-    _place: OwnedSemaphorePermit,
 }
 
-/// Who opened which shell, and when.
+/// Who opened which shell, and when. It holds the shell's place until the end is noted.
 #[derive(Debug)]
 pub struct ShellNote {
+    place: OwnedSemaphorePermit,
     operation: String,
     machine: String,
     shell: u64,
@@ -164,9 +167,26 @@ impl Site {
         }
     }
 
-    /// Opens a shell on a machine in rescue, once its agent has answered. That it was opened is in the store when
-    /// this returns.
-    pub async fn open_shell(&self, machine: &str, actor: Actor) -> Result<Shell, SiteError> {
+    /// Runs a shell's task, which [`Self::shells_ended`] waits for: whoever wanted the shell may be gone any moment, and what
+    /// was noted as opened is noted as closed all the same.
+    pub fn spawn_shell(&self, shell: impl Future<Output = ()> + Send + 'static) {
+        self.shells.tasks.spawn(shell);
+    }
+
+    /// Waits for the shells that there are. What ends them is up to who spawned them.
+    pub async fn shells_ended(&self) {
+        self.shells.tasks.close();
+        self.shells.tasks.wait().await;
+    }
+
+    /// Opens a shell on a machine in rescue, once its agent has answered; until then `closed` ends the wish, with the reason.
+    /// That it was opened is in the store when this returns.
+    pub async fn open_shell(
+        &self,
+        machine: &str,
+        actor: Actor,
+        closed: impl Future<Output = &'static str>,
+    ) -> Result<Shell, SiteError> {
         let machine = self.machine(machine)?.id;
         let rescue = self.operations.of_machine(&machine);
         let rescue = rescue.filter(|record| record.operation.kind == OperationKind::Rescue);
@@ -181,14 +201,17 @@ impl Site {
         let place = door.places.clone().try_acquire_owned();
         let place =
             place.map_err(|_| SiteError::Full { what: "shells on this machine", limit: SHELLS_MAX })?;
-        let wire = tokio::time::timeout(OPENING_MAX, ready_wire(&door)).await;
+        let wire = tokio::select! {
+            wire = tokio::time::timeout(OPENING_MAX, ready_wire(&door)) => wire,
+            reason = closed => return Err(SiteError::Conflict(format!("the shell was not opened: {reason}"))),
+        };
         let wire = wire.ok().flatten().ok_or_else(|| {
             SiteError::Conflict(format!("the agent of machine {machine} does not answer: is it still on?"))
         })?;
         let shell = self.shells.opened.fetch_add(1, Ordering::Relaxed) + 1;
-        let note = ShellNote { operation, machine, shell, actor, opened_at: Instant::now() };
+        let note = ShellNote { place, operation, machine, shell, actor, opened_at: Instant::now() };
         self.shell_opened(&note).await?;
-        Ok(Shell { wire, ended: door.ended.clone(), note, _place: place })
+        Ok(Shell { wire, ended: door.ended.clone(), note })
     }
 
     /// From here on the machine's disks may change, and it stands in the records who could have changed them.
@@ -206,11 +229,12 @@ impl Site {
 
     /// Notes that a shell is closed.
     pub async fn shell_closed(&self, note: ShellNote, traffic: ShellTraffic) -> Result<(), SiteError> {
-        let ShellNote { operation, machine, shell, actor, opened_at } = note;
+        let ShellNote { place, operation, machine, shell, actor, opened_at } = note;
         let ShellTraffic { sent_bytes, received_bytes, reason } = traffic;
         let secs = opened_at.elapsed().as_secs();
         let reason = reason.to_owned();
         let kind = EventKind::ShellClosed { operation, shell, secs, sent_bytes, received_bytes, reason };
+        drop(place);
         Ok(self.store.save(vec![self.event(actor, Some(&machine), kind)]).await?)
     }
 }

@@ -7,7 +7,7 @@ mod keeping;
 mod operations;
 mod rebuild;
 mod rules;
-mod shells;
+pub(crate) mod shells;
 mod tokens;
 mod values;
 

@@ -1,5 +1,7 @@
 //! Shells: for operators, on machines in rescue, through the agent that took the work; each noted.
 
+use std::future::pending;
+
 use ironwake_api::{OperationKind as Kind, OperationState as State, Work, WorkReport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -30,11 +32,18 @@ async fn in_rescue() -> (std::sync::Arc<Fixture>, String, String, String) {
     assert!(text.contains("/artifacts/c/installing") && text.contains("/artifacts/d/rescue"), "{text}");
     let (kernel, work) = tokens(&lab);
     lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
-    refused(lab.site.open_shell(&machine, operator()).await.map(drop), "is pxe_booted");
+    refused(lab.site.open_shell(&machine, operator(), pending()).await.map(drop), "is pxe_booted");
     let taken = lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
     assert_eq!(taken.work, Work::Rescue);
     lab.site.work_report(&id, &work, WorkReport::Began, FROM).await.expect("begun");
     (std::sync::Arc::new(lab), machine, id, work)
+}
+
+/// The same for who serves the site: site, machine, operation, work token, and the folder of its state.
+pub(crate) async fn site_in_rescue() -> (SharedSite, String, String, String, TempDir) {
+    let (lab, machine, id, work) = in_rescue().await;
+    let Fixture { site, state, .. } = std::sync::Arc::into_inner(lab).expect("nobody else has it");
+    (SharedSite::new(site), machine, id, work, state)
 }
 
 /// The agent's side of one shell: answers the next wish; the machine's end of the connection.
@@ -58,7 +67,7 @@ async fn a_shell_joins_operator_and_agent_and_is_noted() {
     let (lab, machine, id, work) = in_rescue().await;
     assert!(!lab.site.operation(&id).await.expect("an operation").may_have_written);
     let answering = agent(&lab, &id, &work);
-    let mut shell = lab.site.open_shell(&machine, operator()).await.expect("a shell");
+    let mut shell = lab.site.open_shell(&machine, operator(), pending()).await.expect("a shell");
     assert!(lab.site.operation(&id).await.expect("an operation").may_have_written);
     let mut end = answering.await.expect("the agent");
     shell.wire.write_all(b"ls").await.expect("sent");
@@ -79,7 +88,7 @@ async fn a_shell_joins_operator_and_agent_and_is_noted() {
     assert_eq!(lab.site.cancel(&id, operator()).await.expect("ended").state, State::Ready);
     assert!(shell.ended.is_cancelled());
     refused(lab.site.shell_wanted(&id, &work, FROM, WAIT).await.map(drop), "is ready");
-    refused(lab.site.open_shell(&machine, operator()).await.map(drop), "is not in rescue");
+    refused(lab.site.open_shell(&machine, operator(), pending()).await.map(drop), "is not in rescue");
 }
 
 #[tokio::test]
@@ -96,7 +105,7 @@ async fn only_the_agent_that_took_the_work_offers_shells() {
         drop(dead.site.shell_wanted(&dead_id, &dead_work, FROM, WAIT).await.expect("heard").expect("a wish"));
         agent(&dead, &dead_id, &dead_work).await.expect("the agent")
     });
-    lab.site.open_shell(&machine, operator()).await.expect("a shell");
+    lab.site.open_shell(&machine, operator(), pending()).await.expect("a shell");
     drop(dying.await.expect("both"));
 }
 
@@ -106,13 +115,16 @@ async fn shells_of_a_machine_are_limited() {
     let mut open = Vec::new();
     for _ in 0..SHELLS_MAX {
         let answering = agent(&lab, &id, &work);
-        let shell = lab.site.open_shell(&machine, operator()).await.expect("a shell");
+        let shell = lab.site.open_shell(&machine, operator(), pending()).await.expect("a shell");
         open.push((shell, answering.await.expect("the agent")));
     }
-    refused(lab.site.open_shell(&machine, operator()).await.map(drop), "4 shells on this machine already");
+    refused(
+        lab.site.open_shell(&machine, operator(), pending()).await.map(drop),
+        "4 shells on this machine already",
+    );
     open.pop();
     let answering = agent(&lab, &id, &work);
-    lab.site.open_shell(&machine, operator()).await.expect("there is room again");
+    lab.site.open_shell(&machine, operator(), pending()).await.expect("there is room again");
     drop(answering);
 }
 
