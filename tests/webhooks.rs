@@ -343,7 +343,7 @@ async fn parity_pv13_a_ready_host_is_registered() {
     let sending = Sending::start(site(&top).await).await;
     let machine = MachineNew { serial: Some("S1".into()), ..MachineNew::default() };
     let machine = sending.test.site.register(machine, operator()).await.expect("registered").id;
-    ready(&sending.test, &machine).await;
+    ready(&sending.test, &machine, 1).await;
     let got = receiver.wait(2).await;
     for request in &got {
         assert!(request.head.starts_with(&format!("PUT /hosts/{machine} ")), "{}", request.head);
@@ -354,8 +354,41 @@ async fn parity_pv13_a_ready_host_is_registered() {
     assert!(shown.contains("\"registration\"") && !shown.contains("hidden"), "{shown}");
 }
 
+/// A host whose machine was deleted before it was registered keeps none behind it waiting, and neither does one whose
+/// template fails: each is tried once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_never_be_registered_is_given_up_at_once() {
+    let receiver = Receiver::start(&[], None).await;
+    let top = format!(
+        "[registration]\nurl = \"http://127.0.0.1:{}/hosts/{{{{ machine.id }}}}\"\n\
+         template = '{{{{ {{\"S3\": \"ok\"}}[machine.serial] | length }}}}'\n",
+        receiver.port
+    );
+    let test = Sending::start(site(&top).await).await.stop().await;
+    let mut machines = Vec::new();
+    for number in 1..=3 {
+        let machine = MachineNew { serial: Some(format!("S{number}")), ..MachineNew::default() };
+        let machine = test.site.register(machine, operator()).await.expect("registered").id;
+        ready(&test, &machine, number).await;
+        machines.push(machine);
+    }
+    test.site.delete(&machines[0], operator()).await.expect("deleted");
+    let sending = Sending::start(test).await;
+    let got = receiver.wait(1).await;
+    assert!(got[0].head.starts_with(&format!("POST /hosts/{} ", machines[2])), "{}", got[0].head);
+    let tries = sending.test.site.webhook_deliveries("registration").await.expect("deliveries");
+    let problem =
+        |at: usize| tries.iter().rev().nth(at).and_then(|tried| tried.problem.clone()).expect("a problem");
+    assert!(problem(0).contains("machine was deleted"), "{tries:?}");
+    assert!(problem(1).starts_with("the template of the body fails"), "{tries:?}");
+    for tried in tries.iter().rev().take(2) {
+        assert_eq!((tried.try_number, tried.outcome), (1, DeliveryOutcome::GivenUp), "{tried:?}");
+    }
+    sending.stop().await;
+}
+
 /// Saves the end of a rebuild, as the site does.
-async fn ready(test: &TestSite, machine: &str) {
+async fn ready(test: &TestSite, machine: &str, number: u32) {
     use ironwake::operation::{Deadlines, Draft, Record, register};
     use ironwake::store::{Change, NewEvent};
     let draft = Draft {
@@ -367,7 +400,7 @@ async fn ready(test: &TestSite, machine: &str) {
     };
     let deadlines = Deadlines::default();
     let mut operation =
-        register("01900000-0000-7000-8000-000000000001".into(), draft, operator(), 1, &deadlines);
+        register(format!("01900000-0000-7000-8000-{number:012}"), draft, operator(), 1, &deadlines);
     operation.state = OperationState::Ready;
     operation.host =
         Some(Host { from: "10.0.0.7".into(), hostname: Some("node-\"1\"".into()), ..Host::default() });

@@ -20,7 +20,7 @@ use tracing::warn;
 use super::{Site, SiteError};
 use crate::config::{Config, REGISTRATION, Registration, SecretSource, Webhook, parse_header, templates};
 use crate::machine::glob;
-use crate::remote::push::{Answer, Outgoing, origin, send};
+use crate::remote::push::{Answer, Outgoing, SendError, origin, send};
 use crate::store::Change;
 
 /// Events that are read at once.
@@ -47,6 +47,23 @@ struct Tried {
     status: Option<u16>,
     problem: Option<String>,
     again: bool,
+}
+
+/// Why nothing can be sent, without secrets.
+struct Unsendable {
+    problem: String,
+    /// Files may be there in a while, or be mended; what is in the event and in the configuration stays as it is.
+    again: bool,
+}
+
+impl Unsendable {
+    fn lasting(problem: impl std::fmt::Display) -> Self {
+        Self { problem: problem.to_string(), again: false }
+    }
+
+    fn passing(problem: impl std::fmt::Display) -> Self {
+        Self { problem: problem.to_string(), again: true }
+    }
 }
 
 /// Everyone that the configuration names.
@@ -213,12 +230,15 @@ impl Site {
         let at = self.now();
         let began = tokio::time::Instant::now();
         let tried = match self.outgoing(receiver, event).await? {
-            Err(problem) => Tried { status: None, problem: Some(problem), again: true },
+            Err(Unsendable { problem, again }) => Tried { status: None, problem: Some(problem), again },
             Ok((method, url, headers, body, ca_file)) => {
                 let outgoing = Outgoing { method, url: &url, headers, body, ca_file: ca_file.as_deref() };
                 match send(outgoing).await {
                     Ok(answer) => judge(&answer),
-                    Err(error) => Tried { status: None, problem: Some(error.to_string()), again: true },
+                    Err(error) => {
+                        let again = !matches!(error, SendError::Url);
+                        Tried { status: None, problem: Some(error.to_string()), again }
+                    }
                 }
             }
         };
@@ -239,15 +259,26 @@ impl Site {
         })
     }
 
-    /// What is sent; or why it cannot be, without secrets.
-    async fn outgoing(&self, receiver: &Receiver, event: &Event) -> Result<Result<Parts, String>, SiteError> {
+    /// What is sent; or why it cannot be. An error is the store's, and says nothing of the event.
+    async fn outgoing(
+        &self,
+        receiver: &Receiver,
+        event: &Event,
+    ) -> Result<Result<Parts, Unsendable>, SiteError> {
         Ok(match receiver {
             Receiver::Webhook(webhook) => signed(webhook, event, self.now()),
             Receiver::Registration(registration) => {
                 let EventKind::OperationChanged { operation, .. } = &event.kind else {
-                    return Ok(Err("no host is ready by this event".into()));
+                    return Ok(Err(Unsendable::lasting("no host is ready by this event")));
                 };
-                let operation = self.stored(operation).await?.operation;
+                let operation = match self.stored(operation).await {
+                    Ok(record) => record.operation,
+                    Err(SiteError::NoSuchOperation(_)) => {
+                        let problem = "the host's machine was deleted with its operations";
+                        return Ok(Err(Unsendable::lasting(problem)));
+                    }
+                    Err(error) => return Err(error),
+                };
                 let machine = self.machine(&operation.machine).ok();
                 registered(registration, &machine, &operation)
             }
@@ -259,8 +290,8 @@ impl Site {
 type Parts = (&'static str, String, Vec<(HeaderName, HeaderValue)>, Vec<u8>, Option<std::path::PathBuf>);
 
 /// A webhook's event with its signature.
-fn signed(webhook: &Webhook, event: &Event, now: u64) -> Result<Parts, String> {
-    let body = serde_json::to_vec(event).map_err(|error| error.to_string())?;
+fn signed(webhook: &Webhook, event: &Event, now: u64) -> Result<Parts, Unsendable> {
+    let body = serde_json::to_vec(event).map_err(Unsendable::lasting)?;
     let timestamp = (now / 1000).to_string();
     let mut headers = vec![
         (HeaderName::from_static("x-ironwake-event"), value(&name(&event.kind))?),
@@ -268,7 +299,7 @@ fn signed(webhook: &Webhook, event: &Event, now: u64) -> Result<Parts, String> {
         (HeaderName::from_static("x-ironwake-timestamp"), value(&timestamp)?),
     ];
     if let Some(source) = &webhook.secret {
-        let secret = secret(source)?;
+        let secret = secret(source).map_err(Unsendable::passing)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(&secret).expect("HMAC takes keys of every length");
         mac.update(timestamp.as_bytes());
         mac.update(b".");
@@ -284,12 +315,13 @@ fn registered(
     registration: &Registration,
     machine: &Option<ironwake_api::Machine>,
     operation: &ironwake_api::Operation,
-) -> Result<Parts, String> {
+) -> Result<Parts, Unsendable> {
     let context = serde_json::json!({ "machine": machine, "host": operation.host, "operation": operation });
     let engine = templates();
     let render = |what: &str, text: &str| {
         let context = minijinja::Value::from(minijinja::value::Serde(&context));
-        engine.render_str(text, context).map_err(|error| format!("the template of the {what} fails: {error}"))
+        let failed = |error| Unsendable::lasting(format!("the template of the {what} fails: {error}"));
+        engine.render_str(text, context).map_err(failed)
     };
     let url = render("URL", registration.url.reveal())?;
     let body = match &registration.template {
@@ -299,9 +331,9 @@ fn registered(
     let mut headers: Vec<_> =
         registration.headers.iter().filter_map(|header| parse_header(header.reveal())).collect();
     if let Some(path) = &registration.headers_file {
-        let bytes = read(path)?;
+        let bytes = read(path).map_err(Unsendable::passing)?;
         for line in String::from_utf8_lossy(&bytes).lines().filter(|line| !line.trim().is_empty()) {
-            let wrong = || format!("{} holds a line that is no header", path.display());
+            let wrong = || Unsendable::passing(format!("{} holds a line that is no header", path.display()));
             headers.push(parse_header(line).ok_or_else(wrong)?);
         }
     }
@@ -346,8 +378,8 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn value(text: &str) -> Result<HeaderValue, String> {
-    HeaderValue::from_str(text).map_err(|error| error.to_string())
+fn value(text: &str) -> Result<HeaderValue, Unsendable> {
+    HeaderValue::from_str(text).map_err(Unsendable::lasting)
 }
 
 /// The name that `kind` has in JSON.
