@@ -8,6 +8,7 @@ use ironwake_api::{
     Actor, ApprovedDisk, Enrolment, EventKind, FieldProblem, Inventory, Machine, Millis, Operation,
     OperationBrief, OperationKind, OperationNew, OperationQuery, OperationState,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -290,9 +291,15 @@ impl Site {
                 // Whoever attends to hosts was woken when the change was saved.
                 Effect::RunSteps if self.has_login(operation) => {}
                 Effect::RunSteps => {
+                    // Where it is attended to already, that goes on from here.
+                    let Some(attended) = self.logins.attend(&operation.id, &CancellationToken::new()) else {
+                        continue;
+                    };
                     let done = Box::pin(self.happen(&operation.id, Trigger::Joined, &Actor::Daemon)).await;
+                    drop(attended);
                     if let Err(error) = done {
-                        warn!(operation.id, %error, "the last steps were not begun");
+                        warn!(operation.id, %error, "that there are no last steps was not saved");
+                        self.logins.wake();
                     }
                 }
             }

@@ -49,11 +49,9 @@ impl Site {
     /// It goes by what is in the store, so a crash at any moment only delays it.
     pub async fn attend_hosts(self: Arc<Self>, shutdown: CancellationToken) {
         let mut tasks = JoinSet::new();
-        let mut first = true;
         loop {
             let woken = self.logins.woken();
-            if let Err(error) = self.begin_attending(&mut tasks, &shutdown, std::mem::take(&mut first)).await
-            {
+            if let Err(error) = self.begin_attending(&mut tasks, &shutdown).await {
                 warn!(%error, "what is to be done on hosts was not read");
             }
             tokio::select! {
@@ -71,13 +69,9 @@ impl Site {
         self: &Arc<Self>,
         tasks: &mut JoinSet<()>,
         shutdown: &CancellationToken,
-        first: bool,
     ) -> Result<(), SiteError> {
+        // One without steps is passed through when the host phones home; here, where that was not saved.
         for record in self.operations.joining() {
-            // Without steps it is passed through when the host phones home; after a crash, here.
-            if record.login.is_none() && !first {
-                continue;
-            }
             let id = record.operation.id;
             if let Some(attended) = self.logins.attend(&id, shutdown) {
                 let site = self.clone();

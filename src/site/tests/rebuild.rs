@@ -3,6 +3,7 @@
 use ironwake_api::{
     ClaimRequest, OperationKind as Kind, OperationState as State, PhoneHome, Work, WorkReport,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::operations::{FROM, HTTP, claim, disk, operator, refused, tokens};
 use super::*;
@@ -175,4 +176,31 @@ async fn a_rebuild_survives_a_restart() {
     let lab = lab.restart().await;
     lab.site.phone_home(&id, &token, call(), FROM).await.expect("heard");
     assert_eq!(lab.site.operation(&id).await.expect("an operation").state, State::Ready);
+}
+
+/// The store may fail between the call and the passing through.
+#[tokio::test]
+async fn a_host_that_was_not_passed_through_is_while_the_daemon_runs() {
+    let (lab, machine) = with_machine().await;
+    let (id, _) = installed(&lab, &machine).await;
+    let Fixture { site, state: _state, .. } = lab;
+    let (site, shutdown) = (SharedSite::new(site), CancellationToken::new());
+    let attending = tokio::spawn(site.clone().attend_hosts(shutdown.clone()));
+    // It looks for the first time, and finds nothing.
+    tokio::task::yield_now().await;
+    let mut events = site.store().subscribe();
+    let record = site.stored(&id).await.expect("an operation");
+    let who = Trigger::PhonedHome { who: "node-1".into() };
+    site.advance(record, &who, &Actor::Machine, |_| {}).await.expect("joining");
+    let ready = async {
+        loop {
+            let event = events.recv().await.expect("an event");
+            if matches!(event.kind, EventKind::OperationChanged { to: State::Ready, .. }) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ready).await.expect("it is passed through");
+    shutdown.cancel();
+    attending.await.expect("ended");
 }
