@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use ironwake_api::{
     Actor, Attempt, Build, Event, EventKind, Inventory, InventoryRecord, Lease, Machine, Millis, Stage,
@@ -212,6 +213,8 @@ impl Store {
             last_event: last_event.clone(),
             attempt_newest: opened.counters.attempt,
             secret_deleted: false,
+            // The last daemon may have died before it could cut its log.
+            uncut: Some(Instant::now()),
         };
         let thread = std::thread::Builder::new()
             .name("store".into())

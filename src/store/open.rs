@@ -19,7 +19,7 @@ const CACHE_KIB: i64 = 2048;
 /// What the write-ahead log shrinks to after a checkpoint.
 const WAL_BYTES_MAX: i64 = 16 << 20;
 /// A backup program may hold the database this long before a statement fails.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Distinct statements of one connection; all fit.
 const STATEMENTS_MAX: usize = 48;
 /// The database will hold what only the daemon may read.

@@ -76,19 +76,24 @@ impl Queue {
         true
     }
 
-    /// The next group, oldest first; waits until one is due. None when closed and empty.
-    pub fn take(&self) -> Option<Vec<Job>> {
+    /// The next group, oldest first; waits until one is due, or gives an empty one at `end`. None when closed and empty.
+    pub fn take(&self, end: Option<Instant>) -> Option<Vec<Job>> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            match state.due {
-                None if state.closed => return None,
-                None => state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(due) if due > now && !state.closed => {
+            match (state.due, end) {
+                (None, _) if state.closed => return None,
+                (None, Some(end)) if end <= now => return Some(Vec::new()),
+                (None, Some(end)) => {
+                    let waited = self.wake.wait_timeout(state, end - now);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                (None, None) => state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                (Some(due), _) if due > now && !state.closed => {
                     let waited = self.wake.wait_timeout(state, due - now);
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
-                Some(_) => break,
+                (Some(_), _) => break,
             }
         }
         let count = state.jobs.len().min(GROUP_JOBS_MAX);

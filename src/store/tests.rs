@@ -5,6 +5,7 @@ mod hosts;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ironwake_api::{
     ArtifactOrigin, AttemptOutcome, ClientStage, Enrolment, ImportRequest, LeaseState, MacAddr, Packing,
@@ -258,6 +259,25 @@ async fn waiting_saves_share_a_commit() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_read_when_a_secret_goes_is_cut_once_it_is_free() {
+    let folder = Folder::new();
+    let store = folder.open();
+    store.save(vec![put("m1", None)]).await.expect("saved");
+    let reader = Connection::open(folder.path()).expect("a reader");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM machines").expect("it reads");
+    store.save(vec![put("m2", None), Change::LoginKeyDestroyed("none".into())]).await.expect("saved");
+    let log = || fs::metadata(folder.path().with_extension("db-wal")).expect("the log").len();
+    assert_ne!(log(), 0, "a reader holds it");
+    reader.execute_batch("COMMIT").expect("it has read");
+    let cut = async {
+        while log() != 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), cut).await.expect("nothing else is saved, and it is cut");
+}
+
+#[tokio::test]
 async fn what_is_saved_behind_is_there_soon_in_order_and_bounded() {
     let folder = Folder::new();
     let store = folder.open();
@@ -282,11 +302,11 @@ fn a_full_queue_refuses_instead_of_growing() {
     let job = || Job { changes: Vec::new(), answer: None };
     let taken = (0..queue::JOBS_MAX + 5).filter(|_| queue.push_behind(job())).count();
     assert_eq!(taken, queue::JOBS_MAX);
-    let group = queue.take().expect("a group");
+    let group = queue.take(None).expect("a group");
     assert!(queue.push_behind(job()), "room for {} again", group.len());
     queue.close();
     let mut left = 0;
-    while let Some(group) = queue.take() {
+    while let Some(group) = queue.take(None) {
         left += group.len();
     }
     assert_eq!(left + group.len(), queue::JOBS_MAX + 1);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use ironwake_api::Event;
 use nix::fcntl::Flock;
@@ -10,6 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::broadcast;
 
 use super::StoreError;
+use super::open::BUSY_TIMEOUT;
 use super::queue::{Job, Queue};
 
 pub(super) struct Writer {
@@ -23,7 +25,12 @@ pub(super) struct Writer {
     pub attempt_newest: i64,
     /// Something was deleted that nobody may find any more, not even sealed.
     pub secret_deleted: bool,
+    /// When the log is to be cut again: it may hold such things still, since somebody read it when it was to be cut.
+    pub uncut: Option<Instant>,
 }
+
+/// How often a log that somebody reads is tried again.
+const CUT_AGAIN: Duration = Duration::from_secs(1);
 
 impl Writer {
     /// Saves groups until the queue is closed and empty.
@@ -31,8 +38,13 @@ impl Writer {
         let queue = self.queue.clone();
         // However this thread ends, nobody must wait for it for ever.
         let _abandon = Abandon(queue.clone());
-        while let Some(group) = queue.take() {
-            self.save_group(group);
+        while let Some(group) = queue.take(self.uncut) {
+            if !group.is_empty() {
+                self.save_group(group);
+            }
+            if self.uncut.is_some_and(|at| at <= Instant::now()) {
+                self.cut_log_again();
+            }
         }
         let Self { connection, lock, .. } = self;
         if let Err((_, error)) = connection.close() {
@@ -50,7 +62,7 @@ impl Writer {
         }
         // Before anyone is told that it is gone.
         if std::mem::take(&mut self.secret_deleted) {
-            self.empty_log();
+            self.uncut = self.cut_log();
         }
         // A group that broke off has no outcome for its later jobs: they share the group's.
         let mut outcomes = outcomes.into_iter();
@@ -68,16 +80,29 @@ impl Writer {
         }
     }
 
-    /// Deleted rows are overwritten in the database; the log still holds them until it is cut.
-    fn empty_log(&self) {
+    /// Deleted rows are overwritten in the database; the log still holds them until it is cut. Waits a while for those
+    /// who read it; where they stay, returns when to try again.
+    fn cut_log(&self) -> Option<Instant> {
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let busy = self.connection.query_row(sql, [], |row| row.get::<_, bool>(0));
-        match busy {
-            Ok(false) => {}
-            // A reader holds it: later writes overwrite it.
+        match self.connection.query_row(sql, [], |row| row.get::<_, bool>(0)) {
+            Ok(false) => return None,
             Ok(true) => tracing::debug!("the store's log is read and was not cut"),
             Err(error) => tracing::warn!(%error, "the store's log was not cut"),
         }
+        Some(Instant::now() + CUT_AGAIN)
+    }
+
+    /// The same without waiting: whoever saves is not held up by who reads.
+    fn cut_log_again(&mut self) {
+        let waits = |limit| {
+            if let Err(error) = self.connection.busy_timeout(limit) {
+                tracing::warn!(%error, "the store's patience was not set");
+            }
+        };
+        waits(Duration::ZERO);
+        let cut = self.cut_log();
+        waits(BUSY_TIMEOUT);
+        self.uncut = cut;
     }
 
     /// Applies each job in a savepoint of its own and commits those that succeed.
