@@ -10,8 +10,9 @@ use std::path::Path;
 
 use ironwake::operation::{Purpose, SiteKey, Trigger};
 use ironwake::site::ScriptRequest;
+use ironwake::store::Change;
 use ironwake_api::*;
-use site::TestSite;
+use site::{PATIENCE, TestSite};
 use sshd::{OTHER_KEY, Sshd, free_port};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -458,4 +459,53 @@ async fn steps_go_on_where_a_restart_cut_them() {
         "done\n",
         "it is not run again"
     );
+}
+
+/// The key may be gone from the host before that is saved, and then nobody can log in to ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_taken_back_before_a_crash_is_not_asked_for_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sshd = Sshd::start(folder.path(), free_port());
+    let gone = "sed -i /ironwake-/d ~/.ssh/authorized_keys\nsleep 1000\n";
+    let steps = "[[step]]\nname = \"join\"\nscript = \"join.sh\"\n";
+    write_profile(folder.path(), sshd.port, steps, &[("join.sh", gone)]);
+    let mut rebuild = Rebuild::new(tempfile::tempdir().expect("a folder"), folder.path()).await;
+    sshd.authorize(&rebuild.authorized);
+    rebuild.attend();
+    rebuild.phone_home(Some(sshd.host_key())).await;
+    let taken_back = async {
+        while sshd.authorized().trim() != OTHER_KEY {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken_back).await.expect("the key is taken out");
+    let (attending, _) = rebuild.attending.take().expect("it attends");
+    attending.abort();
+    let _ = attending.await;
+    let Rebuild { test, operation, authorized, .. } = rebuild;
+    let steps = test.site.store().operation_steps(&operation).await.expect("a store");
+    let (seq, mut step) = steps.into_iter().next().expect("a step");
+    step.state = StepState::Done;
+    let done = Change::OperationStep { operation: operation.clone(), seq, step: Box::new(step) };
+    test.site.store().save(vec![done]).await.expect("saved");
+    let mut rebuild = Rebuild { test: test.restart().await, operation, authorized, attending: None };
+    rebuild.attend();
+    rebuild.reaches(OperationState::Ready).await;
+    assert_eq!(rebuild.key_removed().await, "the operation's key was removed from the host and destroyed");
+}
+
+/// What history says of a key is true where the host knows it no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_host_refuses_is_not_said_to_be_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sshd = Sshd::start(folder.path(), free_port());
+    let gone = "sed -i /ironwake-/d ~/.ssh/authorized_keys\nexit 3\n";
+    let steps = "[[step]]\nname = \"join\"\nscript = \"join.sh\"\n";
+    write_profile(folder.path(), sshd.port, steps, &[("join.sh", gone)]);
+    let mut rebuild = Rebuild::new(tempfile::tempdir().expect("a folder"), folder.path()).await;
+    sshd.authorize(&rebuild.authorized);
+    rebuild.attend();
+    rebuild.phone_home(Some(sshd.host_key())).await;
+    rebuild.reaches(OperationState::Failed).await;
+    assert_eq!(rebuild.key_removed().await, "the host refuses the operation's key, which was destroyed");
 }

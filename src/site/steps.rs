@@ -38,6 +38,24 @@ enum Unjoined {
     Failed(String),
 }
 
+/// Why the operation's key opens nothing on its host.
+enum Gone {
+    /// It was there, and is no more.
+    Removed,
+    /// The host refused it: it was removed before, or was never taken up.
+    Refused,
+}
+
+impl Gone {
+    /// For the operation's history.
+    fn what(&self) -> &'static str {
+        match self {
+            Self::Removed => "the operation's key was removed from the host and destroyed",
+            Self::Refused => "the host refuses the operation's key, which was destroyed",
+        }
+    }
+}
+
 impl From<SiteError> for Unjoined {
     fn from(error: SiteError) -> Self {
         Self::Failed(error.to_string())
@@ -124,7 +142,8 @@ impl Site {
                 known => visit.step(&step, known.map_or(0, |(_, result)| result.tries)).await?,
             }
         }
-        visit.revoke().await
+        // Logins worked, or no step would be done: a host that refuses the key was told before, and that was not saved.
+        visit.revoke().await.map(|_| ())
     }
 
     /// Takes the key of an operation that has failed back from its host, as far as that is possible, and destroys it.
@@ -137,11 +156,7 @@ impl Site {
             self.visit(&record, login, attended).await?.revoke().await
         };
         let why = match tokio::time::timeout(REVOKE_MAX, revoking).await {
-            Ok(Ok(())) => {
-                return self
-                    .forget_login(id, "the operation's key was removed from the host and destroyed")
-                    .await;
-            }
+            Ok(Ok(gone)) => return self.forget_login(id, gone.what()).await,
             // The daemon ends: the next one goes on.
             Ok(Err(Unjoined::Stopped)) => return Ok(()),
             Ok(Err(Unjoined::Failed(why))) => why,
@@ -210,7 +225,7 @@ impl Visit<'_> {
         let mut failures = 0;
         let mut pause = step.backoff;
         loop {
-            let session = self.session(Some((step, &mut result))).await?;
+            let session = self.session(step, &mut result).await?;
             result.tries += 1;
             (result.state, result.problem, result.exit_code) = (StepState::Running, None, None);
             (result.started_at, result.ended_at) = (self.site.now(), None);
@@ -269,50 +284,62 @@ impl Visit<'_> {
         result.state = if result.problem.is_none() { StepState::Done } else { StepState::Failed };
     }
 
-    /// The login, made again where it broke; waits as long as it takes.
-    async fn session(
-        &mut self,
-        mut waiting: Option<(&RenderedStep, &mut StepResult)>,
-    ) -> Result<Session, Unjoined> {
-        if let Some(session) = self.session.take() {
-            return Ok(session);
-        }
+    /// The login for a step, made again where it broke; waits as long as it takes.
+    async fn session(&mut self, step: &RenderedStep, result: &mut StepResult) -> Result<Session, Unjoined> {
         let mut pause = RECONNECT;
         loop {
-            match Session::open(&self.target, &self.key).await {
-                Ok(session) => {
-                    self.attended.note(None);
-                    return Ok(session);
-                }
-                Err(error) if !error.may_pass() => return Err(Unjoined::Failed(error.to_string())),
-                Err(error) => {
-                    let problem = error.to_string();
-                    let changed = self.attended.note(Some(problem.clone()));
-                    if let (Some((step, result)), true) = (&mut waiting, changed) {
-                        (result.state, result.problem) = (StepState::Waiting, Some(problem));
-                        self.save(step, result).await?;
-                    }
-                }
+            let error = match self.open().await? {
+                Ok(session) => return Ok(session),
+                Err(error) => error.to_string(),
+            };
+            if self.attended.note(Some(error.clone())) {
+                (result.state, result.problem) = (StepState::Waiting, Some(error));
+                self.save(step, result).await?;
             }
             self.pause(pause).await?;
             pause = (pause * 2).min(RECONNECT_MAX);
         }
     }
 
-    /// Takes the key out of the host's `authorized_keys`, and makes sure that it opens nothing there.
-    async fn revoke(&mut self) -> Result<(), Unjoined> {
+    /// The login that there is, or one more try; what may pass is the inner error.
+    async fn open(&mut self) -> Result<Result<Session, SshError>, Unjoined> {
+        if let Some(session) = self.session.take() {
+            return Ok(Ok(session));
+        }
+        let opened = Session::open(&self.target, &self.key).await;
+        match &opened {
+            Ok(_) => drop(self.attended.note(None)),
+            Err(error) if !error.may_pass() => return Err(Unjoined::Failed(error.to_string())),
+            Err(_) => {}
+        }
+        Ok(opened)
+    }
+
+    /// Takes the key out of the host's `authorized_keys`, and makes sure that it opens nothing there. It may be done again:
+    /// whoever did it may have died, or lost the connection, before it was known.
+    async fn revoke(&mut self) -> Result<Gone, Unjoined> {
         let body = self.public_key.split(' ').nth(1).unwrap_or_default().to_owned();
         let text = REVOKE.replace("@KEY@", &body);
         let script = Script { shell: "sh", text: &text, timeout: REVOKE_RUN_MAX };
-        let mut tries = 0;
+        let (mut tries, mut pause) = (0, RECONNECT);
         loop {
-            let session = self.session(None).await?;
+            let session = match self.open().await? {
+                Ok(session) => session,
+                // The host has shown its key by then: it is the right one.
+                Err(SshError::Login { .. }) => return Ok(Gone::Refused),
+                Err(error) => {
+                    self.attended.note(Some(error.to_string()));
+                    self.pause(pause).await?;
+                    pause = (pause * 2).min(RECONNECT_MAX);
+                    continue;
+                }
+            };
             let ran = session.run(script, &self.attended.stop).await;
             session.close().await;
             let problem = match ran {
                 Ok(Ran { end: End::Stopped, .. }) => return Err(Unjoined::Stopped),
                 Ok(Ran { end: End::Code(0), .. }) => match Session::open(&self.target, &self.key).await {
-                    Err(SshError::Login { .. }) => return Ok(()),
+                    Err(SshError::Login { .. }) => return Ok(Gone::Removed),
                     Err(error) => error.to_string(),
                     Ok(session) => {
                         session.close().await;
