@@ -205,6 +205,38 @@ async fn the_stream_continues_behind_the_last_event() {
     assert_eq!(asked, [Some("0".into()), Some("2".into())]);
 }
 
+#[tokio::test]
+async fn a_stream_that_breaks_before_its_first_event_loses_none() {
+    let double = Double::new(&[
+        ("GET /api/v1/events/stream", "200 OK", &["id: 5\nretry: 2000\n\n"]),
+        ("GET /api/v1/events/stream?after=5", "200 OK", &[&event(6)]),
+    ]);
+    let mut stream = double.client().follow(None, None);
+    stream.connect().await.expect("connected");
+    assert_eq!(stream.last_id(), Some(5));
+    let next = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+    assert_eq!(next.expect("in time").expect("an event").id, 6);
+}
+
+#[test]
+fn an_operation_is_read_once_its_stream_stands() {
+    let operation = |state: &str| {
+        format!(
+            r#"{{"id":"o1","machine":"m1","kind":"inspect","state":"{state}","state_since":1,"created_at":1,
+            "created_by":"daemon","disks":[],"history":[],"steps":[],"may_have_written":false}}"#
+        )
+    };
+    let double = Double::new(&[
+        ("GET /api/v1/operations/o1", "200 OK", &[&operation("installing"), &operation("ready")]),
+        ("GET /api/v1/events/stream?machine=m1", "200 OK", &["id: 5\nretry: 2000\n\n"]),
+    ]);
+    let output = double.run(&["operation", "follow", "o1"]);
+    assert!(output.status.success(), "{output:?}");
+    let lines: Vec<String> = double.seen().into_iter().map(|seen| seen.line).collect();
+    assert_eq!(lines[1], "GET /api/v1/events/stream?machine=m1", "{lines:?}");
+    assert_eq!(lines[2], lines[0]);
+}
+
 #[test]
 fn lists_are_tables_for_people_and_arrays_for_scripts() {
     let page = format!(r#"{{"items":[{}],"total":1,"limit":1000,"offset":0}}"#, machine(""));

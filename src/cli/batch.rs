@@ -29,7 +29,8 @@ pub async fn follow(operations: Vec<Operation>, context: &mut Context) -> Result
         .filter_map(|machine| Some((machine.id, machine.name?)))
         .collect();
     let mut stream = context.client.follow(None, None);
-    // What happened between the two is in the records, which are read once the stream stands.
+    // What happened before is in the records, which are read once the stream stands.
+    stream.connect().await?;
     let mut running: BTreeMap<String, Operation> = BTreeMap::new();
     let mut ended = Vec::new();
     for operation in operations {

@@ -179,7 +179,8 @@ pub fn done(operation: &Operation, context: &mut Context) -> Result<(), Failure>
 pub async fn follow(id: &str, context: &mut Context) -> Result<(), Failure> {
     let mut operation = context.client.operation(id).await?;
     let mut stream = context.client.follow(None, Some(&operation.machine));
-    // What happened between the two is in the record, which is read once the stream stands.
+    // What happened before is in the record, which is read once the stream stands.
+    stream.connect().await?;
     operation = context.client.operation(&operation.id).await?;
     if !context.json {
         write(&operation, context)?;

@@ -97,7 +97,8 @@ async fn list(
     Ok(axum::Json(store.events_after(query.after.unwrap_or(0), query.machine, limit).await?))
 }
 
-/// Events as they happen: `id` is the event's, `event` its kind, `data` its JSON.
+/// Events as they happen: `id` is the event's, `event` its kind, `data` its JSON. The stream opens with the id behind which
+/// it begins.
 #[utoipa::path(get, path = "/api/v1/events/stream", tag = "events", operation_id = "events_stream",
     params(StreamQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Begin behind this id")),
     responses(
@@ -111,19 +112,22 @@ async fn stream_events(
     closing: Option<Extension<Closing>>,
     standing: Option<Extension<Standing>>,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Refusal> {
-    let after = last_event_id(&headers)?.or(query.after);
+    let newest = store.last_event();
+    let after = last_event_id(&headers)?.or(query.after).map_or(newest, |after| after.clamp(0, newest));
     let closed = Box::pin(closed(closing, standing));
-    let events = follow(store, after, query.machine).take_until(closed);
-    Ok(respond(events, KEEP_ALIVE))
+    let events = follow(store, Some(after), query.machine).take_until(closed);
+    Ok(respond(after, events, KEEP_ALIVE))
 }
 
 /// Events as the body of an answer, with a comment wherever it is silent for `keep_alive`.
 fn respond(
+    after: i64,
     events: impl Stream<Item = Arc<Event>> + Send + 'static,
     keep_alive: Duration,
 ) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
-    // Something at once, so that the client knows that it is connected.
-    let opening = stream::once(async { sse::Event::default().retry(RETRY) });
+    // Something at once, so that the client knows that it is connected, and where: one whose connection breaks before its
+    // first event goes on from there.
+    let opening = stream::once(async move { sse::Event::default().id(after.to_string()).retry(RETRY) });
     let stream = opening.chain(events.map(|event| encode(&event))).map(Ok);
     Sse::new(stream).keep_alive(KeepAlive::new().interval(keep_alive))
 }
@@ -157,9 +161,9 @@ mod tests {
 
     #[tokio::test]
     async fn parity_pv14_a_silent_stream_is_kept_alive() {
-        let response = respond(stream::pending(), Duration::from_millis(5)).into_response();
+        let response = respond(7, stream::pending(), Duration::from_millis(5)).into_response();
         let mut body = response.into_body().into_data_stream();
-        for expected in ["retry: 2000\n\n", ":\n\n", ":\n\n"] {
+        for expected in ["id: 7\nretry: 2000\n\n", ":\n\n", ":\n\n"] {
             assert_eq!(body.next().await.expect("more").expect("a chunk"), expected);
         }
     }

@@ -42,12 +42,12 @@ impl EventStream {
         Self { client, machine, after, body: None, parser, ready, connected_before: false }
     }
 
-    /// Id of the last event given, to continue behind it later.
+    /// Id of the last event given, or of the one behind which the stream began, to continue behind it later.
     pub fn last_id(&self) -> Option<i64> {
         self.after
     }
 
-    /// Connects, so that nothing that happens from here on is missed. [`Self::next`] does it when needed.
+    /// Connects, so that nothing that happens from here on is missed, whatever breaks. [`Self::next`] does it when needed.
     pub async fn connect(&mut self) -> Result<(), ClientError> {
         if self.body.is_none() {
             self.open().await?;
@@ -136,8 +136,28 @@ impl EventStream {
             return Err(refusal(status, &body));
         }
         self.parser = SseParser::default();
-        self.body = Some(answer.into_body());
+        let mut body = answer.into_body();
+        if self.after.is_none() {
+            let opening = timeout(REQUEST_TIME_MAX, self.read_opening(&mut body)).await;
+            opening.map_err(|_| ClientError::Protocol("the event stream does not begin".into()))??;
+        }
+        self.body = Some(body);
         self.connected_before = true;
+        Ok(())
+    }
+
+    /// Learns behind which event a stream begins that was asked for without one: if it breaks before the first, it is
+    /// continued from there.
+    async fn read_opening(&mut self, body: &mut Incoming) -> Result<(), ClientError> {
+        while !self.parser.opening().whole {
+            let Some(Ok(frame)) = body.frame().await else {
+                return Err(ClientError::Protocol("the event stream breaks off before it begins".into()));
+            };
+            if let Ok(bytes) = frame.into_data() {
+                self.take(&bytes)?;
+            }
+        }
+        self.after = self.parser.opening().id;
         Ok(())
     }
 }

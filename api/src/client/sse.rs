@@ -11,6 +11,16 @@ pub(super) struct SseParser {
     has_data: bool,
     /// The last byte was CR, so an LF that follows belongs to it.
     after_cr: bool,
+    opening: Opening,
+}
+
+/// What a stream begins with: a block of lines that is no event, or the first event.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Opening {
+    /// It has come.
+    pub whole: bool,
+    /// The id that it gives.
+    pub id: Option<i64>,
 }
 
 /// An event or a line of it is longer than [`DATA_BYTES_MAX`].
@@ -33,13 +43,24 @@ impl SseParser {
         Ok(events)
     }
 
+    /// What of the opening has come.
+    pub(super) fn opening(&self) -> Opening {
+        self.opening
+    }
+
     fn end_line(&mut self) -> Result<Option<String>, TooLong> {
         let line = std::mem::take(&mut self.line);
         if line.is_empty() {
+            self.opening.whole = true;
             let data = std::mem::take(&mut self.data);
             return Ok(std::mem::take(&mut self.has_data).then_some(data));
         }
-        // Comments, `id:` and `event:` say nothing that the data does not say too.
+        if !self.opening.whole
+            && let Some(id) = line.strip_prefix(b"id:")
+        {
+            self.opening.id = std::str::from_utf8(id).ok().and_then(|id| id.trim().parse().ok());
+        }
+        // Behind the opening, comments, `id:` and `event:` say nothing that the data does not say too.
         let Some(value) = line.strip_prefix(b"data:") else { return Ok(None) };
         let value = value.strip_prefix(b" ").unwrap_or(value);
         if self.data.len() + value.len() > DATA_BYTES_MAX {
@@ -68,6 +89,15 @@ mod tests {
             }
             assert_eq!(events, ["one", "two\nlines", "é"], "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn the_opening_says_where_the_stream_begins() {
+        let mut parser = SseParser::default();
+        assert_eq!(parser.push(b"id: 41\nretry: 2000\n"), Ok(Vec::new()));
+        assert!(!parser.opening().whole);
+        assert_eq!(parser.push(b"\nid: 42\ndata: x\n\n"), Ok(vec!["x".to_owned()]));
+        assert_eq!(parser.opening(), Opening { whole: true, id: Some(41) });
     }
 
     #[test]
