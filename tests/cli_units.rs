@@ -70,7 +70,7 @@ fn the_service_holds_two_capabilities() {
 fn the_builder_is_confined_as_far_as_namespaces_allow() {
     let path = units().join("ironwake-builder.service");
     let text = std::fs::read_to_string(&path).expect("the unit");
-    assert!(text.contains("\nCapabilityBoundingSet=CAP_SETUID CAP_SETGID\n"));
+    assert!(text.contains("\nCapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_DAC_OVERRIDE CAP_SYS_ADMIN\n"));
     assert!(!text.contains("AmbientCapabilities") && text.contains("\nUser=ironwake-builder\n"));
     let path = path.to_str().expect("UTF-8");
     let output = run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold=70", path]);

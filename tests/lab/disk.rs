@@ -44,6 +44,8 @@ pub enum Quirk {
     Recorded,
     /// Writes to this sector fail.
     FailsAt(u64),
+    /// It takes no more than so many bytes a second.
+    Slow(u64),
 }
 
 impl Disk {
@@ -104,6 +106,12 @@ impl Disk {
                     "node-name=disk{number},driver=blklogwrites,file=raw{number},log=log{number},log-sector-size=512"
                 ));
             }
+            Quirk::Slow(_) => {
+                add(format!("node-name=raw{number},{raw}"));
+                add(format!(
+                    "node-name=disk{number},driver=throttle,throttle-group=limits{number},file=raw{number}"
+                ));
+            }
             Quirk::FailsAt(sector) => {
                 let inject = format!(
                     "inject-error.0.event=none,inject-error.0.iotype=write,inject-error.0.errno=5,inject-error.0.sector={sector}"
@@ -111,6 +119,10 @@ impl Disk {
                 add(format!("node-name=raw{number},{raw}"));
                 add(format!("node-name=disk{number},driver=blkdebug,image=raw{number},{inject}"));
             }
+        }
+        if let Quirk::Slow(bytes_per_sec) = self.quirk {
+            let limits = format!("throttle-group,id=limits{number},x-bps-write={bytes_per_sec}");
+            arguments.extend(["-object".to_owned(), limits]);
         }
         arguments.extend([
             "-device".to_owned(),

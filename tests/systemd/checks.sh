@@ -78,6 +78,21 @@ is_confined() {
         fail "$(tail -n 1 /run/security)"
 }
 
+# The builder's namespace with a range of ids, under what its unit leaves to setuid programs.
+lets_the_builder_have_a_namespace() {
+    local unit=ironwake-builder.service user map
+    user=$(property User "$unit")
+    echo "$user:655360:65536" | tee /etc/subuid >/etc/subgid
+    map=$(systemd-run --quiet --wait --pipe --property "User=$user" \
+        --property "CapabilityBoundingSet=$(property CapabilityBoundingSet "$unit")" \
+        unshare --user --map-root-user --map-auto cat /proc/self/uid_map) || fail "it has none: $map"
+    holds "its map" "$map" 655360
+    systemctl start "$unit" || fail "it does not start"
+    same ActiveState "$(property ActiveState "$unit")" active
+    systemctl stop "$unit"
+    same Result "$(property Result "$unit")" success
+}
+
 is_configured_by_credential() {
     holds "its health" "$(ironwake health --json)" '"interface": "veth0"'
     grep -q '^interface = "eth0"' /etc/ironwake/ironwake.toml || fail "the file says the same as the credential"
@@ -250,6 +265,7 @@ check() { # NAME
 prepare
 check starts_when_it_says_so
 check is_confined
+check lets_the_builder_have_a_namespace
 check is_configured_by_credential
 check writes_fields_to_the_journal
 check keeps_its_socket_over_a_restart

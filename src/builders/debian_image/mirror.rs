@@ -55,7 +55,9 @@ pub fn suites(
         }
     };
     if places.is_empty() {
-        let reason = "this host's apt has no source of Debian: name a mirror".to_owned();
+        let reason =
+            "this host's apt knows no lists of Debian: run `apt-get update`, or name a mirror with --mirror"
+                .to_owned();
         return Err(ChildError::Missing { what: "find the mirror of this host", reason });
     }
     places.into_iter().map(|(mirror, name)| suite(mirror, name, work, on_line)).collect()

@@ -60,13 +60,17 @@ for link in "" .old; do
     ln -sf "boot/initrd.img-${kernel#boot/vmlinuz-}" "$root/initrd.img$link"
 done
 
-# What boots the image comes from its own release, and is taken out again: the running system has no use for it.
+# What boots the image comes from its own release, and is taken out again: the running system has no use for it. It
+# is fetched from out here, since resolvers in the tree are for the system that will run.
 mkdir "$root/boot-files"
+(
+    cd "$root/boot-files"
+    APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -qq -o APT::Sandbox::User=root download \
+        grub-common grub-efi-amd64-signed grub-pc-bin libdevmapper1.02.1 shim-signed
+)
 # shellcheck disable=SC2016 # it is for the shell in there
 chroot "$root" sh -eu -c '
     cd /boot-files
-    apt-get -qq -o APT::Sandbox::User=root download \
-        grub-common grub-efi-amd64-signed grub-pc-bin libdevmapper1.02.1 shim-signed
     for deb in *.deb; do dpkg-deb -x "$deb" x; done
     printf "search --no-floppy --fs-uuid --set=root %s\nset prefix=(\$root)/boot/grub\nconfigfile (\$root)/boot/grub/grub.cfg\n" \
         "$IRONWAKE_ROOT_UUID" >grub.cfg

@@ -18,8 +18,9 @@ touch -d "@$SOURCE_DATE_EPOCH" root/etc/.updated root/var/.updated
 find root -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 truncate -s "$ROOT_BYTES" "$2"
 # The image's own mke2fs: what it makes does not depend on this host's. It takes this for a small filesystem, but it
-# is grown to whatever disk it comes to.
+# is grown to whatever disk it comes to. Its loader is named where it is: the usual name may be an absolute link, which
+# leads to this host's.
 libs=root/usr/lib/x86_64-linux-gnu
-MKE2FS_CONFIG=root/etc/mke2fs.conf LD_LIBRARY_PATH=$libs root/lib64/ld-linux-x86-64.so.2 root/usr/sbin/mke2fs \
+MKE2FS_CONFIG=root/etc/mke2fs.conf LD_LIBRARY_PATH=$libs $libs/ld-linux-x86-64.so.2 root/usr/sbin/mke2fs \
     -q -F -t ext4 -T default -b 4096 -L root -O '^orphan_file,^metadata_csum_seed' -U "$IRONWAKE_ROOT_UUID" \
     -E "hash_seed=$IRONWAKE_ROOT_UUID,root_owner=0:0" -d root "$2"
