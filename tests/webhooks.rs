@@ -335,7 +335,7 @@ async fn parity_pv13_a_ready_host_is_registered() {
     let headers = folder.path().join("headers");
     std::fs::write(&headers, "Authorization: Token hidden\n").expect("written");
     let top = format!(
-        "[registration]\nurl = \"http://127.0.0.1:{}/hosts/{{{{ machine.id }}}}\"\nmethod = \"PUT\"\n\
+        "[registration]\nurl = \"http://127.0.0.1:{}/hosts/{{{{ machine.id }}}}/{{{{ host.hostname }}}}\"\nmethod = \"PUT\"\n\
          headers = [\"X-Site: lab\"]\nheaders_file = {headers:?}\n\
          template = '{{\"name\": {{{{ host.hostname | json }}}}, \"ip\": {{{{ host.from | json }}}}}}'\n",
         receiver.port
@@ -346,11 +346,16 @@ async fn parity_pv13_a_ready_host_is_registered() {
     ready(&sending.test, &machine, 1).await;
     let got = receiver.wait(2).await;
     for request in &got {
-        assert!(request.head.starts_with(&format!("PUT /hosts/{machine} ")), "{}", request.head);
+        assert!(
+            request.head.starts_with(&format!("PUT /hosts/{machine}/..%2Fnode-%221%22 ")),
+            "{}",
+            request.head
+        );
         assert_eq!((request.header("authorization"), request.header("x-site")), ("Token hidden", "lab"));
-        assert_eq!(request.json(), serde_json::json!({ "name": "node-\"1\"", "ip": "10.0.0.7" }));
+        assert_eq!(request.json(), serde_json::json!({ "name": "../node-\"1\"", "ip": "10.0.0.7" }));
     }
     let shown = serde_json::to_string(&sending.test.site.webhooks().await.expect("webhooks")).expect("JSON");
+    assert!(shown.contains(&format!("\"target\":\"http://127.0.0.1:{}\"", receiver.port)), "{shown}");
     assert!(shown.contains("\"registration\"") && !shown.contains("hidden"), "{shown}");
 }
 
@@ -403,7 +408,7 @@ async fn ready(test: &TestSite, machine: &str, number: u32) {
         register(format!("01900000-0000-7000-8000-{number:012}"), draft, operator(), 1, &deadlines);
     operation.state = OperationState::Ready;
     operation.host =
-        Some(Host { from: "10.0.0.7".into(), hostname: Some("node-\"1\"".into()), ..Host::default() });
+        Some(Host { from: "10.0.0.7".into(), hostname: Some("../node-\"1\"".into()), ..Host::default() });
     let kind = EventKind::OperationChanged {
         operation: operation.id.clone(),
         work: OperationKind::Rebuild,

@@ -27,12 +27,12 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether it has a condition.
+    /// Whether it has a condition; a search for nothing, or for what every MAC address has, is none.
     pub fn has_condition(&self) -> bool {
         !self.tags.is_empty()
             || self.manufacturer.is_some()
             || self.product.is_some()
-            || self.search.is_some()
+            || self.search.as_deref().is_some_and(|text| text.contains(char::is_alphanumeric))
     }
 }
 

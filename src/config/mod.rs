@@ -29,7 +29,9 @@ pub use api::{Api, CertificateFiles};
 pub use error::ConfigErrors;
 pub use layers::{Layers, Planned, SETTINGS, SettingsError};
 pub use naming::SiteValues;
-pub use webhook::{REGISTRATION, Registration, SecretSource, Webhook, parse_header, templates};
+pub use webhook::{
+    REGISTRATION, Registration, SecretSource, Webhook, parse_header, templates, url_templates,
+};
 
 /// Largest file that is read: 65,536 reservations fit, and a wrong path (a disk) is refused at once.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;

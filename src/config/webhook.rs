@@ -75,6 +75,26 @@ pub fn templates<'s>() -> Environment<'s> {
     environment
 }
 
+/// The same for a URL: what a host says of itself cannot become more than a part of a path or a query.
+pub fn url_templates<'s>() -> Environment<'s> {
+    let mut environment = templates();
+    environment.set_formatter(|out, _, value| {
+        if value.is_undefined() {
+            return Err(minijinja::ErrorKind::UndefinedError.into());
+        }
+        let text = value.to_string();
+        for byte in text.bytes() {
+            // RFC 3986, section 2.3: unreserved.
+            match byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+                true => write!(out, "{}", byte as char)?,
+                false => write!(out, "%{byte:02X}")?,
+            }
+        }
+        Ok(())
+    });
+    environment
+}
+
 /// `[[webhook]]` as it is written.
 pub(super) struct RawWebhook {
     span: Range<usize>,
@@ -227,8 +247,13 @@ fn url(text: &str) -> Result<String, Wrong> {
 }
 
 fn url_template(text: &str) -> Result<String, Wrong> {
-    if !text.starts_with("https://") && !text.starts_with("http://") {
-        return Err(("it is no URL to send to".into(), "https://HOST/PATH".into()));
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    if host.is_empty() || host.contains(['@', '{', ' ']) {
+        return Err((
+            "it is no URL to send to".into(),
+            "https://HOST/PATH, without user and password, and with a host that is always the same".into(),
+        ));
     }
     // What the engine says of it may repeat a part.
     template(text).map_err(|_| {

@@ -80,11 +80,11 @@ pub async fn send(outgoing: Outgoing<'_>) -> Result<Answer, SendError> {
     tokio::time::timeout(REQUEST_MAX, exchange(outgoing)).await.unwrap_or(Err(SendError::Late))
 }
 
-/// Scheme and host of a URL, which may be shown.
+/// Scheme and host of a URL or of a template of one, which may be shown.
 pub fn origin(url: &str) -> String {
-    let uri = url.parse::<Uri>().ok();
-    let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?)));
-    parts.map(|(scheme, authority)| format!("{scheme}://{authority}")).unwrap_or_default()
+    let Some((scheme, rest)) = url.split_once("://") else { return String::new() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
 }
 
 async fn exchange(outgoing: Outgoing<'_>) -> Result<Answer, SendError> {

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use ironwake_api::MacAddr;
+use ironwake_api::{MacAddr, Operation};
 
 use super::Site;
 
@@ -24,14 +24,18 @@ pub(super) struct Addresses {
 
 #[derive(Default)]
 struct Table {
-    macs: HashMap<Ipv4Addr, MacAddr>,
+    /// Whose each is, and whether DHCP says so.
+    macs: HashMap<Ipv4Addr, (MacAddr, bool)>,
     order: VecDeque<Ipv4Addr>,
 }
 
 impl Addresses {
-    fn learn(&self, mac: MacAddr, address: Ipv4Addr) {
+    fn learn(&self, mac: MacAddr, address: Ipv4Addr, by_dhcp: bool) {
         let mut table = self.table.lock().expect("no panic while held");
-        if table.macs.insert(address, mac).is_none() {
+        if !by_dhcp && table.macs.get(&address).is_some_and(|(_, by_dhcp)| *by_dhcp) {
+            return;
+        }
+        if table.macs.insert(address, (mac, by_dhcp)).is_none() {
             table.order.push_back(address);
             if table.order.len() > ADDRESSES_MAX
                 && let Some(oldest) = table.order.pop_front()
@@ -41,7 +45,7 @@ impl Addresses {
         }
     }
 
-    fn get(&self, address: Ipv4Addr) -> Option<MacAddr> {
+    fn get(&self, address: Ipv4Addr) -> Option<(MacAddr, bool)> {
         self.table.lock().expect("no panic while held").macs.get(&address).copied()
     }
 
@@ -62,10 +66,20 @@ impl Addresses {
 impl Site {
     /// Learns that `address` belongs to `mac`, from DHCP traffic.
     pub fn learn_address(&self, mac: MacAddr, address: Ipv4Addr) {
+        self.note_address(mac, address, true);
+    }
+
+    /// The same from what a machine says of itself: good for telling whose transfer this is, and for nothing that
+    /// anybody could gain by lying.
+    pub(super) fn believe_address(&self, mac: MacAddr, address: Ipv4Addr) {
+        self.note_address(mac, address, false);
+    }
+
+    fn note_address(&self, mac: MacAddr, address: Ipv4Addr, by_dhcp: bool) {
         if address.is_unspecified() || address.is_broadcast() {
             return;
         }
-        self.addresses.learn(mac, address);
+        self.addresses.learn(mac, address, by_dhcp);
         let id = self.read().id_of(mac).map(str::to_owned);
         if let Some(id) = id {
             self.present(&id, Some(address));
@@ -74,7 +88,21 @@ impl Site {
 
     /// Whose address this is: learnt from DHCP, else from the kernel's neighbour table.
     pub fn mac_of(&self, address: Ipv4Addr) -> Option<MacAddr> {
-        self.addresses.get(address).or_else(|| self.addresses.neighbour(address))
+        let learnt = self.addresses.get(address).map(|(mac, _)| mac);
+        learnt.or_else(|| self.addresses.neighbour(address))
+    }
+
+    /// Whose address this is by what is seen on the wire, not by what its user says: the neighbour table, else DHCP.
+    pub(super) fn attested_mac_of(&self, address: Ipv4Addr) -> Option<MacAddr> {
+        let leased = || self.addresses.get(address).filter(|(_, by_dhcp)| *by_dhcp).map(|(mac, _)| mac);
+        self.addresses.neighbour(address).or_else(leased)
+    }
+
+    /// The MAC address behind an address, where it is known and not one of the operation's machine.
+    pub(super) fn another_machine(&self, operation: &Operation, from: Ipv4Addr) -> Option<MacAddr> {
+        let mac = self.attested_mac_of(from)?;
+        let machine = self.machine(&operation.machine).ok()?;
+        (!machine.macs.contains(&mac)).then_some(mac)
     }
 }
 

@@ -99,21 +99,30 @@ impl Site {
             return Err(self.token_refused(&record, from, "its work was asked for with a wrong token"));
         }
         let operation = &record.operation;
+        // Another machine with this token means that somebody looks on: nobody gets the work, or what came of it.
+        let second = record.taker.filter(|taker| taker.from != from);
+        let stranger = match second {
+            Some(taker) => {
+                Some(format!("its work was taken by {} and asked for by {from} again", taker.from))
+            }
+            None if request.machine != operation.machine => {
+                Some(format!("its work was asked for by machine {} at {from}", plain(&request.machine)))
+            }
+            None => self
+                .another_machine(operation, from)
+                .map(|mac| format!("its work was asked for by {from}, which is {mac}: another machine")),
+        };
+        if let Some(reason) = stranger {
+            let error = self.token_refused(&record, from, &reason);
+            if !operation.state.has_ended() {
+                self.advance(record, &Trigger::Fail { reason }, &Actor::Daemon, |_| {}).await?;
+            }
+            return Err(error);
+        }
         if operation.state != OperationState::PxeBooted {
             let message = format!("{} is {}: there is no work to take", operation.kind, operation.state);
+            self.note_token(&operation.id, &operation.machine, from, &message);
             return Err(SiteError::Conflict(message));
-        }
-        // Another machine with this token means that somebody looks on: nobody gets the work.
-        let other_machine = request.machine != operation.machine;
-        let second = record.taker.filter(|taker| taker.from != from);
-        if other_machine || second.is_some() {
-            let reason = match second {
-                Some(taker) => format!("its work was taken by {} and asked for by {from} again", taker.from),
-                None => format!("its work was asked for by machine {} at {from}", plain(&request.machine)),
-            };
-            let error = self.token_refused(&record, from, &reason);
-            self.advance(record, &Trigger::Fail { reason }, &Actor::Daemon, |_| {}).await?;
-            return Err(error);
         }
         let mut record = record;
         // Said again to a taker whose answer was lost, with the same key.
@@ -241,19 +250,23 @@ impl Site {
         Ok(())
     }
 
-    /// An event about a token that means nothing, or nothing any more.
-    pub(super) fn note_token(&self, record: &Record, from: Ipv4Addr, reason: &str) {
+    /// An event about a token that means nothing, or nothing any more; the same again is told once in a while, or anybody
+    /// could push all other events out of the store.
+    pub(super) fn note_token(&self, operation: &str, machine: &str, from: Ipv4Addr, reason: &str) {
+        if !self.calls.is_news(operation, from, reason, self.now()) {
+            return;
+        }
         let kind = EventKind::TokenRefused {
-            operation: record.operation.id.clone(),
+            operation: operation.to_owned(),
             from: from.to_string(),
             reason: reason.to_owned(),
         };
-        self.save_behind(vec![self.event(Actor::Machine, Some(&record.operation.machine), kind)]);
+        self.save_behind(vec![self.event(Actor::Machine, Some(machine), kind)]);
     }
 
     /// A token that is not good for what was asked: an event, and 401.
     pub(super) fn token_refused(&self, record: &Record, from: Ipv4Addr, reason: &str) -> SiteError {
-        self.note_token(record, from, reason);
+        self.note_token(&record.operation.id, &record.operation.machine, from, reason);
         SiteError::Unauthorized(format!(
             "the token is not good for operation {}: {reason}",
             record.operation.id

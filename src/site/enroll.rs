@@ -138,7 +138,7 @@ impl Site {
         if machine.secure_boot_seen == Some(true) {
             self.learned.forget(&machine.macs);
         }
-        self.learn_address(boot_mac, from);
+        self.believe_address(boot_mac, from);
         self.observe(Observation {
             at: self.now(),
             mac: boot_mac,
@@ -163,10 +163,19 @@ impl Site {
                 && bearer
                     .as_ref()
                     .is_some_and(|(operation, token)| self.is_work_token(&record, operation, token));
-            if own || record.operation.state == OperationState::Registered {
+            let operation = &record.operation;
+            let waits = operation.state == OperationState::Registered && operation.batch.is_none();
+            let served = !matches!(operation.state, OperationState::Registered | OperationState::PxeReady);
+            let taken_by_another = record.taker.is_some_and(|taker| taker.from != from);
+            let elsewhere = taken_by_another || self.another_machine(operation, from).is_some();
+            if waits || (own && served && !elsewhere) {
                 continue;
             }
-            let reason = "an inventory came without its token";
+            let reason = match own {
+                false => "an inventory came without its token",
+                true if !served => "an inventory came with its token before its kernel was served",
+                true => "an inventory came with its token from another machine",
+            };
             self.token_refused(&record, from, reason);
             return Err(SiteError::Conflict(format!(
                 "{} {} runs on this machine: until it has ended, only its own boot may report an inventory",

@@ -55,7 +55,7 @@ impl Calls {
     }
 
     /// Whether a refusal is to be told.
-    fn is_news(&self, operation: &str, from: Ipv4Addr, reason: &str, now: Millis) -> bool {
+    pub(super) fn is_news(&self, operation: &str, from: Ipv4Addr, reason: &str, now: Millis) -> bool {
         let mut counts = self.0.lock().expect("no panic while held");
         if counts.told.len() >= TOLD_MAX {
             counts.told.clear();
@@ -169,14 +169,7 @@ impl Site {
     }
 
     fn heartbeat_refused(&self, machine: &str, operation: &str, from: Ipv4Addr, reason: &str) -> SiteError {
-        if self.calls.is_news(operation, from, reason, self.now()) {
-            let kind = EventKind::TokenRefused {
-                operation: operation.to_owned(),
-                from: from.to_string(),
-                reason: reason.to_owned(),
-            };
-            self.save_behind(vec![self.event(Actor::Machine, Some(machine), kind)]);
-        }
+        self.note_token(operation, machine, from, reason);
         SiteError::Unauthorized(format!("the token is not good for operation {operation}: {reason}"))
     }
 }

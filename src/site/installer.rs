@@ -165,7 +165,7 @@ impl Site {
                 "an installer said that it is done while {} was {}",
                 record.operation.kind, record.operation.state
             );
-            self.note_token(&record, from, &reason);
+            self.note_token(&record.operation.id, &record.operation.machine, from, &reason);
             return Ok(());
         }
         let keys = host(&call, from, self.now());
@@ -181,7 +181,7 @@ impl Site {
     fn is_same_machine(&self, record: &Record, taker: Ipv4Addr, from: Ipv4Addr) -> bool {
         let of_record = || {
             let machine = self.machine(&record.operation.machine).ok();
-            let mac = self.mac_of(from);
+            let mac = self.attested_mac_of(from);
             machine.zip(mac).is_some_and(|(machine, mac)| machine.macs.contains(&mac))
         };
         taker == from || of_record()

@@ -57,7 +57,7 @@ impl Site {
         let (plan, machine) = self.plan(&request.identity());
         self.recorder().planned(request.mac, &plan);
         if !request.from.is_unspecified() {
-            self.learn_address(request.mac, request.from);
+            self.believe_address(request.mac, request.from);
         }
         let armed = machine
             .as_deref()

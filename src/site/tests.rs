@@ -8,6 +8,7 @@ mod operations;
 mod rebuild;
 mod rules;
 pub(crate) mod shells;
+mod strangers;
 mod tokens;
 mod values;
 

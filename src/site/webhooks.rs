@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Site, SiteError};
-use crate::config::{Config, REGISTRATION, Registration, SecretSource, Webhook, parse_header, templates};
+use crate::config::{
+    Config, REGISTRATION, Registration, SecretSource, Webhook, parse_header, templates, url_templates,
+};
 use crate::machine::glob;
 use crate::remote::push::{Answer, Outgoing, SendError, origin, send};
 use crate::store::Change;
@@ -317,15 +319,14 @@ fn registered(
     operation: &ironwake_api::Operation,
 ) -> Result<Parts, Unsendable> {
     let context = serde_json::json!({ "machine": machine, "host": operation.host, "operation": operation });
-    let engine = templates();
-    let render = |what: &str, text: &str| {
+    let render = |what: &str, engine: minijinja::Environment<'_>, text: &str| {
         let context = minijinja::Value::from(minijinja::value::Serde(&context));
         let failed = |error| Unsendable::lasting(format!("the template of the {what} fails: {error}"));
         engine.render_str(text, context).map_err(failed)
     };
-    let url = render("URL", registration.url.reveal())?;
+    let url = render("URL", url_templates(), registration.url.reveal())?;
     let body = match &registration.template {
-        Some(template) => render("body", template)?,
+        Some(template) => render("body", templates(), template)?,
         None => context.to_string(),
     };
     let mut headers: Vec<_> =

@@ -67,18 +67,18 @@ fn rounds(bench: &Bench, report: &mut Report) -> Result<()> {
     let lab = Lab::new(LabOptions::new(ironwake, Dhcp::Server)).map_err(told)?;
     add_profile(&lab, NAME, PROFILE, &[]);
     lab.cli().run(&["artifact", "import", NAME, &image.display().to_string()]).map_err(told)?;
-    for (number, (quirk, what, goal)) in (1..).zip(SPEEDS) {
-        let disk = Disk::blank(Bus::Virtio, "BENCH", DISK_BYTES).with_quirk(quirk);
+    let runs = SPEEDS.iter().flat_map(|speed| std::iter::repeat_n(speed, bench.effort.rounds));
+    // A machine for each: nothing in the image phones home, so that its operation would run until its deadline.
+    for (number, (quirk, what, goal)) in (1..).zip(runs) {
+        let disk = Disk::blank(Bus::Virtio, "BENCH", DISK_BYTES).with_quirk(*quirk);
         let mut machine = Machine::new(number, Firmware::Bios).with_disk(disk);
         machine.memory_mib = MEMORY_MIB;
         let (on, id) = enroll(&lab, &machine).map_err(told)?;
         on.power_off();
-        for _ in 0..bench.effort.rounds {
-            let runs =
-                [(DD, by_dd(&lab, &machine, &id, &image)?), (ours::NAME, by_ironwake(&lab, &machine, &id)?)];
-            for (name, secs) in runs {
-                report.add("disk", what, "MB/s", goal, name, dirs::DISK_IMAGE.bytes as f64 / secs / 1e6);
-            }
+        let secs =
+            [(DD, by_dd(&lab, &machine, &id, &image)?), (ours::NAME, by_ironwake(&lab, &machine, &id)?)];
+        for (name, secs) in secs {
+            report.add("disk", what, "MB/s", *goal, name, dirs::DISK_IMAGE.bytes as f64 / secs / 1e6);
         }
     }
     Ok(())
@@ -121,12 +121,10 @@ fn shell(lab: &Lab, id: &str, command: &str, input: Option<&Path>) -> Result<Str
 /// Seconds from the machine's permission to write to its report that everything is written and flushed: what surrounds
 /// the writing itself counts too.
 fn by_ironwake(lab: &Lab, machine: &Machine, id: &str) -> Result<f64> {
-    let operation = operation(lab, &["rebuild", id, "--profile", NAME, "--yes"]).map_err(told)?;
+    operation(lab, &["rebuild", id, "--profile", NAME, "--yes"]).map_err(told)?;
     let on = lab.power_on(machine).map_err(told)?;
     let began = on.expect("a machine that may write", reaches(OperationState::Installing)).map_err(told)?;
     let ended = on.expect("an image that is written", reaches(OperationState::Installed)).map_err(told)?;
-    // Nothing in it would ever phone home.
-    lab.cli().run(&["operation", "cancel", &operation.id]).map_err(told)?;
     Ok(ended.at.saturating_sub(began.at).max(1) as f64 / 1000.0)
 }
 
