@@ -41,8 +41,8 @@ pub(super) async fn with_machine() -> (Fixture, String) {
     (lab, id)
 }
 
-/// A rebuild whose image is written: its id, and where the host phones home.
-async fn installed(lab: &Fixture, machine: &str) -> (String, String) {
+/// A rebuild whose image is being written: its id, where the host phones home, and the token of the work.
+async fn installing(lab: &Fixture, machine: &str) -> (String, String, String) {
     let id = lab.site.operate(machine, rebuild("thirteen"), operator()).await.expect("an operation").id;
     let (kernel, work) = tokens(lab);
     lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
@@ -55,9 +55,14 @@ async fn installed(lab: &Fixture, machine: &str) -> (String, String) {
     assert!(user_data.content.contains("$6$salt$secret"), "{}", user_data.content);
     let base = format!("http://{HTTP}/boot/v1/operations/{id}/phone-home/");
     let token = user_data.content.split_once(&base).expect("where to phone home").1[..64].to_owned();
-    for report in [WorkReport::Began, WorkReport::Done] {
-        lab.site.work_report(&id, &work, report, FROM).await.expect("noted");
-    }
+    lab.site.work_report(&id, &work, WorkReport::Began, FROM).await.expect("noted");
+    (id, token, work)
+}
+
+/// A rebuild whose image is written: its id, and where the host phones home.
+async fn installed(lab: &Fixture, machine: &str) -> (String, String) {
+    let (id, token, work) = installing(lab, machine).await;
+    lab.site.work_report(&id, &work, WorkReport::Done, FROM).await.expect("noted");
     (id, token)
 }
 
@@ -89,6 +94,20 @@ async fn a_rebuild_goes_from_profile_to_a_host_that_phones_home() {
         (host.hostname.as_deref(), &host.ssh_keys[..]),
         (Some("node-1"), &["ssh-ed25519 AAAA".to_owned()][..])
     );
+}
+
+/// The daemon was away for longer than the agent waits with its last word.
+#[tokio::test]
+async fn a_host_that_phones_home_has_been_installed() {
+    let (lab, machine) = with_machine().await;
+    let (id, token, _) = installing(&lab, &machine).await;
+    let lab = lab.restart().await;
+    lab.site.phone_home(&id, &token, call(), FROM).await.expect("heard");
+    let done = lab.site.operation(&id).await.expect("an operation");
+    let states: Vec<State> = done.history.iter().map(|event| event.to).collect();
+    use State::*;
+    assert_eq!(states, [PxeReady, PxeBooted, Installing, Installed, FirstBoot, Joining, Ready]);
+    assert!(done.host.is_some());
 }
 
 #[tokio::test]
