@@ -29,6 +29,9 @@ pub struct Record {
     /// Answer files that were served for this arming, each with how often.
     #[serde(default)]
     pub fetched: BTreeMap<String, u32>,
+    /// Approved disks, by name, that were reported once they were written, each with the inventory that this made.
+    #[serde(default)]
+    pub reported: BTreeMap<String, i64>,
     /// What an installer said of the host when it was done.
     #[serde(default)]
     pub installed: Option<Host>,

@@ -357,6 +357,7 @@ impl Site {
             armings: 0,
             taker: None,
             fetched: Default::default(),
+            reported: Default::default(),
             installed: None,
             rebuild,
             login: None,
