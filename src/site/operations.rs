@@ -141,10 +141,12 @@ impl Site {
         let disks = before
             .disks
             .iter()
-            .map(|disk| same_disk(disk, inventory.as_ref()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let begun = |disk| ApprovedDisk { begun: before.may_have_written, ..disk };
-        let disks = disks.into_iter().map(begun).collect();
+            .map(|disk| {
+                // What an earlier try has begun stays so, however far the last one came.
+                let begun = before.may_have_written || disk.begun;
+                Ok(ApprovedDisk { begun, ..same_disk(disk, inventory.as_ref())? })
+            })
+            .collect::<Result<Vec<_>, SiteError>>()?;
         let draft = Draft {
             machine: before.machine,
             kind: before.kind,

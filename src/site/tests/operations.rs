@@ -310,6 +310,21 @@ async fn what_was_begun_is_inspected_or_tried_again() {
     lab.site.operate(&machine, wipe("serial=B"), operator()).await.expect("the other disk is as it was");
 }
 
+/// A retry that came to nothing knows what the first try has begun, and so does the next retry.
+#[tokio::test]
+async fn what_was_begun_stays_so_over_retries() {
+    let (lab, machine) = with_machine().await;
+    let (id, work) = lab.booted(&machine).await;
+    lab.cut_off(&id, &work, &machine).await;
+    let mut last = id;
+    for _ in 0..2 {
+        last = lab.site.retry(&last, None, operator()).await.expect("tried again").id;
+        lab.site.cancel(&last, operator()).await.expect("cancelled");
+    }
+    let again = lab.site.retry(&last, None, operator()).await.expect("tried again");
+    assert!(again.disks[0].begun && !again.may_have_written);
+}
+
 /// What another operation has said of its disk says nothing of one that was cut off before, nor does another one's end.
 #[tokio::test]
 async fn each_disk_is_as_old_as_its_last_report() {
