@@ -163,6 +163,11 @@ impl Record {
         Ok((record, step.effects))
     }
 
+    /// Whether its history has no room for another arming.
+    pub fn is_full(&self) -> bool {
+        self.operation.history.len() + 2 > HISTORY_MAX
+    }
+
     /// The changes of state that `after` has and this one has not.
     pub fn news<'a>(&self, after: &'a Self) -> &'a [ironwake_api::OperationEvent] {
         &after.operation.history[self.operation.history.len()..]

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::{Site, SiteError};
 use crate::operation::{
-    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, HISTORY_MAX, Rebuild,
-    Record, Trigger, register, resolve,
+    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, Rebuild, Record, Trigger,
+    register, resolve,
 };
 use crate::store::Change;
 
@@ -232,7 +232,7 @@ impl Site {
         with: Vec<Change>,
         also: impl FnOnce(&mut Record),
     ) -> Result<(Operation, Vec<Effect>), SiteError> {
-        if matches!(trigger, Trigger::Arm { .. }) && record.operation.history.len() + 2 > HISTORY_MAX {
+        if matches!(trigger, Trigger::Arm { .. }) && record.is_full() {
             let message = format!(
                 "operation {} was armed and disarmed too often: make another one",
                 record.operation.id
