@@ -158,9 +158,19 @@ async fn an_image_that_is_being_installed_stays() {
     let (lab, machine) = with_machine().await;
     let (id, token) = installed(&lab, &machine).await;
     refused(lab.site.delete_import("thirteen", operator()).await, &id);
-    refused(lab.site.receive_import("thirteen", None).map(drop), &id);
+    let sha256 = lab.site.artifact("thirteen").expect("there").sha256.expect("a digest");
+    // Other bytes of its name are no matter: the operation has its own, by their digest.
+    let mut upload = lab.site.receive_import("thirteen", None).expect("a place");
+    upload.write(&vec![2; 4 << 20]).expect("written");
+    lab.site.import("thirteen", upload.finish(None).expect("whole"), operator()).await.expect("replaced");
+    assert_ne!(lab.site.artifact("thirteen").expect("there").sha256.as_deref(), Some(&*sha256));
+    let lab = lab.restart().await;
+    assert!(lab.site.holds(&sha256));
     lab.site.phone_home(&id, &token, call(), FROM).await.expect("heard");
     lab.site.delete_import("thirteen", operator()).await.expect("nobody needs it");
+    assert!(!lab.site.holds(&sha256));
+}
+
 }
 
 /// What is tried again needs the bytes that it was confirmed with, under whatever name.
