@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ironwake_api::{
-    Actor, Claim, ClaimRequest, EventKind, MacAddr, OperationKind, OperationState, Progress, WorkReport,
+    Actor, CLAIM_BYTES_MAX, Claim, ClaimRequest, EventKind, MacAddr, Operation, OperationKind,
+    OperationState, Progress, WorkReport,
 };
 
 use tracing::warn;
@@ -127,6 +128,13 @@ impl Site {
             kind: operation.kind,
             work: self.work(&record, http).await?,
         };
+        if let Err(reason) = fits_answer(&claim) {
+            // As it is in the store: its key was given to nobody.
+            let record = self.stored(id).await?;
+            let fail = Trigger::Fail { reason: reason.clone() };
+            self.advance(record, &fail, &Actor::Daemon, |_| {}).await?;
+            return Err(SiteError::Conflict(reason));
+        }
         if record.taker.is_none() {
             record.taker = Some(Taker { from, at: self.now() });
             self.save_record(record, key).await?;
@@ -263,6 +271,17 @@ impl Site {
 
 fn is_done(record: &Record) -> bool {
     matches!(record.operation.state, OperationState::Installed | OperationState::Ready)
+}
+
+/// Refuses work that no agent reads to its end; what is rendered when an operation is made is the same but for URLs.
+fn fits_answer(claim: &Claim) -> Result<(), String> {
+    let bytes = serde_json::to_vec(claim).map_err(|error| format!("its work cannot be said: {error}"))?.len();
+    match bytes <= CLAIM_BYTES_MAX {
+        true => Ok(()),
+        false => Err(format!(
+            "its work is too large for the agent: {bytes} bytes as JSON are more than {CLAIM_BYTES_MAX}"
+        )),
+    }
 }
 
 /// A machine's text without what would spoil a screen.

@@ -171,6 +171,47 @@ async fn an_image_that_is_being_installed_stays() {
     assert!(!lab.site.holds(&sha256));
 }
 
+/// A profile of so many files of 600 KiB each, as it is in a folder of profiles.
+fn write_profile(folder: &std::path::Path, files: usize) {
+    let folder = folder.join("heavy");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let mut text = "name = \"heavy\"\nversion = \"1\"\nsummary = \"Much to say\"\nkind = \"image\"\narchitectures = [\"amd64\"]\n\
+         firmware = [\"bios\"]\n[image]\nartifact = \"thirteen\"\n"
+        .to_owned();
+    for n in 0..files {
+        let row = format!("[[file]]\ntemplate = \"much.j2\"\npartition = \"1\"\npath = \"/srv/{n}\"\n");
+        text.push_str(&row);
+    }
+    std::fs::write(folder.join("profile.toml"), text).expect("a profile");
+    let much = format!("{{% for n in range(3) %}}{}{{% endfor %}}", "x".repeat(200 << 10));
+    std::fs::write(folder.join("much.j2"), much).expect("a template");
+}
+
+/// The answer that gives the agent its work holds all of an image's files.
+#[tokio::test]
+async fn files_that_no_claim_holds_are_refused_before_anything_is_armed() {
+    let (mut lab, machine) = with_machine().await;
+    let profiles = tempfile::tempdir().expect("a folder");
+    lab.config.profiles = profiles.path().to_owned();
+    write_profile(profiles.path(), 30);
+    let lab = lab.restart().await;
+    let new =
+        OperationNew { profile: Some("heavy".into()), variables: BTreeMap::new(), ..rebuild("thirteen") };
+    let refusal = lab.site.operate(&machine, new.clone(), operator()).await.expect_err("refused").to_string();
+    assert!(refusal.contains("its 30 files have 184"), "{refusal}");
+    assert!(
+        refusal.contains("more than 15728640")
+            && refusal.contains("the largest are /srv/0 with 614467, /srv/1"),
+        "{refusal}"
+    );
+    write_profile(profiles.path(), 2);
+    let lab = lab.restart().await;
+    let id = lab.site.operate(&machine, new, operator()).await.expect("an operation").id;
+    let (kernel, work) = tokens(&lab);
+    lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
+    let taken = lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
+    let bytes = serde_json::to_vec(&taken).expect("JSON").len();
+    assert!(bytes > 2 * (600 << 10) && bytes < CLAIM_BYTES_MAX, "{bytes}");
 }
 
 /// What is tried again needs the bytes that it was confirmed with, under whatever name.
