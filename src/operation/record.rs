@@ -168,6 +168,12 @@ impl Record {
         self.operation.history.len() + 2 > HISTORY_MAX
     }
 
+    /// Whether it boots a kernel of its profile, and not the discovery image with its agent.
+    pub fn starts_own_kernel(&self) -> bool {
+        let boot = self.rebuild.as_ref().and_then(|rebuild| rebuild.boot.as_ref());
+        boot.is_some_and(|boot| !boot.agent)
+    }
+
     /// The changes of state that `after` has and this one has not.
     pub fn news<'a>(&self, after: &'a Self) -> &'a [ironwake_api::OperationEvent] {
         &after.operation.history[self.operation.history.len()..]

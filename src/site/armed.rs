@@ -60,6 +60,7 @@ impl Site {
         if !self.key.is_token(token, Purpose::Kernel, id, record.armings) {
             return Err(self.token_refused(&record, from, "its kernel was asked for with a wrong token"));
         }
+        self.refuse_over(&record)?;
         let boot = record.rebuild.as_ref().and_then(|rebuild| rebuild.boot.as_ref());
         let own = boot.map(|boot| boot.kernel.path());
         let kernel = own.or(of_discovery);
@@ -83,6 +84,18 @@ impl Site {
             self.advance(record, &Trigger::BeganWith { what }, &Actor::Machine, |_| {}).await?;
         }
         Ok(kernel)
+    }
+
+    /// Refuses what an operator has allowed until a time that is over, whether or not anyone came by to end it.
+    fn refuse_over(&self, record: &Record) -> Result<(), SiteError> {
+        let Operation { id, kind, state, arming, .. } = &record.operation;
+        let holds = arming.as_ref().is_some_and(|arming| self.now() < arming.expires_at);
+        match *state == OperationState::PxeReady && !holds {
+            true => Err(SiteError::Conflict(format!(
+                "the time that {kind} {id} was armed for is over: `ironwake operation retry {id}` arms it once more"
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Hands the work to the agent that shows the token: once for each arming.

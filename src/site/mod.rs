@@ -436,7 +436,7 @@ impl Records {
         let machine = self.machines.get(id?)?;
         Some(MachineView {
             fruitless,
-            operation: operations.state_of(&machine.id),
+            operation: operations.view_of(&machine.id),
             enrolment: machine.enrolment,
             inventory_at: machine.inventory_at,
             discover_next: machine.discover_next,

@@ -12,6 +12,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{Site, SiteError};
+use crate::boot::OperationView;
 use crate::operation::{
     ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, Rebuild, Record, Trigger,
     register, resolve,
@@ -39,6 +40,17 @@ impl Operations {
     pub fn state_of(&self, machine: &str) -> Option<(OperationKind, OperationState)> {
         let running = self.0.read().expect("no panic while held");
         running.get(machine).map(|record| (record.operation.kind, record.operation.state))
+    }
+
+    /// The one that runs on a machine, as boots are decided by it.
+    pub fn view_of(&self, machine: &str) -> Option<OperationView> {
+        let running = self.0.read().expect("no panic while held");
+        running.get(machine).map(|record| OperationView {
+            kind: record.operation.kind,
+            state: record.operation.state,
+            armed_until: record.operation.arming.as_ref().map(|arming| arming.expires_at),
+            own_kernel: record.starts_own_kernel(),
+        })
     }
 
     /// The one that runs on a machine, as the machine's record shows it.

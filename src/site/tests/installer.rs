@@ -166,6 +166,19 @@ async fn a_lost_answer_is_given_again_but_not_for_ever() {
 }
 
 #[tokio::test]
+async fn an_installer_is_not_served_once_its_arming_is_over() {
+    let (lab, machine) = with_machine().await;
+    for name in ["debian-installer-13/linux", "debian-installer-13/initrd.gz"] {
+        import(&lab, name).await;
+    }
+    let id = lab.site.operate(&machine, rebuild(), operator()).await.expect("an operation").id;
+    let (kernel, _) = script_tokens(&lab, &id);
+    advance(Duration::from_secs(3600));
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::ArmingOver(Kind::Rebuild)));
+    refused(lab.site.serve_armed(&id, &kernel, FROM, HTTP).await, "was armed for is over");
+}
+
+#[tokio::test]
 async fn what_a_profile_starts_has_to_be_here() {
     let (lab, machine) = with_machine().await;
     refused(

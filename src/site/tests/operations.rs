@@ -362,6 +362,24 @@ async fn each_disk_is_as_old_as_its_last_report() {
     lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("it is known");
 }
 
+/// Invariant 1: a limited time, also while nobody comes by to end it, as after a start of the daemon.
+#[tokio::test]
+async fn an_arming_that_is_over_boots_nothing() {
+    let (lab, machine) = with_machine().await;
+    let operation = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation");
+    let (kernel, _) = tokens(&lab);
+    let until = operation.arming.expect("an arming").expires_at;
+    advance(Duration::from_millis(until - clock() - 1));
+    assert_eq!(lab.plan(1), BootPlan::Armed(Why::ArmedFor(Kind::Wipe)));
+    advance(Duration::from_millis(1));
+    let lab = lab.restart().await;
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::ArmingOver(Kind::Wipe)));
+    refused(lab.site.serve_armed(&operation.id, &kernel, FROM, HTTP).await, "was armed for is over");
+    assert_eq!(lab.state(&operation.id).await, State::PxeReady);
+    lab.site.expire_operations().await;
+    assert_eq!(lab.state(&operation.id).await, State::Failed);
+}
+
 /// Whoever knows its serial number or address cannot move the armed machine's record.
 #[tokio::test]
 async fn a_stranger_changes_nothing_of_an_armed_machine() {
