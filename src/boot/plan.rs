@@ -168,11 +168,14 @@ pub fn decide(machine: Option<MachineView>, policy: SitePolicy, now: Millis) -> 
         }
         Some(MachineView { inventory_at: None, .. }) | None => BootPlan::Discovery(Why::Unknown),
     };
-    match wanted {
-        BootPlan::Discovery(_) | BootPlan::Armed(_) if !policy.discovery_ready => {
-            BootPlan::LocalBoot(Why::NoDiscoveryImage)
-        }
-        plan => plan,
+    let needs_image = match wanted {
+        BootPlan::LocalBoot(_) => false,
+        BootPlan::Discovery(_) => true,
+        BootPlan::Armed(_) => !operation.is_some_and(|operation| operation.own_kernel),
+    };
+    match needs_image && !policy.discovery_ready {
+        true => BootPlan::LocalBoot(Why::NoDiscoveryImage),
+        false => wanted,
     }
 }
 
@@ -292,7 +295,39 @@ mod tests {
         ] {
             check(Some(at(state)), POLICY, BootPlan::LocalBoot(Why::Under(kind, state)));
         }
-        let unbuilt = SitePolicy { discovery_ready: false, ..POLICY };
-        check(Some(at(OperationState::PxeReady)), unbuilt, BootPlan::LocalBoot(Why::NoDiscoveryImage));
+    }
+
+    /// Invariant 1: the permission is for a limited time, whoever is late to end it.
+    #[test]
+    fn an_arming_that_is_over_is_no_permission() {
+        let kind = OperationKind::Rebuild;
+        let armed = |armed_until, own_kernel| {
+            let operation =
+                OperationView { armed_until, own_kernel, ..under(kind, OperationState::PxeReady) };
+            view(Enrolment::Enrolled, Some(1), true)
+                .map(|view| MachineView { operation: Some(operation), ..view })
+        };
+        for own_kernel in [false, true] {
+            check(armed(Some(NOW + 1), own_kernel), POLICY, BootPlan::Armed(Why::ArmedFor(kind)));
+            for over in [Some(NOW), Some(NOW - 1), None] {
+                check(armed(over, own_kernel), POLICY, BootPlan::LocalBoot(Why::ArmingOver(kind)));
+            }
+        }
+    }
+
+    /// Discovery is for machines that nobody knows: what an operator armed boots without it, once there is what it boots.
+    #[test]
+    fn an_armed_boot_needs_the_discovery_image_where_it_uses_it_and_never_discovery() {
+        let kind = OperationKind::Rebuild;
+        let armed = |own_kernel| {
+            let operation = OperationView { own_kernel, ..under(kind, OperationState::PxeReady) };
+            view(Enrolment::Enrolled, Some(1), false)
+                .map(|view| MachineView { operation: Some(operation), ..view })
+        };
+        let off = SitePolicy { discovery: false, ..POLICY };
+        let unbuilt = SitePolicy { discovery_ready: false, ..off };
+        check(armed(false), off, BootPlan::Armed(Why::ArmedFor(kind)));
+        check(armed(false), unbuilt, BootPlan::LocalBoot(Why::NoDiscoveryImage));
+        check(armed(true), unbuilt, BootPlan::Armed(Why::ArmedFor(kind)));
     }
 }

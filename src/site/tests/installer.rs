@@ -178,6 +178,14 @@ async fn an_installer_is_not_served_once_its_arming_is_over() {
     refused(lab.site.serve_armed(&id, &kernel, FROM, HTTP).await, "was armed for is over");
 }
 
+/// Its kernel is the profile's own.
+#[tokio::test]
+async fn an_installer_needs_no_discovery_image() {
+    let (lab, machine) = with_machine().await;
+    *lab.site.discovery.write().expect("no panic while held") = None;
+    booted(&lab, &machine).await;
+}
+
 #[tokio::test]
 async fn what_a_profile_starts_has_to_be_here() {
     let (lab, machine) = with_machine().await;

@@ -380,6 +380,18 @@ async fn an_arming_that_is_over_boots_nothing() {
     assert_eq!(lab.state(&operation.id).await, State::Failed);
 }
 
+/// Discovery is for machines that nobody knows.
+#[tokio::test]
+async fn what_is_armed_boots_where_discovery_is_off() {
+    let lab = Fixture::with("[discovery]\nenabled = false\n").await;
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::DiscoveryOff));
+    let mut report = report("S1", &[1]);
+    report.inventory.disks = vec![disk("sda", "A")];
+    let machine = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
+    lab.site.enroll_by_operator(&machine, operator()).await.expect("enrolled");
+    lab.booted(&machine).await;
+}
+
 /// Whoever knows its serial number or address cannot move the armed machine's record.
 #[tokio::test]
 async fn a_stranger_changes_nothing_of_an_armed_machine() {
