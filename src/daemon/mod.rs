@@ -302,6 +302,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
                 site.tick();
                 site.refresh_profiles();
                 site.expire_operations().await;
+                site.fail_unmade_boots().await;
                 site.tend_imports().await;
                 site.arm_waiting().await;
                 site.note_silent_hosts().await;

@@ -7,9 +7,8 @@ use ironwake_api::{
     OperationState, Progress, WorkReport,
 };
 
-use tracing::warn;
-
 use super::installer::runs_when_served;
+use super::unmade::Unmade;
 use super::{Site, SiteError};
 use crate::operation::{Purpose, Record, Taker, Trigger};
 use crate::script::ArmedBoot;
@@ -19,17 +18,20 @@ use crate::store::Change;
 const REASON_BYTES_MAX: usize = 2048;
 
 impl Site {
-    /// What the script of an armed machine carries; the same each time until its kernel was served.
-    pub(super) fn armed_boot(&self, machine: &str, http: SocketAddrV4) -> Option<ArmedBoot> {
-        let record = self.operations.of_machine(machine)?;
+    /// What the script of an armed machine carries; the same each time until its kernel was served. `None` where nothing is
+    /// armed, or what all would boot is not here.
+    pub(super) fn armed_boot(&self, machine: &str, http: SocketAddrV4) -> Result<Option<ArmedBoot>, Unmade> {
+        let Some(record) = self.operations.of_machine(machine) else { return Ok(None) };
         let id = &record.operation.id;
         let token = |purpose| self.key.token(purpose, id, record.armings);
         let kernel = format!("/boot/v1/operations/{id}/{}/vmlinuz", token(Purpose::Kernel));
         if let Some(boot) = record.rebuild.as_ref().and_then(|rebuild| rebuild.boot.as_ref()) {
             let booted = self.profile_boot(&record, boot, kernel, http);
-            return booted.inspect_err(|error| warn!(operation = id, %error, "the boot cannot be made")).ok();
+            return booted.map(Some).map_err(|error| Unmade::new(&record, &error));
         }
-        let files = self.discovery.read().expect("no panic while held").as_ref()?.files.clone();
+        let discovery = self.discovery.read().expect("no panic while held");
+        let Some(files) = discovery.as_ref().map(|image| image.files.clone()) else { return Ok(None) };
+        drop(discovery);
         let installing = ("installing", Some(files.installing));
         let behind = match record.operation.kind {
             OperationKind::Rebuild => vec![installing],
@@ -37,7 +39,7 @@ impl Site {
             OperationKind::Inspect | OperationKind::Wipe => Vec::new(),
         };
         let behind = behind.into_iter().filter_map(|(name, path)| Some((name, path?))).collect();
-        Some(ArmedBoot::Agent { kernel, behind, token: format!("{id}_{}", token(Purpose::Work)) })
+        Ok(Some(ArmedBoot::Agent { kernel, behind, token: format!("{id}_{}", token(Purpose::Work)) }))
     }
 
     /// The kernel of an armed boot is about to be served: its URL path, the first time only. That it was served is in the

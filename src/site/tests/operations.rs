@@ -64,6 +64,7 @@ impl Fixture {
         self.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
         (id, work)
     }
+
     /// The machine takes the work, begins to write, and is heard no more.
     async fn cut_off(&self, id: &str, work: &str, machine: &str) {
         self.site.claim(id, work, &claim(machine), FROM, HTTP).await.expect("the work");
