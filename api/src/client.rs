@@ -39,6 +39,10 @@ pub use shell::{ShellReader, ShellWriter};
 
 /// From connecting to the last byte of an answer: an answer takes milliseconds, a hung daemon for ever.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+/// The same for what is saved for up to a thousand machines, one after the other, on a slow USB stick.
+const MANY_TIME_MAX: Duration = Duration::from_secs(600);
+/// What concerns many machines at once.
+const MANY_PATHS: [&str; 2] = [bulk::BULK, bulk::BATCHES];
 /// Largest answer: a thousand machines with notes are a few megabytes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// What of an answer that is not understood is shown.
@@ -185,9 +189,10 @@ impl Client {
             let answer = self.open(request, content).await?;
             read(answer).await
         };
-        tokio::time::timeout(REQUEST_TIME_MAX, exchanged).await.unwrap_or_else(|_| {
-            Err(ClientError::Protocol(format!("no answer within {} s", REQUEST_TIME_MAX.as_secs())))
-        })
+        let most = if MANY_PATHS.contains(&path) { MANY_TIME_MAX } else { REQUEST_TIME_MAX };
+        tokio::time::timeout(most, exchanged)
+            .await
+            .unwrap_or_else(|_| Err(ClientError::Protocol(format!("no answer within {} s", most.as_secs()))))
     }
 
     /// With what says who is asked, and who asks.

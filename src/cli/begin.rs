@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
 
+use anyhow::Context as _;
+use ironwake_api::client::ClientError;
 use ironwake_api::{ArmRequest, BatchNew, BulkAction, BulkAnswer, Operation, OperationKind, OperationNew};
 
+use super::assignment::Variables;
 use super::operation::{done, follow, shown};
 use super::output::clean;
-use super::profile::Assignment;
 use super::selection::{self, Selected};
-use super::{Context, Failure, batch, profile};
+use super::{Context, Failure, batch};
 
 /// What every command that begins an operation takes.
 #[derive(Debug, clap::Args)]
@@ -54,9 +56,8 @@ pub struct RebuildArgs {
     /// What to make it into: `ironwake profile list`
     #[arg(long)]
     profile: String,
-    /// Value of one of the profile's variables; may be repeated
-    #[arg(long = "var", value_name = "NAME=VALUE")]
-    variables: Vec<Assignment>,
+    #[command(flatten)]
+    variables: Variables,
     /// Which disk: only, smallest, smallest>=SIZE, largest, serial=TEXT, wwn=TEXT, name=TEXT, label=TEXT, size=SIZE
     #[arg(long, default_value = "only", value_name = "RULE")]
     disk: String,
@@ -79,7 +80,7 @@ pub async fn wipe(args: WipeArgs, context: &mut Context) -> Result<(), Failure> 
 pub async fn rebuild(args: RebuildArgs, context: &mut Context) -> Result<(), Failure> {
     let new = OperationNew {
         profile: Some(args.profile),
-        variables: profile::variables(args.variables),
+        variables: args.variables.read()?,
         ..new(OperationKind::Rebuild, vec![args.disk])
     };
     begin(args.begin, new, args.yes, context).await
@@ -112,12 +113,15 @@ async fn begin_one(
     let mut operation = context.client.operate(machine, &new).await?;
     if !args.no_arm {
         let shown = [(machine.to_owned(), &operation)];
-        if !yes && !confirmed(&shown, machine, context)? {
-            context.client.cancel(&operation.id).await?;
-            return Err(not_confirmed());
+        let ids = [operation.id.clone()];
+        if !yes && !confirmed(&shown, machine, context).await? {
+            return Err(taken_back(&ids, not_confirmed(), context).await);
         }
         let request = ArmRequest { armed_secs: args.minutes.map(|minutes| minutes * 60) };
-        operation = context.client.arm(&operation.id, &request).await?;
+        operation = match context.client.arm(&operation.id, &request).await {
+            Ok(armed) => armed,
+            Err(error) => return Err(taken_back(&ids, error.into(), context).await),
+        };
     }
     if args.wait {
         return follow(&operation.id, context).await;
@@ -143,19 +147,19 @@ async fn begin_many(
         context.output.flush()?;
     }
     let ids: Vec<String> = made.iter().map(|(_, operation)| operation.id.clone()).collect();
-    if !yes && !confirmed(&made, &made.len().to_string(), context)? {
-        for id in &ids {
-            context.client.cancel(id).await?;
-        }
-        return Err(not_confirmed());
+    if !yes && !confirmed(&made, &made.len().to_string(), context).await? {
+        return Err(taken_back(&ids, not_confirmed(), context).await);
     }
     let batch = BatchNew {
-        operations: ids,
+        operations: ids.clone(),
         at_once: args.at_once,
         keep_going: args.keep_going,
         armed_secs: args.minutes.map(|minutes| minutes * 60),
     };
-    let operations = context.client.arm_batch(&batch).await?;
+    let operations = match context.client.arm_batch(&batch).await {
+        Ok(operations) => operations,
+        Err(error) => return Err(taken_back(&ids, error.into(), context).await),
+    };
     if args.wait {
         batch::follow(operations, context).await?;
     } else if context.json {
@@ -182,8 +186,28 @@ fn not_confirmed() -> Failure {
     anyhow::anyhow!("not confirmed: nothing was armed, nothing is written").into()
 }
 
+/// Cancels what was made and will not be armed: it would keep its machines from everything else. Gives `failure` back.
+async fn taken_back(ids: &[String], failure: Failure, context: &mut Context) -> Failure {
+    for id in ids {
+        match context.client.cancel(id).await {
+            Ok(_) => {}
+            // The daemon has it so already, or has more to do with it than is known here.
+            Err(ClientError::Refused(_)) => {}
+            Err(error) => {
+                eprintln!("operation {id} stays recorded: {:#}", anyhow::Error::new(error));
+            }
+        }
+    }
+    failure
+}
+
 /// Shows the disks that will be overwritten, and has a word typed again: a machine's key, or how many there are.
-fn confirmed(made: &[(String, &Operation)], word: &str, context: &mut Context) -> Result<bool, Failure> {
+/// Ctrl-C is no.
+async fn confirmed(
+    made: &[(String, &Operation)],
+    word: &str,
+    context: &mut Context,
+) -> Result<bool, Failure> {
     if made.iter().all(|(_, operation)| operation.disks.is_empty()) {
         return Ok(true);
     }
@@ -206,7 +230,18 @@ fn confirmed(made: &[(String, &Operation)], word: &str, context: &mut Context) -
     write!(screen, "Type {} to confirm: ", clean(word))?;
     screen.flush()?;
     context.output.flush()?;
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    Ok(line.trim() == word)
+    // A thread of its own: the process may end while it waits for a line.
+    let (sender, typed) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = sender.send(std::io::stdin().lock().read_line(&mut line).map(|_| line));
+    });
+    tokio::select! {
+        typed = typed => Ok(typed.context("read the terminal")??.trim() == word),
+        stopped = tokio::signal::ctrl_c() => {
+            stopped?;
+            writeln!(screen)?;
+            Ok(false)
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod arch;
 mod artifact;
+mod assignment;
 mod authority;
 mod batch;
 mod begin;

@@ -1,10 +1,10 @@
 //! `ironwake profile`: what machines can be made into.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ironwake_api::{ProfileSummary, RenderRequest};
 
+use super::assignment::Variables;
 use super::output::{Style, clean};
 use super::table::Table;
 use super::{Context, Failure};
@@ -32,32 +32,12 @@ pub enum Command {
         /// Machine: id, name, MAC, UUID or serial
         #[arg(long)]
         machine: String,
-        /// Value of a variable; may be repeated
-        #[arg(long = "var", value_name = "NAME=VALUE")]
-        variables: Vec<Assignment>,
+        #[command(flatten)]
+        variables: Variables,
         /// Which disk, by a rule; the only one unless given
         #[arg(long, value_name = "RULE")]
         disk: Option<String>,
     },
-}
-
-/// `NAME=VALUE`. The value is JSON where it reads so (`2`, `true`, `["a"]`), and text else.
-#[derive(Debug, Clone)]
-pub struct Assignment(String, serde_json::Value);
-
-impl std::str::FromStr for Assignment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.split_once('=').ok_or("it should look like name=value")?;
-        let read = serde_json::from_str(value).ok().filter(|value: &serde_json::Value| !value.is_string());
-        Ok(Self(name.to_owned(), read.unwrap_or_else(|| value.into())))
-    }
-}
-
-/// All assignments as one map; of two for one variable the later wins.
-pub fn variables(list: Vec<Assignment>) -> BTreeMap<String, serde_json::Value> {
-    list.into_iter().map(|Assignment(name, value)| (name, value)).collect()
 }
 
 pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
@@ -68,8 +48,8 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
             if context.json { Ok(context.output.json(&profile)?) } else { Ok(show(&profile, context)?) }
         }
         Command::Check { folder } => check(&folder, context),
-        Command::Render { name, machine, variables: list, disk } => {
-            let request = RenderRequest { machine, variables: variables(list), disk };
+        Command::Render { name, machine, variables, disk } => {
+            let request = RenderRequest { machine, variables: variables.read()?, disk };
             let files = context.client.render(&name, &request).await?;
             if context.json {
                 return Ok(context.output.json(&files)?);

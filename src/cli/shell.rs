@@ -11,8 +11,8 @@ use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::assignment::Variables;
 use super::begin::{BeginArgs, begin, new};
-use super::profile::{self, Assignment};
 use super::{Context, Failure};
 
 /// Ctrl-]: leaves the shell. One key, and no program uses it.
@@ -28,9 +28,8 @@ pub struct RescueArgs {
     /// Run this profile of kind live, such as memtest, instead of the discovery image with a shell
     #[arg(long)]
     profile: Option<String>,
-    /// Value of one of the profile's variables; may be repeated
-    #[arg(long = "var", value_name = "NAME=VALUE", requires = "profile")]
-    variables: Vec<Assignment>,
+    #[command(flatten)]
+    variables: Variables,
 }
 
 /// Arguments of `shell`.
@@ -52,7 +51,7 @@ pub struct ShellArgs {
 pub async fn rescue(args: RescueArgs, context: &mut Context) -> Result<(), Failure> {
     let new = OperationNew {
         profile: args.profile,
-        variables: profile::variables(args.variables),
+        variables: args.variables.read()?,
         ..new(OperationKind::Rescue, Vec::new())
     };
     begin(args.begin, new, true, context).await

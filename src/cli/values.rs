@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ironwake_api::{MachineValues, MachineValuesPatch};
 use serde_json::Value as Json;
 
+use super::assignment::{Assignment, FromFile, read};
 use super::output::{Style, clean};
-use super::profile::{Assignment, variables};
 use super::{Context, Failure};
 
 /// Arguments of `machine set`.
@@ -20,20 +20,14 @@ pub struct Args {
     values: Vec<Assignment>,
     /// Value of a variable from a file, for secrets; may be repeated
     #[arg(long = "value-file", value_name = "NAME=FILE")]
-    files: Vec<Assignment>,
+    files: Vec<FromFile>,
     /// Remove the value of a variable; may be repeated
     #[arg(long, value_name = "NAME")]
     unset: Vec<String>,
 }
 
 pub async fn set(args: Args, context: &mut Context) -> Result<(), Failure> {
-    let mut values = variables(args.values);
-    for (name, file) in variables(args.files) {
-        let file = file.as_str().map_or_else(|| file.to_string(), str::to_owned);
-        let read = std::fs::read_to_string(&file);
-        let text = read.map_err(|error| anyhow::Error::from(error).context(format!("read {file}")))?;
-        values.insert(name, text.trim_end_matches('\n').into());
-    }
+    let mut values = read(args.values, args.files)?;
     values.extend(args.unset.into_iter().map(|name| (name, Json::Null)));
     let shown = context.client.edit_machine_values(&args.key, &MachineValuesPatch { values }).await?;
     if context.json {

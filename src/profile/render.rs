@@ -101,7 +101,7 @@ pub struct OperationFacts {
 /// `disk`
 #[derive(Debug, Clone, Serialize)]
 pub struct DiskFacts {
-    /// Its path below `/dev/disk/by-id`: the name that stays.
+    /// Its device in the last inventory, such as `/dev/sda`.
     pub path: String,
     /// Its kernel name in the last inventory, for people.
     pub name: String,

@@ -171,9 +171,14 @@ impl Site {
 
     /// Arms operations of batches that have room; to be called about once a second.
     pub async fn arm_waiting(&self) {
-        for (id, batch) in next(self.operations.all()) {
+        for (id, batch) in next(self.operations.of_batches()) {
             let until = self.now() + batch.armed_secs * 1000;
-            if let Err(error) = self.happen(&id, Trigger::Arm { until }, &batch.by).await {
+            // Somebody else may have armed it since, or taken it out of the batch.
+            let waits = |operation: &Operation| {
+                operation.state == OperationState::Registered
+                    && operation.batch.as_ref().is_some_and(|theirs| theirs.id == batch.id)
+            };
+            if let Err(error) = self.happen_if(&id, Trigger::Arm { until }, &batch.by, waits).await {
                 warn!(operation = id, %error, "an operation that waits was not armed");
             }
         }
@@ -204,10 +209,9 @@ impl Site {
 }
 
 /// The operations that there is room for, in the order in which they were made.
-fn next(running: Vec<Record>) -> Vec<(String, Batch)> {
+fn next(running: Vec<Operation>) -> Vec<(String, Batch)> {
     let mut batches: BTreeMap<String, (Batch, usize, Vec<String>)> = BTreeMap::new();
-    for record in running {
-        let Operation { id, state, batch, .. } = record.operation;
+    for Operation { id, state, batch, .. } in running {
         let Some(batch) = batch else { continue };
         let (_, under_way, waiting) =
             batches.entry(batch.id.clone()).or_insert_with(|| (batch, 0, Vec::new()));

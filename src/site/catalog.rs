@@ -45,16 +45,21 @@ impl Site {
         let Some(inventory) = inventory else {
             return Err(SiteError::Conflict(format!("machine {} has no inventory yet", machine.id)));
         };
-        let rule = request.disk.as_deref().unwrap_or("only").parse::<DiskRule>();
-        let rule = rule.map_err(|error| SiteError::invalid("disk", error.to_string()))?;
-        let disk =
-            resolve(&rule, &inventory).map_err(|error| SiteError::invalid("disk", error.to_string()))?;
+        let disk = match request.disk.as_deref().or(entry.profile.kind.writes().then_some("only")) {
+            Some(rule) => {
+                let wrong = |message: String| SiteError::invalid("disk", message);
+                let rule = rule.parse::<DiskRule>().map_err(|error| wrong(error.to_string()))?;
+                Some(resolve(&rule, &inventory).map_err(|error| wrong(error.to_string()))?)
+            }
+            // What runs in memory has none.
+            None => None,
+        };
         let layers = self.layers(&machine);
         let values = layers.resolve(&entry.profile, &request.variables).map_err(SiteError::Invalid)?.masked();
         let hostname = self.hostname_for(&machine, Some(&inventory), &layers);
         let hostname = hostname.map_err(|error| SiteError::invalid("hostname", error.to_string()))?;
         let seen = seen(&machine, Some(&inventory));
-        let mut facts = facts(&machine, &hostname, seen, Some(&disk), "", NOWHERE, &nowhere());
+        let mut facts = facts(&machine, &hostname, seen, disk.as_ref(), "", NOWHERE, &nowhere());
         facts.artifacts = self.published(NOWHERE);
         facts.operation.heartbeat_secs = entry.profile.heartbeat_secs;
         let rendered = render(&entry.profile, &values, &facts);

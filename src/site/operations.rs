@@ -81,6 +81,13 @@ impl Operations {
         self.0.read().expect("no panic while held").values().map(|record| Record::clone(record)).collect()
     }
 
+    /// Those that belong to a batch.
+    pub fn of_batches(&self) -> Vec<Operation> {
+        let running = self.0.read().expect("no panic while held");
+        let batched = running.values().filter(|record| record.operation.batch.is_some());
+        batched.map(|record| Operation { history: Vec::new(), ..record.operation.clone() }).collect()
+    }
+
     pub fn put(&self, record: Record) {
         let mut running = self.0.write().expect("no panic while held");
         match record.operation.state.has_ended() {
@@ -215,13 +222,28 @@ impl Site {
 
     /// What `trigger` leads to, saved before anyone sees it; then what it asks for is done.
     pub async fn happen(&self, id: &str, trigger: Trigger, actor: &Actor) -> Result<Operation, SiteError> {
+        let happened = self.happen_if(id, trigger, actor, |_| true).await?;
+        happened.ok_or_else(|| SiteError::NoSuchOperation(id.to_owned()))
+    }
+
+    /// The same where `still` holds of the operation once nobody else can change it; `None` where it does not.
+    pub(super) async fn happen_if(
+        &self,
+        id: &str,
+        trigger: Trigger,
+        actor: &Actor,
+        still: impl FnOnce(&Operation) -> bool,
+    ) -> Result<Option<Operation>, SiteError> {
         let (operation, effects) = {
             let _gate = self.gate.lock().await;
             let record = self.stored(id).await?;
+            if !still(&record.operation) {
+                return Ok(None);
+            }
             self.advance(record, &trigger, actor, |_| {}).await?
         };
         self.perform(&operation, &effects).await;
-        Ok(operation)
+        Ok(Some(operation))
     }
 
     /// Applies a trigger to a record and saves it with what `also` changes. The gate must be held.
@@ -316,16 +338,23 @@ impl Site {
     /// Ends operations whose state has lasted too long; to be called about once a second.
     pub async fn expire_operations(&self) {
         for id in self.operations.late(self.now()) {
-            // A deadline in the last steps has a reason of its own, where the host is not reached.
-            let trigger = match self.logins.problem(&id) {
-                Some(problem) => Trigger::Fail {
-                    reason: format!("the profile's last steps were not done in time: {problem}"),
-                },
-                None => Trigger::Expire,
-            };
-            if let Err(error) = self.happen(&id, trigger, &Actor::Daemon).await {
-                warn!(operation = id, %error, "an operation that is late was not ended");
+            self.expire(&id).await;
+        }
+    }
+
+    pub(super) async fn expire(&self, id: &str) {
+        // A deadline in the last steps has a reason of its own, where the host is not reached.
+        let trigger = match self.logins.problem(id) {
+            Some(problem) => {
+                Trigger::Fail { reason: format!("the profile's last steps were not done in time: {problem}") }
             }
+            None => Trigger::Expire,
+        };
+        // It may have gone on since it was found late, and what it is in now has a deadline of its own.
+        let now = self.now();
+        let late = |operation: &Operation| operation.deadline.is_some_and(|at| at <= now);
+        if let Err(error) = self.happen_if(id, trigger, &Actor::Daemon, late).await {
+            warn!(operation = id, %error, "an operation that is late was not ended");
         }
     }
 

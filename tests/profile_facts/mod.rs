@@ -26,7 +26,7 @@ pub fn facts() -> Facts {
             heartbeat_secs: Some(300),
         },
         disk: Some(DiskFacts {
-            path: "/dev/disk/by-id/ata-QEMU_HARDDISK_QM00001".into(),
+            path: "/dev/sda".into(),
             name: "sda".into(),
             serial: Some("QM00001".into()),
             size_bytes: 17_179_869_184,

@@ -82,6 +82,15 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, SiteError>, part: &str) {
     assert!(error.contains(part), "{error}");
 }
 
+/// Between the list of those that are late and the end of this one, its machine has booted.
+#[tokio::test]
+async fn what_was_late_and_has_gone_on_is_not_ended() {
+    let (lab, machine) = with_machine().await;
+    let (id, _) = lab.booted(&machine).await;
+    lab.site.expire(&id).await;
+    assert_eq!(lab.state(&id).await, State::PxeBooted);
+}
+
 /// Arming falls between the inventory and the agent's first question, or the daemon is started anew after it.
 #[tokio::test]
 async fn an_agent_that_asks_after_the_arming_is_told_to_restart_once() {
