@@ -201,7 +201,7 @@ async fn files_that_no_claim_holds_are_refused_before_anything_is_armed() {
     assert!(refusal.contains("its 30 files have 184"), "{refusal}");
     assert!(
         refusal.contains("more than 15728640")
-            && refusal.contains("the largest are /srv/0 with 614467, /srv/1"),
+            && refusal.contains("the largest are /srv/10 with 614467, /srv/11"),
         "{refusal}"
     );
     write_profile(profiles.path(), 2);
