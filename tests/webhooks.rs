@@ -389,6 +389,7 @@ async fn ready(test: &TestSite, machine: &str) {
         armings: 1,
         taker: None,
         fetched: Default::default(),
+        reported: Default::default(),
         installed: None,
         rebuild: None,
         login: None,
