@@ -137,3 +137,13 @@ fn a_key_that_systemd_passes_is_the_daemons() {
     loopback::expect(start(), 1, "", "has 31 bytes, not 32");
     assert!(!folder.path().join("state/site.key").exists());
 }
+
+/// Discovery is for machines that nobody knows: what operators arm boots its image all the same.
+#[test]
+fn the_discovery_image_is_there_where_discovery_is_off() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let daemon = Daemon::start(folder.path(), "");
+    // Without boot files it cannot be made, which is told.
+    daemon.check(&["artifact", "list"], 0, "discovery/vmlinuz", "");
+    daemon.check(&["health"], 6, "discovery is off, and its image", "");
+}

@@ -422,6 +422,7 @@ async fn ready(test: &TestSite, machine: &str, number: u32) {
         armings: 1,
         taker: None,
         fetched: Default::default(),
+        reported: Default::default(),
         installed: None,
         rebuild: None,
         login: None,

@@ -17,7 +17,7 @@ const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// Answers are a few hundred bytes.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 /// A claim carries the files that are put into an image.
-const CLAIM_BYTES_MAX: u64 = 16 << 20;
+const CLAIM_BYTES_MAX: u64 = ironwake_api::CLAIM_BYTES_MAX as u64;
 
 /// Why the daemon was not heard or did not agree.
 #[derive(Debug, thiserror::Error)]

@@ -67,8 +67,8 @@ pub use simulate::{SimulateQuery, SimulatedStep};
 pub use step::{StepResult, StepState};
 pub use webhook::{DeliveryOutcome, Webhook, WebhookDelivery};
 pub use work::{
-    BootEntry, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing, PartitionChoice, WipeWork,
-    Work, WorkReport,
+    BootEntry, CLAIM_BYTES_MAX, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing,
+    PartitionChoice, WipeWork, Work, WorkReport,
 };
 
 /// Milliseconds since 1970-01-01 00:00 UTC.

@@ -128,7 +128,7 @@ pub struct Operation {
     pub state: OperationState,
     /// Since when.
     pub state_since: Millis,
-    /// When it fails unless it got further; absent once it has ended.
+    /// When it fails unless it got further; absent once it has ended, and while it waits for its turn in a batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Millis>,
     /// What the machine is made into; rebuilds have one.

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ApprovedDisk, Disk, MacAddr, OperationKind, Progress};
 
+/// The largest answer to a claim, as JSON. The daemon makes none that is larger, and the agent reads none.
+pub const CLAIM_BYTES_MAX: usize = 16 << 20;
+
 /// Who claims the work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -8,7 +8,7 @@ mod handoff;
 
 pub use arch::{ARCHES, Arch, ArchRow, Firmware, Transport};
 pub use handoff::{Handoff, LoaderPolicy, handoff};
-pub use plan::{BootPlan, FRUITLESS_MAX, MachineView, SitePolicy, Why, decide};
+pub use plan::{BootPlan, FRUITLESS_MAX, MachineView, OperationView, SitePolicy, Why, decide};
 
 use ironwake_api::{ClientStage, MacAddr};
 use std::net::Ipv4Addr;

@@ -39,6 +39,10 @@ pub enum Why {
     NoDiscoveryImage,
     /// An operator armed it for this.
     ArmedFor(OperationKind),
+    /// An operator armed it for this, and the time for that is over.
+    ArmingOver(OperationKind),
+    /// An operator armed it for this, and what it would boot cannot be made.
+    BootNotMade(OperationKind),
     /// The operation that it was armed for has begun, and is in this state: what was served once is not served again.
     Under(OperationKind, OperationState),
 }
@@ -47,6 +51,12 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::ArmedFor(kind) => return write!(f, "the machine is armed for {kind}"),
+            Self::ArmingOver(kind) => {
+                return write!(f, "the machine was armed for {kind}, and the time for it is over");
+            }
+            Self::BootNotMade(kind) => {
+                return write!(f, "the machine is armed for {kind}, and its boot cannot be made");
+            }
             Self::Under(kind, state) => return write!(f, "{kind} is {state}, and its boot was served"),
 
             Self::Unknown => "the machine is unknown",
@@ -92,7 +102,27 @@ pub struct MachineView {
     /// Discoveries that began within [`SitePolicy::rediscover_after`] and brought no inventory.
     pub fruitless: u32,
     /// The operation that runs, where one does.
-    pub operation: Option<(OperationKind, OperationState)>,
+    pub operation: Option<OperationView>,
+}
+
+/// What the decision needs to know of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OperationView {
+    /// What is to be done.
+    pub kind: OperationKind,
+    /// How far it is.
+    pub state: OperationState,
+    /// When its arming ends, where it is armed.
+    pub armed_until: Option<Millis>,
+    /// It starts a kernel of its own, so that it needs no discovery image.
+    pub own_kernel: bool,
+}
+
+impl OperationView {
+    /// Whether the operator's permission holds at this time.
+    fn is_armed(&self, now: Millis) -> bool {
+        self.state == OperationState::PxeReady && self.armed_until.is_some_and(|until| now < until)
+    }
 }
 
 /// Discoveries without an inventory after which a machine boots its disk: one may fail by chance, but a
@@ -112,12 +142,17 @@ pub struct SitePolicy {
 
 /// Decides a boot request. No plan that this returns without an arming writes to a disk.
 pub fn decide(machine: Option<MachineView>, policy: SitePolicy, now: Millis) -> BootPlan {
+    let operation = machine.and_then(|machine| machine.operation);
     let wanted = match machine {
-        Some(MachineView { operation: Some((kind, OperationState::PxeReady)), .. }) => {
-            BootPlan::Armed(Why::ArmedFor(kind))
+        _ if let Some(armed) = operation.filter(|operation| operation.is_armed(now)) => {
+            BootPlan::Armed(Why::ArmedFor(armed.kind))
         }
-        Some(MachineView { operation: Some((kind, state)), .. }) if has_begun(state) => {
-            BootPlan::LocalBoot(Why::Under(kind, state))
+        // Whoever ends operations that are late comes by some time after it.
+        _ if let Some(late) = operation.filter(|operation| operation.state == OperationState::PxeReady) => {
+            BootPlan::LocalBoot(Why::ArmingOver(late.kind))
+        }
+        _ if let Some(begun) = operation.filter(|operation| has_begun(operation.state)) => {
+            BootPlan::LocalBoot(Why::Under(begun.kind, begun.state))
         }
 
         Some(MachineView { fruitless: FRUITLESS_MAX.., .. }) => BootPlan::LocalBoot(Why::Fruitless),
@@ -133,11 +168,14 @@ pub fn decide(machine: Option<MachineView>, policy: SitePolicy, now: Millis) -> 
         }
         Some(MachineView { inventory_at: None, .. }) | None => BootPlan::Discovery(Why::Unknown),
     };
-    match wanted {
-        BootPlan::Discovery(_) | BootPlan::Armed(_) if !policy.discovery_ready => {
-            BootPlan::LocalBoot(Why::NoDiscoveryImage)
-        }
-        plan => plan,
+    let needs_image = match wanted {
+        BootPlan::LocalBoot(_) => false,
+        BootPlan::Discovery(_) => true,
+        BootPlan::Armed(_) => !operation.is_some_and(|operation| operation.own_kernel),
+    };
+    match needs_image && !policy.discovery_ready {
+        true => BootPlan::LocalBoot(Why::NoDiscoveryImage),
+        false => wanted,
     }
 }
 
@@ -156,6 +194,10 @@ mod tests {
 
     fn view(enrolment: Enrolment, inventory_at: Option<Millis>, discover_next: bool) -> Option<MachineView> {
         Some(MachineView { enrolment, inventory_at, discover_next, fruitless: 0, operation: None })
+    }
+
+    fn under(kind: OperationKind, state: OperationState) -> OperationView {
+        OperationView { kind, state, armed_until: Some(NOW + 1), own_kernel: false }
     }
 
     #[track_caller]
@@ -215,7 +257,7 @@ mod tests {
     fn no_unarmed_machine_gets_a_plan_that_writes() {
         let states = OperationState::ALL.into_iter().filter(|state| *state != OperationState::PxeReady);
         let unarmed: Vec<_> =
-            states.map(|state| Some((OperationKind::Rebuild, state))).chain([None]).collect();
+            states.map(|state| Some(under(OperationKind::Rebuild, state))).chain([None]).collect();
         for enrolment in [Enrolment::Registered, Enrolment::Unenrolled, Enrolment::Enrolled] {
             for inventory_at in [None, Some(0), Some(NOW), Some(NOW + DAY)] {
                 for discover_next in [false, true] {
@@ -241,7 +283,7 @@ mod tests {
             inventory_at: Some(1),
             discover_next: true,
             fruitless: FRUITLESS_MAX,
-            operation: Some((kind, state)),
+            operation: Some(under(kind, state)),
         };
         check(Some(at(OperationState::PxeReady)), POLICY, BootPlan::Armed(Why::ArmedFor(kind)));
         for state in [
@@ -253,7 +295,39 @@ mod tests {
         ] {
             check(Some(at(state)), POLICY, BootPlan::LocalBoot(Why::Under(kind, state)));
         }
-        let unbuilt = SitePolicy { discovery_ready: false, ..POLICY };
-        check(Some(at(OperationState::PxeReady)), unbuilt, BootPlan::LocalBoot(Why::NoDiscoveryImage));
+    }
+
+    /// Invariant 1: the permission is for a limited time, whoever is late to end it.
+    #[test]
+    fn an_arming_that_is_over_is_no_permission() {
+        let kind = OperationKind::Rebuild;
+        let armed = |armed_until, own_kernel| {
+            let operation =
+                OperationView { armed_until, own_kernel, ..under(kind, OperationState::PxeReady) };
+            view(Enrolment::Enrolled, Some(1), true)
+                .map(|view| MachineView { operation: Some(operation), ..view })
+        };
+        for own_kernel in [false, true] {
+            check(armed(Some(NOW + 1), own_kernel), POLICY, BootPlan::Armed(Why::ArmedFor(kind)));
+            for over in [Some(NOW), Some(NOW - 1), None] {
+                check(armed(over, own_kernel), POLICY, BootPlan::LocalBoot(Why::ArmingOver(kind)));
+            }
+        }
+    }
+
+    /// Discovery is for machines that nobody knows: what an operator armed boots without it, once there is what it boots.
+    #[test]
+    fn an_armed_boot_needs_the_discovery_image_where_it_uses_it_and_never_discovery() {
+        let kind = OperationKind::Rebuild;
+        let armed = |own_kernel| {
+            let operation = OperationView { own_kernel, ..under(kind, OperationState::PxeReady) };
+            view(Enrolment::Enrolled, Some(1), false)
+                .map(|view| MachineView { operation: Some(operation), ..view })
+        };
+        let off = SitePolicy { discovery: false, ..POLICY };
+        let unbuilt = SitePolicy { discovery_ready: false, ..off };
+        check(armed(false), off, BootPlan::Armed(Why::ArmedFor(kind)));
+        check(armed(false), unbuilt, BootPlan::LocalBoot(Why::NoDiscoveryImage));
+        check(armed(true), unbuilt, BootPlan::Armed(Why::ArmedFor(kind)));
     }
 }

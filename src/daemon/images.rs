@@ -73,7 +73,7 @@ pub(super) async fn publish_discovery(
             Ok(built) => return publish_built(built, &site, &shelf),
             Err(error) => {
                 let (reason, pause_s) = (format!("{error:#}"), pause.as_secs());
-                error!(%reason, pause_s, "no discovery image: unknown machines boot their disks until there is one");
+                error!(%reason, pause_s, "no discovery image: without one, unknown machines and what needs the agent boot their disks");
                 set_discovery(&site, ArtifactState::Failed, Some(&reason));
             }
         }

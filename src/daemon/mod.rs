@@ -126,11 +126,10 @@ impl Daemon {
         daemon.deliver_webhooks(&site);
         daemon.run_downloads(&site);
         daemon.spawn(systemd::watchdog(daemon.shutdown.clone()));
-        if config.discovery.enabled {
-            let publish = images::publish_discovery(boot_dirs, config.state, site.clone(), shelf);
-            // Not among the parts: a build under way is dropped at the end, and made again at the next start.
-            tokio::spawn(daemon.shutdown.clone().run_until_cancelled_owned(publish));
-        }
+        // Whether or not machines that nobody knows are discovered: what operators arm boots it too.
+        let publish = images::publish_discovery(boot_dirs, config.state, site.clone(), shelf);
+        // Not among the parts: a build under way is dropped at the end, and made again at the next start.
+        tokio::spawn(daemon.shutdown.clone().run_until_cancelled_owned(publish));
         if tokio::time::timeout(SETTLE_MAX, site.networks_settled(&answering)).await.is_err() {
             warn!("some network is not served yet; `ironwake health` says why");
         }
@@ -303,6 +302,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
                 site.tick();
                 site.refresh_profiles();
                 site.expire_operations().await;
+                site.fail_unmade_boots().await;
                 site.tend_imports().await;
                 site.arm_waiting().await;
                 site.note_silent_hosts().await;

@@ -53,7 +53,7 @@ async fn show(
 }
 
 /// Imports a disk image: the body is its bytes, packed with gzip, xz, zstd or bzip2, or not at all; qcow2 is
-/// converted. What had this name before is replaced, unless an operation installs it.
+/// converted. What had this name before is replaced; operations that were made with it keep its bytes.
 #[utoipa::path(put, path = "/api/v1/artifacts/{name}", tag = "artifacts", operation_id = "artifact_import",
     params(("name" = String, Path), ImportQuery),
     request_body(content_type = "application/octet-stream", description = "The image, 64 GiB at most"),

@@ -29,6 +29,9 @@ pub struct Record {
     /// Answer files that were served for this arming, each with how often.
     #[serde(default)]
     pub fetched: BTreeMap<String, u32>,
+    /// Approved disks, by name, that were reported once they were written, each with the inventory that this made.
+    #[serde(default)]
+    pub reported: BTreeMap<String, i64>,
     /// What an installer said of the host when it was done.
     #[serde(default)]
     pub installed: Option<Host>,
@@ -158,6 +161,17 @@ impl Record {
             record.installed = None;
         }
         Ok((record, step.effects))
+    }
+
+    /// Whether its history has no room for another arming.
+    pub fn is_full(&self) -> bool {
+        self.operation.history.len() + 2 > HISTORY_MAX
+    }
+
+    /// Whether it boots a kernel of its profile, and not the discovery image with its agent.
+    pub fn starts_own_kernel(&self) -> bool {
+        let boot = self.rebuild.as_ref().and_then(|rebuild| rebuild.boot.as_ref());
+        boot.is_some_and(|boot| !boot.agent)
     }
 
     /// The changes of state that `after` has and this one has not.

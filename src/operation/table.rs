@@ -85,6 +85,8 @@ const TABLE: &[(&[OperationKind], S, Happening, &[S])] = &[
     (&[Rebuild, Wipe, Rescue], S::PxeBooted, Began, &[S::Installing]),
     (ENDS_IN_RAM, S::Installing, Finished, &[S::Ready]),
     (INSTALLS, S::Installing, Wrote, &[S::Installed]),
+    // The agent's or installer's word that it is done was lost: the daemon was away for longer than they wait.
+    (INSTALLS, S::Installing, PhonedHome, &[S::Installed, S::FirstBoot, S::Joining]),
     (INSTALLS, S::Installed, BootedDisk, &[S::FirstBoot]),
     (INSTALLS, S::Installed, PhonedHome, &[S::FirstBoot, S::Joining]),
     (INSTALLS, S::FirstBoot, PhonedHome, &[S::Joining]),

@@ -58,6 +58,8 @@ fn a_rebuild_goes_through_the_whole_chain() {
     );
     // A machine whose firmware boots the disk first never asks again.
     check(OperationKind::Rebuild, &[Armed, Served, Began, Wrote, PhonedHome, Joined], &chain);
+    // One whose word that all is written was lost, too.
+    check(OperationKind::Rebuild, &[Armed, Served, Began, PhonedHome, Joined], &chain);
 }
 
 #[test]
@@ -99,7 +101,7 @@ fn what_may_have_written_can_fail_and_not_be_cancelled() {
     let refused = act(&writing, Cancelled).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "cancelled is not possible while rebuild is installing; what is: wrote, failed, expired"
+        "cancelled is not possible while rebuild is installing; what is: wrote, phoned_home, failed, expired"
     );
     let failed = act(&writing, Failed).unwrap();
     assert_eq!(failed.operation.failure.unwrap().reason, "the disk is full");

@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ironwake_api::{
-    Actor, Claim, ClaimRequest, EventKind, MacAddr, OperationKind, OperationState, Progress, WorkReport,
+    Actor, CLAIM_BYTES_MAX, Claim, ClaimRequest, EventKind, MacAddr, Operation, OperationKind,
+    OperationState, Progress, WorkReport,
 };
 
-use tracing::warn;
-
 use super::installer::runs_when_served;
+use super::unmade::Unmade;
 use super::{Site, SiteError};
 use crate::operation::{Purpose, Record, Taker, Trigger};
 use crate::script::ArmedBoot;
@@ -18,17 +18,20 @@ use crate::store::Change;
 const REASON_BYTES_MAX: usize = 2048;
 
 impl Site {
-    /// What the script of an armed machine carries; the same each time until its kernel was served.
-    pub(super) fn armed_boot(&self, machine: &str, http: SocketAddrV4) -> Option<ArmedBoot> {
-        let record = self.operations.of_machine(machine)?;
+    /// What the script of an armed machine carries; the same each time until its kernel was served. `None` where nothing is
+    /// armed, or what all would boot is not here.
+    pub(super) fn armed_boot(&self, machine: &str, http: SocketAddrV4) -> Result<Option<ArmedBoot>, Unmade> {
+        let Some(record) = self.operations.of_machine(machine) else { return Ok(None) };
         let id = &record.operation.id;
         let token = |purpose| self.key.token(purpose, id, record.armings);
         let kernel = format!("/boot/v1/operations/{id}/{}/vmlinuz", token(Purpose::Kernel));
         if let Some(boot) = record.rebuild.as_ref().and_then(|rebuild| rebuild.boot.as_ref()) {
             let booted = self.profile_boot(&record, boot, kernel, http);
-            return booted.inspect_err(|error| warn!(operation = id, %error, "the boot cannot be made")).ok();
+            return booted.map(Some).map_err(|error| Unmade::new(&record, &error));
         }
-        let files = self.discovery.read().expect("no panic while held").as_ref()?.files.clone();
+        let discovery = self.discovery.read().expect("no panic while held");
+        let Some(files) = discovery.as_ref().map(|image| image.files.clone()) else { return Ok(None) };
+        drop(discovery);
         let installing = ("installing", Some(files.installing));
         let behind = match record.operation.kind {
             OperationKind::Rebuild => vec![installing],
@@ -36,7 +39,7 @@ impl Site {
             OperationKind::Inspect | OperationKind::Wipe => Vec::new(),
         };
         let behind = behind.into_iter().filter_map(|(name, path)| Some((name, path?))).collect();
-        Some(ArmedBoot::Agent { kernel, behind, token: format!("{id}_{}", token(Purpose::Work)) })
+        Ok(Some(ArmedBoot::Agent { kernel, behind, token: format!("{id}_{}", token(Purpose::Work)) }))
     }
 
     /// The kernel of an armed boot is about to be served: its URL path, the first time only. That it was served is in the
@@ -59,6 +62,7 @@ impl Site {
         if !self.key.is_token(token, Purpose::Kernel, id, record.armings) {
             return Err(self.token_refused(&record, from, "its kernel was asked for with a wrong token"));
         }
+        self.refuse_over(&record)?;
         let boot = record.rebuild.as_ref().and_then(|rebuild| rebuild.boot.as_ref());
         let own = boot.map(|boot| boot.kernel.path());
         let kernel = own.or(of_discovery);
@@ -82,6 +86,18 @@ impl Site {
             self.advance(record, &Trigger::BeganWith { what }, &Actor::Machine, |_| {}).await?;
         }
         Ok(kernel)
+    }
+
+    /// Refuses what an operator has allowed until a time that is over, whether or not anyone came by to end it.
+    fn refuse_over(&self, record: &Record) -> Result<(), SiteError> {
+        let Operation { id, kind, state, arming, .. } = &record.operation;
+        let holds = arming.as_ref().is_some_and(|arming| self.now() < arming.expires_at);
+        match *state == OperationState::PxeReady && !holds {
+            true => Err(SiteError::Conflict(format!(
+                "the time that {kind} {id} was armed for is over: `ironwake operation retry {id}` arms it once more"
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Hands the work to the agent that shows the token: once for each arming.
@@ -136,6 +152,13 @@ impl Site {
             kind: operation.kind,
             work: self.work(&record, http).await?,
         };
+        if let Err(reason) = fits_answer(&claim) {
+            // As it is in the store: its key was given to nobody.
+            let record = self.stored(id).await?;
+            let fail = Trigger::Fail { reason: reason.clone() };
+            self.advance(record, &fail, &Actor::Daemon, |_| {}).await?;
+            return Err(SiteError::Conflict(reason));
+        }
         if record.taker.is_none() {
             record.taker = Some(Taker { from, at: self.now() });
             self.save_record(record, key).await?;
@@ -276,6 +299,17 @@ impl Site {
 
 fn is_done(record: &Record) -> bool {
     matches!(record.operation.state, OperationState::Installed | OperationState::Ready)
+}
+
+/// Refuses work that no agent reads to its end; what is rendered when an operation is made is the same but for URLs.
+fn fits_answer(claim: &Claim) -> Result<(), String> {
+    let bytes = serde_json::to_vec(claim).map_err(|error| format!("its work cannot be said: {error}"))?.len();
+    match bytes <= CLAIM_BYTES_MAX {
+        true => Ok(()),
+        false => Err(format!(
+            "its work is too large for the agent: {bytes} bytes as JSON are more than {CLAIM_BYTES_MAX}"
+        )),
+    }
 }
 
 /// A machine's text without what would spoil a screen.

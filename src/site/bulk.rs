@@ -154,8 +154,12 @@ impl Site {
                     format!("operation {id} is {}, not registered", record.operation.state)
                 }
                 Ok(_) if ids[..n].contains(id) => format!("operation {id} is named twice"),
+                // Nothing but an arming gets it out of the batch again.
+                Ok(record) if record.is_full() => format!("operation {id} was armed and disarmed too often"),
                 Ok(mut record) => {
                     record.operation.batch = Some(batch.clone());
+                    // Its turn comes when others have ended, each of which has deadlines.
+                    record.operation.deadline = None;
                     waiting.push(record);
                     continue;
                 }

@@ -138,7 +138,11 @@ impl Site {
     fn discovery_check(&self) -> HealthCheck {
         let policy = self.policy();
         let (state, message) = match (policy.discovery, policy.discovery_ready) {
-            (false, _) => (HealthState::Ok, "discovery is off"),
+            (false, true) => (HealthState::Ok, "discovery is off"),
+            (false, false) => (
+                HealthState::Ok,
+                "discovery is off, and its image, which most of what operators arm boots too, is not ready",
+            ),
             (true, true) => (HealthState::Ok, "the discovery image is ready"),
             (true, false) => {
                 (HealthState::Degraded, "the discovery image is not ready: unknown machines boot their disks")

@@ -49,11 +49,11 @@ impl Site {
     /// Whether something may be imported under this name.
     pub(super) fn refuse_import(&self, name: &str) -> Result<(), SiteError> {
         self.refuse_shipped(name)?;
-        self.refuse_full(name)?;
-        self.refuse_needed(name)
+        self.refuse_full(name)
     }
 
-    /// Gives a received image its name; whether it had other bytes before. A pin of that name stays.
+    /// Gives a received image its name; whether it had other bytes before. A pin of that name stays, and so do bytes that an
+    /// operation has by their digest.
     pub async fn import(
         &self,
         name: &str,
@@ -77,7 +77,6 @@ impl Site {
             return Err(ImportError::Cancelled.into());
         }
         self.refuse_full(name)?;
-        self.refuse_needed(name)?;
         let before = self.imports.get(name);
         let pinned = before.as_ref().is_some_and(|before| before.pinned);
         let mut import = received.import(name, pinned, self.now(), actor.clone());
@@ -151,7 +150,7 @@ impl Site {
         }
     }
 
-    /// What is being installed stays as it was confirmed.
+    /// A name goes with the last operation that was confirmed with what it names.
     fn refuse_needed(&self, name: &str) -> Result<(), SiteError> {
         let Some(import) = self.imports.get(name) else { return Ok(()) };
         match self.operations.of_image(&import.sha256.to_string()) {

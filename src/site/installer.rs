@@ -190,6 +190,5 @@ impl Site {
 
 /// Whether a system runs from the moment that its kernel is served, because it reports nothing.
 pub(super) fn runs_when_served(record: &Record) -> bool {
-    let boot = record.rebuild.as_ref().and_then(|rebuild| rebuild.boot.as_ref());
-    record.operation.kind == OperationKind::Rescue && boot.is_some_and(|boot| !boot.agent)
+    record.operation.kind == OperationKind::Rescue && record.starts_own_kernel()
 }

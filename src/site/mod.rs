@@ -33,6 +33,7 @@ mod sighting;
 mod simulate;
 mod steps;
 mod tokens;
+mod unmade;
 mod values;
 mod webhooks;
 mod written;
@@ -188,6 +189,7 @@ pub struct Site {
     conflicts: conflicts::Conflicts,
     orders: orders::Orders,
     operations: operations::Operations,
+    unmade: unmade::Noted,
     shells: shells::Shells,
     builds: builds::Builds,
     tokens: tokens::Tokens,
@@ -276,6 +278,7 @@ impl Site {
             conflicts: conflicts::Conflicts::default(),
             orders: orders::Orders::default(),
             operations,
+            unmade: unmade::Noted::default(),
             shells: shells::Shells::default(),
             builds,
             tokens,
@@ -436,7 +439,7 @@ impl Records {
         let machine = self.machines.get(id?)?;
         Some(MachineView {
             fruitless,
-            operation: operations.state_of(&machine.id),
+            operation: operations.view_of(&machine.id),
             enrolment: machine.enrolment,
             inventory_at: machine.inventory_at,
             discover_next: machine.discover_next,

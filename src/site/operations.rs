@@ -13,9 +13,10 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{Site, SiteError};
+use crate::boot::OperationView;
 use crate::operation::{
-    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, HISTORY_MAX, Rebuild,
-    Record, Trigger, register, resolve,
+    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, Rebuild, Record, Trigger,
+    register, resolve,
 };
 use crate::store::Change;
 
@@ -40,6 +41,17 @@ impl Operations {
     pub fn state_of(&self, machine: &str) -> Option<(OperationKind, OperationState)> {
         let running = self.0.read().expect("no panic while held");
         running.get(machine).map(|record| (record.operation.kind, record.operation.state))
+    }
+
+    /// The one that runs on a machine, as boots are decided by it.
+    pub fn view_of(&self, machine: &str) -> Option<OperationView> {
+        let running = self.0.read().expect("no panic while held");
+        running.get(machine).map(|record| OperationView {
+            kind: record.operation.kind,
+            state: record.operation.state,
+            armed_until: record.operation.arming.as_ref().map(|arming| arming.expires_at),
+            own_kernel: record.starts_own_kernel(),
+        })
     }
 
     /// The one that runs on a machine, as the machine's record shows it.
@@ -149,10 +161,12 @@ impl Site {
         let disks = before
             .disks
             .iter()
-            .map(|disk| same_disk(disk, inventory.as_ref()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let begun = |disk| ApprovedDisk { begun: before.may_have_written, ..disk };
-        let disks = disks.into_iter().map(begun).collect();
+            .map(|disk| {
+                // What an earlier try has begun stays so, however far the last one came.
+                let begun = before.may_have_written || disk.begun;
+                Ok(ApprovedDisk { begun, ..same_disk(disk, inventory.as_ref())? })
+            })
+            .collect::<Result<Vec<_>, SiteError>>()?;
         let draft = Draft {
             machine: before.machine,
             kind: before.kind,
@@ -253,7 +267,7 @@ impl Site {
         with: Vec<Change>,
         also: impl FnOnce(&mut Record),
     ) -> Result<(Operation, Vec<Effect>), SiteError> {
-        if matches!(trigger, Trigger::Arm { .. }) && record.operation.history.len() + 2 > HISTORY_MAX {
+        if matches!(trigger, Trigger::Arm { .. }) && record.is_full() {
             let message = format!(
                 "operation {} was armed and disarmed too often: make another one",
                 record.operation.id
@@ -393,6 +407,7 @@ impl Site {
             armings: 0,
             taker: None,
             fetched: Default::default(),
+            reported: Default::default(),
             installed: None,
             rebuild,
             login: None,

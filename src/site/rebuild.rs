@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use ironwake_api::{
-    ApprovedDisk, FieldProblem, ImageSource, ImageWork, Inventory, MacAddr, Machine, OperationKind,
-    OperationNew, ProfileChoice, Work,
+    ApprovedDisk, CLAIM_BYTES_MAX, FieldProblem, ImageSource, ImageWork, InjectedFile, Inventory, MacAddr,
+    Machine, OperationKind, OperationNew, ProfileChoice, Work,
 };
 
 use super::{NOWHERE, Site, SiteError};
@@ -16,6 +16,12 @@ use crate::profile::{
     Architecture, DiskFacts, Facts, Firmware, Hardware, Kind, Layers, MachineFacts, OperationFacts, Profile,
     Rendered, ServerFacts, Urls, Values, Written, fits, login, render, resolve,
 };
+
+/// The files of one image as JSON; what else there is in the answer to a claim, and URLs, which are longer in it than when an
+/// operation is made, have the rest.
+const FILES_BYTES_MAX: usize = CLAIM_BYTES_MAX - (1 << 20);
+/// Files that a refusal names.
+const LARGE_FILES_NAMED: usize = 4;
 
 impl Site {
     /// What an operator wants a machine to be made into, or to run, with everything that is wrong with it.
@@ -86,13 +92,19 @@ impl Site {
             return None;
         }
         let (image, boot) = match rendered {
-            Rendered::Image { image, .. } => match self.fitting_image(&image.artifact, disk) {
-                Ok(image) => (Some(image), None),
-                Err((field, why)) => {
-                    refuse(field, why);
+            Rendered::Image { image, files } => {
+                if let Err(why) = fit_together(&files) {
+                    refuse("profile", why);
                     return None;
                 }
-            },
+                match self.fitting_image(&image.artifact, disk) {
+                    Ok(image) => (Some(image), None),
+                    Err((field, why)) => {
+                        refuse(field, why);
+                        return None;
+                    }
+                }
+            }
             Rendered::Installer { boot, .. } | Rendered::Live { boot, .. } => {
                 match self.boot_sources(&boot) {
                     Ok(boot) => (None, Some(boot)),
@@ -228,6 +240,24 @@ impl Site {
 
 fn broken(why: String) -> SiteError {
     SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"))
+}
+
+/// Whether an image's files fit into the one answer that gives an agent its work.
+fn fit_together(files: &[InjectedFile]) -> Result<(), String> {
+    let bytes = |file: &InjectedFile| serde_json::to_vec(file).map_or(usize::MAX, |json| json.len());
+    let mut sizes: Vec<(usize, &str)> = files.iter().map(|file| (bytes(file), file.path.as_str())).collect();
+    let sum = sizes.iter().fold(0, |sum: usize, (bytes, _)| sum.saturating_add(*bytes));
+    if sum <= FILES_BYTES_MAX {
+        return Ok(());
+    }
+    sizes.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    let named = sizes.iter().take(LARGE_FILES_NAMED).map(|(bytes, path)| format!("{path} with {bytes}"));
+    let named: Vec<String> = named.collect();
+    Err(format!(
+        "its {} files have {sum} bytes together as JSON, more than {FILES_BYTES_MAX}: the largest are {}",
+        files.len(),
+        named.join(", ")
+    ))
 }
 
 /// Whether a profile is for operations of this kind; if not, why.

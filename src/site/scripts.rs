@@ -55,14 +55,18 @@ impl Site {
 
     fn script(&self, request: &ScriptRequest, render: fn(&BootPlan, Context<'_>) -> String) -> Script {
         let (plan, machine) = self.plan(&request.identity());
+        let (plan, armed) = match self.with_boot(plan, machine.as_deref(), request.http) {
+            Ok(made) => made,
+            Err(unmade) => {
+                let plan = unmade.plan();
+                self.note_unmade(unmade);
+                (plan, None)
+            }
+        };
         self.recorder().planned(request.mac, &plan);
         if !request.from.is_unspecified() {
             self.believe_address(request.mac, request.from);
         }
-        let armed = machine
-            .as_deref()
-            .filter(|_| matches!(plan, BootPlan::Armed(_)))
-            .and_then(|id| self.armed_boot(id, request.http));
         Script { text: self.render(&plan, request.http, request.mac, armed.as_ref(), render), plan }
     }
 

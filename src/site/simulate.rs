@@ -38,8 +38,10 @@ impl Site {
             return Ok(steps);
         }
         let (plan, id) = self.plan(&identity);
+        let made = self.with_boot(plan, id.as_deref(), http);
+        let (plan, armed) = made.unwrap_or_else(|unmade| (unmade.plan(), None));
         // Nobody gets a token by asking what a machine would get.
-        let shown = id.and_then(|id| self.armed_boot(&id, http)).map(ArmedBoot::masked);
+        let shown = armed.map(ArmedBoot::masked);
         if policy.secure_boot {
             steps.push(SimulatedStep {
                 step: "shim".into(),

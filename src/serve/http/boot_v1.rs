@@ -40,7 +40,9 @@ pub const REPORT_BYTES_MAX: usize = 256 << 10;
 pub const WAIT_SECS_MAX: u64 = 60;
 /// How long a body may take to come in.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
-/// No answer of these handlers is larger; health grows with the networks.
+/// Where work is claimed, as paths are once they are clean. Its answer has a limit of its own.
+pub(super) const CLAIM_PATH: &str = "boot/v1/operations/claim";
+/// No other answer of these handlers is larger; health grows with the networks.
 pub(super) const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Clone)]

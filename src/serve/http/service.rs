@@ -9,12 +9,13 @@ use axum::Router;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use ironwake_api::{ClientStage, MacAddr};
+use ironwake_api::{CLAIM_BYTES_MAX, ClientStage, MacAddr};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::answer::{self, file, refusal, script};
 use super::body::{Body, Delivery, head_bytes};
+use super::boot_v1::{ANSWER_BYTES_MAX, CLAIM_PATH};
 use super::link::Written;
 use super::problem::site_problem;
 use super::query::{decode, describe, mac_of_name};
@@ -239,12 +240,24 @@ impl Service {
         parts.extensions.insert(peer.clone());
         let Ok(response) =
             self.router.clone().oneshot(Request::from_parts(parts, axum::body::Body::new(body))).await;
-        let (parts, body) = response.into_parts();
-        // The router's bodies are small and whole.
-        match axum::body::to_bytes(body, super::boot_v1::ANSWER_BYTES_MAX).await {
-            Ok(bytes) => Response::from_parts(parts, Body::new(bytes)),
-            Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-        }
+        whole(response, answer_bytes_max(path)).await
+    }
+}
+
+/// The router's bodies are small and whole.
+async fn whole(response: Response<axum::body::Body>, bytes_max: usize) -> Response<Body> {
+    let (parts, body) = response.into_parts();
+    match axum::body::to_bytes(body, bytes_max).await {
+        Ok(bytes) => Response::from_parts(parts, Body::new(bytes)),
+        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+/// The largest answer of the router at a path.
+fn answer_bytes_max(path: &str) -> usize {
+    match path {
+        CLAIM_PATH => CLAIM_BYTES_MAX,
+        _ => ANSWER_BYTES_MAX,
     }
 }
 
@@ -270,4 +283,26 @@ fn client_of(headers: &HeaderMap) -> ClientStage {
     let user_agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
     let row = USER_AGENTS.iter().find(|(start, _)| user_agent.starts_with(start.as_bytes()));
     row.map_or(ClientStage::Os, |(_, client)| *client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Work holds the files of a whole profile, and every other answer some lines.
+    #[tokio::test]
+    async fn a_claim_may_be_as_large_as_the_agent_takes_it() {
+        let answered = async |path, bytes: usize| {
+            let response = Response::new(axum::body::Body::from(vec![b'x'; bytes]));
+            let answer = whole(response, answer_bytes_max(path)).await;
+            (answer.status(), answer.body().len())
+        };
+        for bytes in [ANSWER_BYTES_MAX, ANSWER_BYTES_MAX + 1, CLAIM_BYTES_MAX] {
+            assert_eq!(answered("boot/v1/operations/claim", bytes).await, (StatusCode::OK, bytes as u64));
+        }
+        let too_large = answered("boot/v1/operations/claim", CLAIM_BYTES_MAX + 1).await;
+        assert_eq!(too_large.0, StatusCode::INTERNAL_SERVER_ERROR);
+        let other = answered("boot/v1/health", ANSWER_BYTES_MAX + 1).await;
+        assert_eq!(other.0, StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

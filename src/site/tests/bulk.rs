@@ -183,3 +183,21 @@ async fn a_machine_shows_the_operation_that_runs_on_it() {
     lab.site.happen(&id, Trigger::Cancel { why: None }, &operator()).await.expect("cancelled");
     assert_eq!(lab.site.shown_machine(&ids[0]).await.expect("a machine").operation, None);
 }
+
+/// What waits for its turn has no deadline of its own, however many come before it.
+#[tokio::test]
+async fn what_waits_in_a_batch_does_not_run_out() {
+    use State::{Failed, PxeReady, Registered};
+    let (lab, _) = with_machines(3).await;
+    let ids = lab.batch(1, true).await;
+    advance(Duration::from_secs(8 * 24 * 3600));
+    lab.site.expire_operations().await;
+    assert_eq!(lab.states(&ids).await, [Failed, Registered, Registered]);
+    lab.site.arm_waiting().await;
+    assert_eq!(lab.states(&ids).await, [Failed, PxeReady, Registered]);
+    let deadline = async |id: &str| lab.site.operation(id).await.expect("an operation").deadline;
+    assert_eq!((deadline(&ids[1]).await.is_some(), deadline(&ids[2]).await), (true, None));
+    // Out of the batch, it is a plan that nobody follows.
+    lab.site.happen(&ids[1], Trigger::Disarm, &operator()).await.expect("disarmed");
+    assert!(deadline(&ids[1]).await.is_some());
+}

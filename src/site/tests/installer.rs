@@ -4,6 +4,7 @@ use ironwake_api::{OperationKind as Kind, OperationState as State, PhoneHome};
 
 use super::operations::{FROM, HTTP, disk, operator, refused};
 use super::*;
+use crate::operation::Trigger;
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 66);
 
@@ -166,6 +167,27 @@ async fn a_lost_answer_is_given_again_but_not_for_ever() {
 }
 
 #[tokio::test]
+async fn an_installer_is_not_served_once_its_arming_is_over() {
+    let (lab, machine) = with_machine().await;
+    for name in ["debian-installer-13/linux", "debian-installer-13/initrd.gz"] {
+        import(&lab, name).await;
+    }
+    let id = lab.site.operate(&machine, rebuild(), operator()).await.expect("an operation").id;
+    let (kernel, _) = script_tokens(&lab, &id);
+    advance(Duration::from_secs(3600));
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::ArmingOver(Kind::Rebuild)));
+    refused(lab.site.serve_armed(&id, &kernel, FROM, HTTP).await, "was armed for is over");
+}
+
+/// Its kernel is the profile's own.
+#[tokio::test]
+async fn an_installer_needs_no_discovery_image() {
+    let (lab, machine) = with_machine().await;
+    *lab.site.discovery.write().expect("no panic while held") = None;
+    booted(&lab, &machine).await;
+}
+
+#[tokio::test]
 async fn what_a_profile_starts_has_to_be_here() {
     let (lab, machine) = with_machine().await;
     refused(
@@ -211,4 +233,48 @@ async fn a_live_system_runs_once_it_is_served_and_is_done_when_its_time_is_over(
     advance(Duration::from_secs(7 * 24 * 3600));
     lab.site.expire_operations().await;
     assert_eq!(lab.site.operation(&id).await.expect("an operation").state, State::Ready);
+}
+
+/// What a boot needs may go between the confirmation and the boot: the machine must not restart for it again and again.
+#[tokio::test]
+async fn a_boot_that_cannot_be_made_fails_its_operation_and_boots_the_disk() {
+    let lab = Fixture::new().await;
+    let mut report = report("S1", &[1]);
+    report.inventory.disks = vec![Disk { size_bytes: 20_000_000_000, ..disk("sda", "A") }];
+    report.inventory.memory.total_bytes = Some(8 << 30);
+    let machine = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
+    lab.site.enroll_by_operator(&machine, operator()).await.expect("enrolled");
+    let iso = "ubuntu-24.04/live-server.iso";
+    for name in ["ubuntu-24.04/vmlinuz", "ubuntu-24.04/initrd", iso] {
+        import(&lab, name).await;
+    }
+    let new =
+        OperationNew { profile: Some("ubuntu-autoinstall".into()), variables: BTreeMap::new(), ..rebuild() };
+    let id = lab.site.operate(&machine, new, operator()).await.expect("an operation").id;
+    lab.site.delete_import(iso, operator()).await.expect("its URL is in the command line alone");
+
+    // Whoever asks what would happen changes nothing.
+    let query =
+        SimulateQuery { mac: mac(1).to_string(), arch: "uefi-x64".into(), ..SimulateQuery::default() };
+    lab.site.simulate(&query).expect("steps");
+    lab.site.fail_unmade_boots().await;
+    assert_eq!(lab.site.operation(&id).await.expect("an operation").state, State::PxeReady);
+
+    let not_made = BootPlan::LocalBoot(Why::BootNotMade(Kind::Rebuild));
+    assert_eq!(lab.plan(1), not_made);
+    // Another arming is not taken for the one that was noted.
+    lab.site.happen(&id, Trigger::Disarm, &operator()).await.expect("disarmed");
+    lab.site.arm(&id, None, operator()).await.expect("armed");
+    lab.site.fail_unmade_boots().await;
+    assert_eq!(lab.plan(1), not_made);
+    lab.site.fail_unmade_boots().await;
+    let failed = lab.site.operation(&id).await.expect("an operation");
+    let failure = failed.failure.expect("a reason");
+    assert_eq!(failure.stage, State::PxeReady);
+    assert!(
+        failure.reason.contains("its boot cannot be made") && failure.reason.contains(iso),
+        "{}",
+        failure.reason
+    );
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::NotArmed));
 }

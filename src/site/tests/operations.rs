@@ -64,6 +64,16 @@ impl Fixture {
         self.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
         (id, work)
     }
+
+    /// The machine takes the work, begins to write, and is heard no more.
+    async fn cut_off(&self, id: &str, work: &str, machine: &str) {
+        self.site.claim(id, work, &claim(machine), FROM, HTTP).await.expect("the work");
+        advance(Duration::from_secs(1));
+        self.site.work_report(id, work, WorkReport::Began, FROM).await.expect("begun");
+        advance(Duration::from_secs(3600));
+        self.site.expire_operations().await;
+        assert_eq!(self.state(id).await, State::Failed);
+    }
 }
 
 #[track_caller]
@@ -301,17 +311,95 @@ async fn what_was_written_is_known() {
 async fn what_was_begun_is_inspected_or_tried_again() {
     let (lab, machine) = with_machine().await;
     let (id, work) = lab.booted(&machine).await;
-    lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
-    advance(Duration::from_secs(1));
-    lab.site.work_report(&id, &work, WorkReport::Began, FROM).await.expect("begun");
-    advance(Duration::from_secs(3600));
-    lab.site.expire_operations().await;
-    let refusal = "began to write sda after the last inventory";
+    lab.cut_off(&id, &work, &machine).await;
+    let refusal = "began to write sda after it was last reported";
     refused(lab.site.operate(&machine, wipe("serial=A"), operator()).await, refusal);
     let again = lab.site.retry(&id, None, operator()).await.expect("tried again");
     assert!(again.disks[0].begun);
     lab.site.happen(&again.id, Trigger::Cancel { why: None }, &operator()).await.expect("cancelled");
     lab.site.operate(&machine, wipe("serial=B"), operator()).await.expect("the other disk is as it was");
+}
+
+/// A retry that came to nothing knows what the first try has begun, and so does the next retry.
+#[tokio::test]
+async fn what_was_begun_stays_so_over_retries() {
+    let (lab, machine) = with_machine().await;
+    let (id, work) = lab.booted(&machine).await;
+    lab.cut_off(&id, &work, &machine).await;
+    let mut last = id;
+    for _ in 0..2 {
+        last = lab.site.retry(&last, None, operator()).await.expect("tried again").id;
+        lab.site.cancel(&last, operator()).await.expect("cancelled");
+    }
+    let again = lab.site.retry(&last, None, operator()).await.expect("tried again");
+    assert!(again.disks[0].begun && !again.may_have_written);
+}
+
+/// What another operation has said of its disk says nothing of one that was cut off before, nor does another one's end.
+#[tokio::test]
+async fn each_disk_is_as_old_as_its_last_report() {
+    let (lab, machine) = with_machine().await;
+    let (first, work) = lab.booted(&machine).await;
+    lab.cut_off(&first, &work, &machine).await;
+    // The other disk is written whole, which makes an inventory.
+    let second = lab.site.operate(&machine, wipe("serial=B"), operator()).await.expect("an operation").id;
+    let (kernel, work) = tokens(&lab);
+    lab.site.serve_armed(&second, &kernel, FROM, HTTP).await.expect("served");
+    lab.site.claim(&second, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
+    advance(Duration::from_secs(1));
+    let written = Disk { table_fingerprint: Some("sha256:bb".into()), ..disk("sdb", "B") };
+    for report in [WorkReport::Began, WorkReport::Disks { disks: vec![written] }, WorkReport::Done] {
+        lab.site.work_report(&second, &work, report, FROM).await.expect("noted");
+    }
+    let lab = lab.restart().await;
+    let refusal = format!("wipe {first} began to write sda after it was last reported");
+    refused(lab.site.operate(&machine, wipe("serial=A"), operator()).await, &refusal);
+    let third = lab.site.operate(&machine, wipe("serial=B"), operator()).await.expect("it is known").id;
+    assert_eq!(
+        lab.site.operation(&third).await.expect("an operation").disks[0].table_fingerprint.as_deref(),
+        Some("sha256:bb")
+    );
+    // Both are cut off, and the newest is not the only one that counts.
+    let (kernel, work) = tokens(&lab);
+    lab.site.serve_armed(&third, &kernel, FROM, HTTP).await.expect("served");
+    lab.cut_off(&third, &work, &machine).await;
+    refused(lab.site.operate(&machine, wipe("serial=A"), operator()).await, &refusal);
+    refused(lab.site.operate(&machine, wipe("serial=B"), operator()).await, &third);
+    // The machine reports all that it has.
+    let mut report = report("S1", &[1]);
+    report.inventory.disks = vec![disk("sda", "A"), disk("sdb", "B")];
+    lab.site.enroll(report, None, FROM).await.expect("an inventory");
+    lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("it is known");
+}
+
+/// Invariant 1: a limited time, also while nobody comes by to end it, as after a start of the daemon.
+#[tokio::test]
+async fn an_arming_that_is_over_boots_nothing() {
+    let (lab, machine) = with_machine().await;
+    let operation = lab.site.operate(&machine, wipe("serial=A"), operator()).await.expect("an operation");
+    let (kernel, _) = tokens(&lab);
+    let until = operation.arming.expect("an arming").expires_at;
+    advance(Duration::from_millis(until - clock() - 1));
+    assert_eq!(lab.plan(1), BootPlan::Armed(Why::ArmedFor(Kind::Wipe)));
+    advance(Duration::from_millis(1));
+    let lab = lab.restart().await;
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::ArmingOver(Kind::Wipe)));
+    refused(lab.site.serve_armed(&operation.id, &kernel, FROM, HTTP).await, "was armed for is over");
+    assert_eq!(lab.state(&operation.id).await, State::PxeReady);
+    lab.site.expire_operations().await;
+    assert_eq!(lab.state(&operation.id).await, State::Failed);
+}
+
+/// Discovery is for machines that nobody knows.
+#[tokio::test]
+async fn what_is_armed_boots_where_discovery_is_off() {
+    let lab = Fixture::with("[discovery]\nenabled = false\n").await;
+    assert_eq!(lab.plan(1), BootPlan::LocalBoot(Why::DiscoveryOff));
+    let mut report = report("S1", &[1]);
+    report.inventory.disks = vec![disk("sda", "A")];
+    let machine = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
+    lab.site.enroll_by_operator(&machine, operator()).await.expect("enrolled");
+    lab.booted(&machine).await;
 }
 
 /// Whoever knows its serial number or address cannot move the armed machine's record.

@@ -42,8 +42,8 @@ pub(super) async fn with_machine() -> (Fixture, String) {
     (lab, id)
 }
 
-/// A rebuild whose image is written: its id, and where the host phones home.
-async fn installed(lab: &Fixture, machine: &str) -> (String, String) {
+/// A rebuild whose image is being written: its id, where the host phones home, and the token of the work.
+async fn installing(lab: &Fixture, machine: &str) -> (String, String, String) {
     let id = lab.site.operate(machine, rebuild("thirteen"), operator()).await.expect("an operation").id;
     let (kernel, work) = tokens(lab);
     lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
@@ -56,9 +56,14 @@ async fn installed(lab: &Fixture, machine: &str) -> (String, String) {
     assert!(user_data.content.contains("$6$salt$secret"), "{}", user_data.content);
     let base = format!("http://{HTTP}/boot/v1/operations/{id}/phone-home/");
     let token = user_data.content.split_once(&base).expect("where to phone home").1[..64].to_owned();
-    for report in [WorkReport::Began, WorkReport::Done] {
-        lab.site.work_report(&id, &work, report, FROM).await.expect("noted");
-    }
+    lab.site.work_report(&id, &work, WorkReport::Began, FROM).await.expect("noted");
+    (id, token, work)
+}
+
+/// A rebuild whose image is written: its id, and where the host phones home.
+async fn installed(lab: &Fixture, machine: &str) -> (String, String) {
+    let (id, token, work) = installing(lab, machine).await;
+    lab.site.work_report(&id, &work, WorkReport::Done, FROM).await.expect("noted");
     (id, token)
 }
 
@@ -90,6 +95,20 @@ async fn a_rebuild_goes_from_profile_to_a_host_that_phones_home() {
         (host.hostname.as_deref(), &host.ssh_keys[..]),
         (Some("node-1"), &["ssh-ed25519 AAAA".to_owned()][..])
     );
+}
+
+/// The daemon was away for longer than the agent waits with its last word.
+#[tokio::test]
+async fn a_host_that_phones_home_has_been_installed() {
+    let (lab, machine) = with_machine().await;
+    let (id, token, _) = installing(&lab, &machine).await;
+    let lab = lab.restart().await;
+    lab.site.phone_home(&id, &token, call(), FROM).await.expect("heard");
+    let done = lab.site.operation(&id).await.expect("an operation");
+    let states: Vec<State> = done.history.iter().map(|event| event.to).collect();
+    use State::*;
+    assert_eq!(states, [PxeReady, PxeBooted, Installing, Installed, FirstBoot, Joining, Ready]);
+    assert!(done.host.is_some());
 }
 
 #[tokio::test]
@@ -140,9 +159,60 @@ async fn an_image_that_is_being_installed_stays() {
     let (lab, machine) = with_machine().await;
     let (id, token) = installed(&lab, &machine).await;
     refused(lab.site.delete_import("thirteen", operator()).await, &id);
-    refused(lab.site.receive_import("thirteen", None).map(drop), &id);
+    let sha256 = lab.site.artifact("thirteen").expect("there").sha256.expect("a digest");
+    // Other bytes of its name are no matter: the operation has its own, by their digest.
+    let mut upload = lab.site.receive_import("thirteen", None).expect("a place");
+    upload.write(&vec![2; 4 << 20]).expect("written");
+    lab.site.import("thirteen", upload.finish(None).expect("whole"), operator()).await.expect("replaced");
+    assert_ne!(lab.site.artifact("thirteen").expect("there").sha256.as_deref(), Some(&*sha256));
+    let lab = lab.restart().await;
+    assert!(lab.site.holds(&sha256));
     lab.site.phone_home(&id, &token, call(), FROM).await.expect("heard");
     lab.site.delete_import("thirteen", operator()).await.expect("nobody needs it");
+    assert!(!lab.site.holds(&sha256));
+}
+
+/// A profile of so many files of 600 KiB each, as it is in a folder of profiles.
+fn write_profile(folder: &std::path::Path, files: usize) {
+    let folder = folder.join("heavy");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let mut text = "name = \"heavy\"\nversion = \"1\"\nsummary = \"Much to say\"\nkind = \"image\"\narchitectures = [\"amd64\"]\n\
+         firmware = [\"bios\"]\n[image]\nartifact = \"thirteen\"\n"
+        .to_owned();
+    for n in 0..files {
+        let row = format!("[[file]]\ntemplate = \"much.j2\"\npartition = \"1\"\npath = \"/srv/{n}\"\n");
+        text.push_str(&row);
+    }
+    std::fs::write(folder.join("profile.toml"), text).expect("a profile");
+    let much = format!("{{% for n in range(3) %}}{}{{% endfor %}}", "x".repeat(200 << 10));
+    std::fs::write(folder.join("much.j2"), much).expect("a template");
+}
+
+/// The answer that gives the agent its work holds all of an image's files.
+#[tokio::test]
+async fn files_that_no_claim_holds_are_refused_before_anything_is_armed() {
+    let (mut lab, machine) = with_machine().await;
+    let profiles = tempfile::tempdir().expect("a folder");
+    lab.config.profiles = profiles.path().to_owned();
+    write_profile(profiles.path(), 30);
+    let lab = lab.restart().await;
+    let new =
+        OperationNew { profile: Some("heavy".into()), variables: BTreeMap::new(), ..rebuild("thirteen") };
+    let refusal = lab.site.operate(&machine, new.clone(), operator()).await.expect_err("refused").to_string();
+    assert!(refusal.contains("its 30 files have 184"), "{refusal}");
+    assert!(
+        refusal.contains("more than 15728640")
+            && refusal.contains("the largest are /srv/10 with 614467, /srv/11"),
+        "{refusal}"
+    );
+    write_profile(profiles.path(), 2);
+    let lab = lab.restart().await;
+    let id = lab.site.operate(&machine, new, operator()).await.expect("an operation").id;
+    let (kernel, work) = tokens(&lab);
+    lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
+    let taken = lab.site.claim(&id, &work, &claim(&machine), FROM, HTTP).await.expect("the work");
+    let bytes = serde_json::to_vec(&taken).expect("JSON").len();
+    assert!(bytes > 2 * (600 << 10) && bytes < CLAIM_BYTES_MAX, "{bytes}");
 }
 
 /// What is tried again needs the bytes that it was confirmed with, under whatever name.
