@@ -71,7 +71,8 @@ impl Up {
 
 /// What all machines share.
 struct World<'a> {
-    clients: &'a Namespace,
+    /// Where each machine is, with a card and an address of its own.
+    places: &'a [Namespace],
     socket: &'a Path,
     up: &'a Up,
     stop: &'a AtomicBool,
@@ -96,6 +97,7 @@ struct Machine<'a> {
     operators: Client,
     runtime: tokio::runtime::Runtime,
     mac: String,
+    place: &'a Namespace,
     id: String,
     seen: Seen,
 }
@@ -121,7 +123,7 @@ impl Machine<'_> {
         let up = self.world.up.count();
         let length = format!("content-type: application/json\r\ncontent-length: {}\r\n{headers}", body.len());
         let server = SERVER.parse().expect("an address");
-        let answer = lab::request(self.world.clients, server, method, path, &length, body);
+        let answer = lab::request(self.place, server, method, path, &length, body);
         let whole = |response: &Response| {
             let length = response.header("content-length").and_then(|length| length.parse().ok());
             method == "HEAD" || length.is_none_or(|length: usize| length == response.body.len())
@@ -285,8 +287,9 @@ impl Machine<'_> {
 fn live(number: u8, world: World<'_>) -> Seen {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let operators = Client::new(world.socket);
-    let mac = format!("52:54:00:00:99:{number:02x}");
-    let mut machine = Machine { world, operators, runtime, mac, id: String::new(), seen: Seen::default() };
+    let (mac, place) = (mac(number), &world.places[usize::from(number) - 1]);
+    let mut machine =
+        Machine { world, operators, runtime, mac, place, id: String::new(), seen: Seen::default() };
     machine.enroll();
     while !machine.world.stop.load(Ordering::Relaxed) {
         machine.rebuild();
@@ -343,11 +346,21 @@ fn judge(operations: &[Operation], seen: &[Seen]) {
     }
 }
 
+fn mac(number: u8) -> String {
+    format!("52:54:00:00:99:{number:02x}")
+}
+
 fn kill_again_and_again(kills: u32) -> Result<(), LabError> {
     let name = LabName::unique();
-    let (site, clients) = (Namespace::create(&name, "site")?, Namespace::create(&name, "clients")?);
+    let site = Namespace::create(&name, "site")?;
     let bridge = site.bridge("br0", "10.77.0.1/16")?;
-    clients.join("eth0", "10.77.0.2/16", &site, &bridge)?;
+    let places = (1..=MACHINES).map(|number| {
+        let place = Namespace::create(&name, &format!("machine{number}"))?;
+        place.join("eth0", &format!("10.77.1.{number}/16"), &site, &bridge)?;
+        place.ip(&format!("link set eth0 address {}", mac(number)))?;
+        Ok(place)
+    });
+    let places = places.collect::<Result<Vec<Namespace>, LabError>>()?;
     let folder = tempfile::tempdir().expect("a folder");
     let profile = folder.path().join("profiles/small");
     std::fs::create_dir_all(&profile).expect("a folder");
@@ -379,7 +392,7 @@ fn kill_again_and_again(kills: u32) -> Result<(), LabError> {
         let machines: Vec<_> = (1..=MACHINES)
             .map(|number| {
                 let steps = sender.clone();
-                let world = World { clients: &clients, socket: &socket, up: &up, stop: &stop, steps };
+                let world = World { places: &places, socket: &socket, up: &up, stop: &stop, steps };
                 scope.spawn(move || live(number, world))
             })
             .collect();

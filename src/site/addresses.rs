@@ -100,9 +100,11 @@ impl Site {
 
     /// The MAC address behind an address, where it is known and not one of the operation's machine.
     pub(super) fn another_machine(&self, operation: &Operation, from: Ipv4Addr) -> Option<MacAddr> {
-        let mac = self.attested_mac_of(from)?;
         let machine = self.machine(&operation.machine).ok()?;
-        (!machine.macs.contains(&mac)).then_some(mac)
+        let own = |mac: &MacAddr| machine.macs.contains(mac);
+        // A router that answers for its machines (proxy ARP) is no other machine, where DHCP knows better.
+        let leased = self.addresses.get(from).is_some_and(|(mac, by_dhcp)| by_dhcp && own(&mac));
+        self.attested_mac_of(from).filter(|mac| !leased && !own(mac))
     }
 }
 
