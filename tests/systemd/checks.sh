@@ -83,9 +83,12 @@ lets_the_builder_have_a_namespace() {
     local unit=ironwake-builder.service user map
     user=$(property User "$unit")
     echo "$user:655360:65536" | tee /etc/subuid >/etc/subgid
-    map=$(systemd-run --quiet --wait --pipe --property "User=$user" \
-        --property "CapabilityBoundingSet=$(property CapabilityBoundingSet "$unit")" \
-        unshare --user --map-root-user --map-auto cat /proc/self/uid_map) || fail "it has none: $map"
+    printf '[Service]\nType=oneshot\nUser=%s\nCapabilityBoundingSet=%s\nStandardOutput=file:/run/map\nExecStart=%s\n' \
+        "$user" "$(property CapabilityBoundingSet "$unit")" \
+        "unshare --user --map-root-user --map-auto cat /proc/self/uid_map" >/run/systemd/system/namespace.service
+    systemctl daemon-reload
+    systemctl start namespace.service || fail "it has none: $(journalctl --quiet --output cat --unit namespace.service)"
+    map=$(</run/map)
     holds "its map" "$map" 655360
     systemctl start "$unit" || fail "it does not start"
     same ActiveState "$(property ActiveState "$unit")" active
