@@ -24,4 +24,4 @@ pub use table::{Happening, next};
 pub use token::{Purpose, SiteKey};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -12,9 +12,10 @@ fn registered(kind: OperationKind) -> Operation {
     register("o".into(), draft, Actor::Operator("root".into()), NOW, &Deadlines::default())
 }
 
-fn trigger(happening: Happening) -> Trigger {
+/// What a happening is about, where that does not matter; armed at a time for [`ARMED_FOR`].
+pub(crate) fn trigger(happening: Happening, at: Millis) -> Trigger {
     match happening {
-        Happening::Armed => Trigger::Arm { until: NOW + ARMED_FOR },
+        Happening::Armed => Trigger::Arm { until: at + ARMED_FOR },
         Happening::Disarmed => Trigger::Disarm,
         Happening::Served => Trigger::Served { what: "vmlinuz".into() },
         Happening::Began => Trigger::Began,
@@ -30,7 +31,7 @@ fn trigger(happening: Happening) -> Trigger {
 }
 
 fn act(operation: &Operation, happening: Happening) -> Result<Step, Illegal> {
-    apply(operation, &trigger(happening), &Actor::Daemon, NOW + 1, &Deadlines::default())
+    apply(operation, &trigger(happening, NOW), &Actor::Daemon, NOW + 1, &Deadlines::default())
 }
 
 #[track_caller]

@@ -272,29 +272,6 @@ impl Site {
         self.operations.put(record);
         Ok(())
     }
-
-    /// An event about a token that means nothing, or nothing any more; the same again is told once in a while, or anybody
-    /// could push all other events out of the store.
-    pub(super) fn note_token(&self, operation: &str, machine: &str, from: Ipv4Addr, reason: &str) {
-        if !self.calls.is_news(operation, from, reason, self.now()) {
-            return;
-        }
-        let kind = EventKind::TokenRefused {
-            operation: operation.to_owned(),
-            from: from.to_string(),
-            reason: reason.to_owned(),
-        };
-        self.save_behind(vec![self.event(Actor::Machine, Some(machine), kind)]);
-    }
-
-    /// A token that is not good for what was asked: an event, and 401.
-    pub(super) fn token_refused(&self, record: &Record, from: Ipv4Addr, reason: &str) -> SiteError {
-        self.note_token(&record.operation.id, &record.operation.machine, from, reason);
-        SiteError::Unauthorized(format!(
-            "the token is not good for operation {}: {reason}",
-            record.operation.id
-        ))
-    }
 }
 
 fn is_done(record: &Record) -> bool {

@@ -19,10 +19,6 @@ const ADDRESSES_MAX: usize = 65_536;
 const MINUTE: Millis = 60_000;
 /// A call that says nothing else than one that was saved so shortly before is not saved.
 const PAUSE: Millis = 5_000;
-/// A refusal is told again after this long: who is refused asks again for ever.
-const TOLD_AGAIN_AFTER: Millis = 60 * MINUTE;
-/// Refusals that are remembered; beyond it all are forgotten, and told again.
-const TOLD_MAX: usize = 4096;
 /// Operations of a machine that are looked at for the one that wrote last.
 const LOOKED_AT_MAX: u32 = 50;
 
@@ -34,8 +30,6 @@ pub(super) struct Calls(Mutex<Counts>);
 struct Counts {
     minute: u64,
     by_address: HashMap<Ipv4Addr, u32>,
-    /// Refusals by operation, address and reason, each with when it was told.
-    told: HashMap<(String, Ipv4Addr, String), Millis>,
 }
 
 impl Calls {
@@ -52,22 +46,6 @@ impl Calls {
         let calls = counts.by_address.entry(from).or_default();
         *calls += 1;
         *calls <= CALLS_PER_MINUTE_MAX
-    }
-
-    /// Whether a refusal is to be told.
-    pub(super) fn is_news(&self, operation: &str, from: Ipv4Addr, reason: &str, now: Millis) -> bool {
-        let mut counts = self.0.lock().expect("no panic while held");
-        if counts.told.len() >= TOLD_MAX {
-            counts.told.clear();
-        }
-        let key = (operation.to_owned(), from, reason.to_owned());
-        match counts.told.get(&key) {
-            Some(at) if now.saturating_sub(*at) < TOLD_AGAIN_AFTER => false,
-            _ => {
-                counts.told.insert(key, now);
-                true
-            }
-        }
     }
 }
 
@@ -95,7 +73,7 @@ impl Site {
         if let Some(reason) =
             other_machine(&machine, &call).or_else(|| self.other_address(&machine, &call, from))
         {
-            return Err(self.heartbeat_refused(&before.machine, id, from, &reason));
+            return Err(self.refuse_token(id, &before.machine, from, &reason));
         }
         let (after, news) = before.heard(host(&call, from, now));
         self.present(&machine.id, None);
@@ -133,11 +111,11 @@ impl Site {
         let record = self.stored(id).await?;
         let machine = &record.operation.machine;
         if !self.key.is_token(token, Purpose::Heartbeat, id, record.armings) {
-            return Err(self.heartbeat_refused(machine, id, from, "a host called with a wrong token"));
+            return Err(self.refuse_token(id, machine, from, "a host called with a wrong token"));
         }
         if !self.runs(&record).await? {
             let reason = "what it has installed is not what runs on the machine";
-            return Err(self.heartbeat_refused(machine, id, from, reason));
+            return Err(self.refuse_token(id, machine, from, reason));
         }
         if !record.operation.state.has_ended() {
             let message = format!("the host of operation {id} has not reported its first boot");
@@ -163,14 +141,9 @@ impl Site {
         if call.uuid.is_some() || call.serial.is_some() || !call.macs.is_empty() {
             return None;
         }
-        let mac = self.mac_of(from)?;
+        let mac = self.attested_mac_of(from)?;
         let other = self.read().id_of(mac).filter(|other| *other != machine.id)?.to_owned();
         Some(format!("a host called from {from}, which is the address of machine {other}"))
-    }
-
-    fn heartbeat_refused(&self, machine: &str, operation: &str, from: Ipv4Addr, reason: &str) -> SiteError {
-        self.note_token(operation, machine, from, reason);
-        SiteError::Unauthorized(format!("the token is not good for operation {operation}: {reason}"))
     }
 }
 
@@ -189,15 +162,5 @@ mod tests {
         assert!(!calls.admit(FROM, MINUTE - 1));
         assert!(calls.admit(Ipv4Addr::BROADCAST, MINUTE - 1), "others are not concerned");
         assert!(calls.admit(FROM, MINUTE));
-    }
-
-    #[test]
-    fn a_refusal_is_told_once_an_hour() {
-        let calls = Calls::default();
-        assert!(calls.is_news("o", FROM, "why", 0));
-        assert!(!calls.is_news("o", FROM, "why", TOLD_AGAIN_AFTER - 1));
-        assert!(calls.is_news("o", FROM, "else", 1) && calls.is_news("p", FROM, "why", 1));
-        assert!(calls.is_news("o", Ipv4Addr::BROADCAST, "why", 1));
-        assert!(calls.is_news("o", FROM, "why", TOLD_AGAIN_AFTER));
     }
 }

@@ -26,6 +26,7 @@ mod orders;
 mod phone_home;
 mod rebuild;
 mod records;
+mod refusals;
 mod scripts;
 mod settings;
 mod shells;
@@ -197,6 +198,7 @@ pub struct Site {
     logins: logins::Logins,
     hosts: hosts::Hosts,
     calls: heartbeat::Calls,
+    refusals: refusals::Refusals,
     /// Who is told of events.
     receivers: Vec<webhooks::Receiver>,
     imports: Imports,
@@ -286,6 +288,7 @@ impl Site {
             logins: logins::Logins::default(),
             hosts,
             calls: heartbeat::Calls::default(),
+            refusals: refusals::Refusals::default(),
             receivers: webhooks::receivers(config),
             imports,
             downloads: downloads::Downloads::new(downloads),

@@ -163,9 +163,8 @@ async fn claim(
         let (id, token) = bearer(request.headers())?;
         let request: ClaimRequest = read(request, REPORT_BYTES_MAX).await?;
         let site = shared.backend.site.clone();
-        let claiming =
-            tokio::spawn(async move { site.claim(&id, &token, &request, peer.from, peer.local).await });
-        let claim = claiming.await.map_err(interrupted)?.map_err(refused)?;
+        let claim =
+            carried(async move { site.claim(&id, &token, &request, peer.from, peer.local).await }).await?;
         Ok(json(StatusCode::OK, &claim))
     };
     either(answer.await)
@@ -185,8 +184,7 @@ async fn work_report(
         }
         let report: WorkReport = read(request, REPORT_BYTES_MAX).await?;
         let site = shared.backend.site.clone();
-        let reporting = tokio::spawn(async move { site.work_report(&id, &token, report, peer.from).await });
-        reporting.await.map_err(interrupted)?.map_err(refused)?;
+        carried(async move { site.work_report(&id, &token, report, peer.from).await }).await?;
         Ok(nothing())
     };
     either(answer.await)
@@ -202,8 +200,7 @@ async fn phone_home(
     let answer = async {
         let call = host_call(request).await?;
         let site = shared.backend.site.clone();
-        let calling = tokio::spawn(async move { site.phone_home(&id, &token, call, peer.from).await });
-        calling.await.map_err(interrupted)?.map_err(refused)?;
+        carried(async move { site.phone_home(&id, &token, call, peer.from).await }).await?;
         Ok(nothing())
     };
     either(answer.await)
@@ -317,7 +314,27 @@ pub(super) fn refused(error: SiteError) -> Refusal {
     }
 }
 
-pub(super) fn interrupted(error: tokio::task::JoinError) -> Refusal {
+/// Carries a call through in a task of its own: a client that leaves halfway must not leave memory behind the store.
+pub(super) async fn carried<T: Send + 'static>(
+    call: impl Future<Output = Result<T, SiteError>> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::spawn(call).await.map_err(interrupted)?.map_err(refused)
+}
+
+/// The same for a call that only a token allows: none is good for what is not there.
+pub(super) async fn carried_by_token<T: Send + 'static>(
+    call: impl Future<Output = Result<T, SiteError>> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::spawn(call).await.map_err(interrupted)?.map_err(|error| match error {
+        SiteError::NoSuchOperation(id) => {
+            let detail = format!("no token is good for operation {id:?}");
+            refusal(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+        }
+        error => refused(error),
+    })
+}
+
+fn interrupted(error: tokio::task::JoinError) -> Refusal {
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("the request did not end: {error}"))
 }
 

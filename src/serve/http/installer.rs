@@ -9,9 +9,8 @@ use serde_json::Value;
 
 use super::answer::json;
 use super::body::Body;
-use super::boot_v1::{Shared, either, interrupted, refusal, refused, whole};
+use super::boot_v1::{Shared, carried, carried_by_token, either, whole};
 use super::service::Peer;
-use crate::site::SiteError;
 
 /// The largest report of an installer: Proxmox's has every property of every disk.
 const INSTALLED_BYTES_MAX: usize = 1 << 20;
@@ -24,10 +23,8 @@ pub(super) async fn answer_file(
 ) -> axum::response::Response {
     let answer = async {
         let site = shared.backend.site.clone();
-        // In a task of its own: a client that leaves halfway must not leave memory behind the store.
-        let serving =
-            tokio::spawn(async move { site.answer_file(&id, &token, &name, peer.from, peer.local).await });
-        let file = serving.await.map_err(interrupted)?.map_err(refused)?;
+        let file =
+            carried(async move { site.answer_file(&id, &token, &name, peer.from, peer.local).await }).await?;
         let mut response = Response::new(Body::new(Bytes::from(file.content)));
         let length = response.body().len();
         let content_type = HeaderValue::from_str(&file.content_type);
@@ -58,16 +55,8 @@ pub(super) async fn installed(
     let answer = async {
         let call = report(&whole(request, INSTALLED_BYTES_MAX).await?);
         let site = shared.backend.site.clone();
-        let calling = tokio::spawn(async move { site.installed(&id, &token, call, peer.from).await });
-        match calling.await.map_err(interrupted)? {
-            Ok(()) => Ok(json(StatusCode::OK, &serde_json::json!({}))),
-            // No token is good for what is not there.
-            Err(SiteError::NoSuchOperation(id)) => {
-                let detail = format!("no token is good for operation {id:?}");
-                Err(refusal(StatusCode::UNAUTHORIZED, "unauthorized", detail))
-            }
-            Err(error) => Err(refused(error)),
-        }
+        carried_by_token(async move { site.installed(&id, &token, call, peer.from).await }).await?;
+        Ok(json(StatusCode::OK, &serde_json::json!({})))
     };
     either(answer.await)
 }

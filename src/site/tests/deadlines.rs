@@ -5,24 +5,8 @@ use ironwake_api::{OperationKind as Kind, OperationState as State};
 use super::operations::operator;
 use super::rebuild::{rebuild, with_machine};
 use super::*;
-use crate::operation::{ARMED_FOR, Happening, Trigger, next};
-
-fn trigger(happening: Happening) -> Trigger {
-    match happening {
-        Happening::Armed => Trigger::Arm { until: clock() + ARMED_FOR },
-        Happening::Disarmed => Trigger::Disarm,
-        Happening::Served => Trigger::Served { what: "vmlinuz".into() },
-        Happening::Began => Trigger::Began,
-        Happening::Wrote => Trigger::Wrote,
-        Happening::BootedDisk => Trigger::BootedDisk,
-        Happening::PhonedHome => Trigger::PhonedHome { who: "node-1".into() },
-        Happening::Joined => Trigger::Joined,
-        Happening::Finished => Trigger::Finished { what: "it is done".into() },
-        Happening::Failed => Trigger::Fail { reason: "the disk is full".into() },
-        Happening::Expired => Trigger::Expire,
-        Happening::Cancelled => Trigger::Cancel { why: None },
-    }
-}
+use crate::operation::tests::trigger;
+use crate::operation::{Happening, next};
 
 /// Every state of a kind that the table leads to and that is no end, with what has to happen until then.
 fn ways(kind: Kind) -> Vec<(State, Vec<Happening>)> {
@@ -78,7 +62,8 @@ async fn parity_pv18_every_state_has_a_deadline_that_survives_kill_9() {
             let id = lab.site.operate(&machine, new, operator()).await.expect("an operation").id;
             for happening in way {
                 let record = lab.site.stored(&id).await.expect("a record");
-                let changed = lab.site.advance(record, &trigger(happening), &Actor::Daemon, |_| {}).await;
+                let changed =
+                    lab.site.advance(record, &trigger(happening, clock()), &Actor::Daemon, |_| {}).await;
                 changed.unwrap_or_else(|error| panic!("{kind} {state}: {error}"));
             }
             let operation = lab.site.operation(&id).await.expect("an operation");
