@@ -20,7 +20,7 @@ pub const HTTP_FILE: Payload = Payload { name: "bench-http.bin", bytes: 200_000_
 pub const HTTP_SMALL: Payload = Payload { name: "bench-http-small.bin", bytes: 4096 };
 
 /// A disk image, long enough that its beginning and end hardly count; it is imported, not published.
-pub const DISK_IMAGE: Payload = Payload { name: "bench-disk.raw", bytes: 512 << 20 };
+const DISK_IMAGE: Payload = Payload { name: "bench-disk.raw", bytes: 512 << 20 };
 
 /// Where loaders are in a folder of boot files; all of them are published.
 const LOADERS: &str = "loaders";
@@ -98,6 +98,16 @@ impl Dirs {
         fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
         DISK_IMAGE.write(&dir)?;
         Ok(dir.join(DISK_IMAGE.name))
+    }
+
+    /// A file packed with zstd, as it was before.
+    pub fn unpacked(&self, packed: &Path) -> Result<PathBuf> {
+        let name = packed.file_name().context("a path that names a file")?;
+        let raw = self.run.join(name).with_extension("raw");
+        let mut zstd = Command::new("zstd");
+        zstd.args(["-q", "-d", "-f", "--no-sparse"]).arg(packed).arg("-o").arg(&raw);
+        super::wire::succeed(zstd)?;
+        Ok(raw)
     }
 
     /// Where clients put what they fetch; in memory, so that no disk is measured.

@@ -1,20 +1,21 @@
-//! The image's bytes as served: broken connections go on where they broke, and what came is digested.
+//! The image's bytes as served: broken connections go on where they broke.
 
 use std::{
     io::{self, Read},
-    sync::mpsc::{Receiver, SyncSender},
     thread,
     time::{Duration, Instant},
 };
 
 use ironwake_api::ImageSource;
-use sha2::{Digest, Sha256};
 use ureq::{
     Agent, Body,
     http::{Response, header},
 };
 
-use super::meter::Meter;
+use super::{
+    meter::Meter,
+    pieces::{PIECE_BYTES, Sending},
+};
 use crate::{backoff::Backoff, chance};
 
 /// A connection on which nothing came for so long is dead, whatever TCP believes.
@@ -22,10 +23,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// After so long without a byte the daemon does not come back; a disk stays unwritten at its start as long.
 const GIVE_UP: Duration = Duration::from_secs(600);
-/// One piece on its way from the network to the unpacking.
-const PIECE_BYTES: usize = 256 << 10;
-/// Pieces on their way: enough to bridge a pause of the disk.
-pub const PIECES_MAX: usize = 32;
 
 /// Why the image did not come.
 #[derive(Debug, thiserror::Error)]
@@ -97,14 +94,13 @@ impl<'a> Fetch<'a> {
         self
     }
 
-    /// Sends all bytes to `pieces`; gives back their digest in hexadecimal digits.
-    pub fn run(mut self, pieces: &SyncSender<Vec<u8>>) -> Result<String, FetchError> {
-        let mut digest = Sha256::new();
+    /// Sends all bytes to `pieces`.
+    pub fn run(mut self, pieces: &Sending) -> Result<(), FetchError> {
         let (mut offset, mut backoff, mut heard) = (0, Backoff::default(), Instant::now());
         while offset < self.source.size_bytes {
             let before = offset;
             let reason = match self.ask(offset)? {
-                Ok(body) => self.take(body, &mut offset, &mut digest, pieces)?,
+                Ok(body) => self.take(body, &mut offset, pieces)?,
                 Err(reason) => reason,
             };
             if offset > before {
@@ -121,7 +117,7 @@ impl<'a> Fetch<'a> {
                 thread::sleep(backoff.next(chance::jitter()));
             }
         }
-        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(())
     }
 
     /// The outer error is final; after the inner one it is worth asking again.
@@ -184,17 +180,11 @@ impl<'a> Fetch<'a> {
     }
 
     /// Takes what comes; gives back why it ended.
-    fn take(
-        &self,
-        mut body: Body,
-        offset: &mut u64,
-        digest: &mut Sha256,
-        pieces: &SyncSender<Vec<u8>>,
-    ) -> Result<String, FetchError> {
+    fn take(&self, mut body: Body, offset: &mut u64, pieces: &Sending) -> Result<String, FetchError> {
         let mut reader = body.as_reader();
         loop {
             let left = self.source.size_bytes - *offset;
-            let mut piece = vec![0; PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES))];
+            let mut piece = pieces.piece(PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES)));
             let mut filled = 0;
             let mut ended = None;
             while filled < piece.len() && ended.is_none() {
@@ -207,7 +197,6 @@ impl<'a> Fetch<'a> {
             }
             piece.truncate(filled);
             if filled > 0 {
-                digest.update(&piece);
                 *offset += filled as u64;
                 if self.counts {
                     self.meter.add(filled as u64);
@@ -223,36 +212,6 @@ impl<'a> Fetch<'a> {
                 None => {}
             }
         }
-    }
-}
-
-/// The pieces as a reader: it ends where the sender does.
-#[derive(Debug)]
-pub struct Pieces {
-    receiver: Receiver<Vec<u8>>,
-    piece: Vec<u8>,
-    taken: usize,
-}
-
-impl Pieces {
-    /// Reads what this receiver gets.
-    pub fn new(receiver: Receiver<Vec<u8>>) -> Self {
-        Self { receiver, piece: Vec::new(), taken: 0 }
-    }
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.piece.len() {
-            match self.receiver.recv() {
-                Ok(piece) => (self.piece, self.taken) = (piece, 0),
-                Err(_) => return Ok(0),
-            }
-        }
-        let length = buffer.len().min(self.piece.len() - self.taken);
-        buffer[..length].copy_from_slice(&self.piece[self.taken..][..length]);
-        self.taken += length;
-        Ok(length)
     }
 }
 

@@ -8,6 +8,7 @@ mod holders;
 mod image;
 mod inject;
 mod meter;
+mod pieces;
 mod report;
 mod rescue;
 mod shell;

@@ -1,4 +1,4 @@
-//! The pipeline: network, unpacking and disk work at the same time, each at its own pace.
+//! The pipeline: network, digest, unpacking and disk work at the same time, each at its own pace.
 //!
 //! The first block of the image holds its partition table. It is kept back and given to the caller once the
 //! digest is right: a disk that was half written, by a fault or a power cut, has no table and boots nothing.
@@ -12,8 +12,9 @@ use std::{
 use ironwake_api::{ImageSource, Packing};
 
 use super::{
-    fetch::{Fetch, FetchError, PIECES_MAX, Pieces},
+    fetch::{Fetch, FetchError},
     meter::Meter,
+    pieces::{self, Pieces},
     target::{Block, Target},
     unpack::unpack,
 };
@@ -108,15 +109,16 @@ pub(super) fn write_fetched(
     meter: &Meter,
 ) -> Result<Rest, WriteError> {
     let (disk_bytes, sector_bytes) = (target.size_bytes(), target.sector_bytes());
-    let (pieces, received) = sync_channel(PIECES_MAX);
+    let (sending, digesting, pieces) = pieces::way();
     let (filled, to_write) = sync_channel(BLOCKS);
     let (emptied, empty) = channel();
     for _ in 0..BLOCKS {
         let _ = emptied.send(Block::new(BLOCK_BYTES));
     }
     let counts = source.disk_bytes.is_some();
-    let (fetched, unpacked, written) = thread::scope(|scope| {
-        let fetching = scope.spawn(move || fetch.run(&pieces));
+    let (fetched, found, unpacked, written) = thread::scope(|scope| {
+        let fetching = scope.spawn(move || fetch.run(&sending));
+        let digesting = scope.spawn(move || digesting.run());
         let writing = scope.spawn(move || {
             let mut writer = Writer { target, meter, counts, zeros: 0..0 };
             to_write.into_iter().try_for_each(|block: Filled| {
@@ -127,18 +129,20 @@ pub(super) fn write_fetched(
             writer.finish()
         });
         let mut filler = Filler { packing: source.packing, disk_bytes, sector_bytes, empty, filled };
-        let unpacked = filler.run(Pieces::new(received));
+        let unpacked = filler.run(pieces);
         // Its end is the writer's.
         drop(filler);
-        (joined(fetching), unpacked, joined(writing))
+        (joined(fetching), joined(digesting), unpacked, joined(writing))
     });
     if meter.has_ended() {
         return Err(WriteError::Ended);
     }
     // A side that failed stops the others, which then know only that somebody has gone.
     written?;
-    let stopped = matches!(fetched, Err(FetchError::Stopped));
-    let found = if stopped { String::new() } else { fetched? };
+    match fetched {
+        Ok(()) | Err(FetchError::Stopped) => {}
+        Err(error) => return Err(error.into()),
+    }
     let rest = unpacked?.ok_or(FetchError::Stopped)?;
     if !found.eq_ignore_ascii_case(&source.sha256) {
         return Err(WriteError::Digest { expected: source.sha256.clone(), found });
@@ -281,9 +285,11 @@ impl Writer<'_> {
     }
 }
 
-/// In steps that the compiler turns into wide instructions; the first step ends most blocks.
+/// Word by word, in steps of which the first ends most blocks: bytes alone would be the slowest part of a disk of zeros.
 fn is_zero(bytes: &[u8]) -> bool {
-    bytes.chunks(4096).all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
+    let (words, rest) = bytes.as_chunks::<8>();
+    let are_zero = |words: &[[u8; 8]]| words.iter().fold(0, |all, word| all | u64::from_ne_bytes(*word)) == 0;
+    rest.iter().all(|byte| *byte == 0) && words.chunks(512).all(are_zero)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Against a server that breaks off, comes back, and has something else.
 
-use std::sync::mpsc::sync_channel;
-
 use ironwake_api::Packing;
+use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::work::pieces;
 use crate::work::testing::{Answer, Double, Request, image_bytes};
 
 const SIZE: usize = 3 << 20;
@@ -27,12 +27,14 @@ fn fetched(
     let double = Double::start(handler);
     let (source, meter) = (source(&image_bytes(SIZE)), Meter::default());
     let fetch = Fetch::new(&double.url, &source, &meter, true).giving_up_after(patience);
-    let (sender, receiver) = sync_channel(PIECES_MAX);
+    let (sending, digesting, mut pieces) = pieces::way();
     let result = thread::scope(|scope| {
-        let fetching = scope.spawn(move || fetch.run(&sender));
+        let fetching = scope.spawn(move || fetch.run(&sending));
+        let digesting = scope.spawn(move || digesting.run());
         let mut bytes = Vec::new();
-        Pieces::new(receiver).read_to_end(&mut bytes).expect("pieces");
-        fetching.join().expect("no panic").map(|digest| (bytes, digest))
+        pieces.read_to_end(&mut bytes).expect("pieces");
+        let digest = digesting.join().expect("no panic");
+        fetching.join().expect("no panic").map(|()| (bytes, digest))
     });
     (result, double)
 }
