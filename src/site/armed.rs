@@ -192,6 +192,10 @@ impl Site {
                     "a report came from an address that did not take the work",
                 ));
             }
+            if let Some(mac) = self.another_machine(&record.operation, from) {
+                let reason = format!("a report came from {from}, which is {mac}: another machine");
+                return Err(self.token_refused(&record, from, &reason));
+            }
             let kind = record.operation.kind;
             let trigger = match report {
                 WorkReport::Progress { progress, what } => {

@@ -146,7 +146,8 @@ impl Site {
     }
 
     /// An installer says that it is done. Its machine stops where it is not answered well, so whatever token the
-    /// operation ever had is good enough for that; only the one in force, at its time, means anything.
+    /// operation ever had is good enough for that; only the one in force, at its time and from no other machine's address, means
+    /// anything.
     pub async fn installed(
         &self,
         id: &str,
@@ -165,6 +166,12 @@ impl Site {
                 "an installer said that it is done while {} was {}",
                 record.operation.kind, record.operation.state
             );
+            self.note_token(&record.operation.id, &record.operation.machine, from, &reason);
+            return Ok(());
+        }
+        // Answered like any other: it may be the machine after all, behind a router that answers for it, and would stop.
+        if let Some(reason) = self.calls_from_another(&record.operation, &call, from) {
+            let reason = format!("an installer said that it is done: {reason}");
             self.note_token(&record.operation.id, &record.operation.machine, from, &reason);
             return Ok(());
         }

@@ -133,6 +133,28 @@ async fn parity_pv9_any_token_that_was_ever_issued_is_heard_and_others_are_not()
     assert_eq!(repeated.count(), 2);
 }
 
+/// It is answered, or the installer of a machine behind a router that answers for it would stop; but it moves nothing.
+#[tokio::test]
+async fn parity_pv9_another_machine_that_says_it_is_done_is_an_event_only() {
+    let (lab, machine) = with_machine().await;
+    let (id, files) = booted(&lab, &machine).await;
+    answer(&lab, &id, &files, "preseed.cfg", FROM).await.expect("answers");
+    let late = answer(&lab, &id, &files, "late.sh", FROM).await.expect("a script");
+    let token = behind(&late, "/installed/", &['\'']).to_owned();
+    lab.site.learn_address(mac(66), ELSEWHERE);
+    let before = lab.site.operation(&id).await.expect("an operation");
+    lab.site.installed(&id, &token, PhoneHome::default(), ELSEWHERE).await.expect("answered");
+    assert_eq!(lab.site.operation(&id).await.expect("an operation"), before);
+    lab.site.store().save(Vec::new()).await.expect("saved");
+    let noted = lab.kinds().await.into_iter().filter(
+        |kind| matches!(kind, EventKind::TokenRefused { reason, .. } if reason.ends_with("another machine")),
+    );
+    assert_eq!(noted.count(), 1);
+    lab.site.learn_address(mac(1), ELSEWHERE);
+    lab.site.installed(&id, &token, PhoneHome::default(), ELSEWHERE).await.expect("heard");
+    assert_eq!(lab.site.operation(&id).await.expect("an operation").state, State::Installed);
+}
+
 #[tokio::test]
 async fn answers_are_for_whoever_took_the_kernel_and_a_second_one_fails_the_operation() {
     let (lab, machine) = with_machine().await;

@@ -43,7 +43,7 @@ pub(super) async fn with_machine() -> (Fixture, String) {
 }
 
 /// A rebuild whose image is being written: its id, where the host phones home, and the token of the work.
-async fn installing(lab: &Fixture, machine: &str) -> (String, String, String) {
+pub(super) async fn installing(lab: &Fixture, machine: &str) -> (String, String, String) {
     let id = lab.site.operate(machine, rebuild("thirteen"), operator()).await.expect("an operation").id;
     let (kernel, work) = tokens(lab);
     lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
