@@ -67,7 +67,7 @@ impl Site {
         let (Rendered::Installer { boot: line, .. } | Rendered::Live { boot: line, .. }) =
             self.rendered(record, &machine, http)?
         else {
-            return Err(SiteError::Conflict("the profile starts nothing".into()));
+            return Err(SiteError::NotMade("the profile starts nothing".into()));
         };
         let mut command_line = line.command_line.reveal().clone();
         if boot.agent {
@@ -113,8 +113,9 @@ impl Site {
             return Err(error);
         }
         let machine = self.machine(&record.operation.machine)?;
+        let made = self.rendered(&record, &machine, http);
         let (Rendered::Installer { files, .. } | Rendered::Live { files, .. }) =
-            self.rendered(&record, &machine, http)?
+            self.made_or_failed(id, "its answers", made).await?
         else {
             return Err(SiteError::NoSuchFile(name.to_owned()));
         };

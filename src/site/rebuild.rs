@@ -149,7 +149,7 @@ impl Site {
     }
 
     /// What the agent is to do, with everything that only it may know.
-    pub(super) async fn work(&self, record: &Record, http: SocketAddrV4) -> Result<Work, SiteError> {
+    pub(super) fn work(&self, record: &Record, http: SocketAddrV4) -> Result<Work, SiteError> {
         let operation = &record.operation;
         let Some(rebuild) = &record.rebuild else {
             return Ok(match operation.kind {
@@ -159,7 +159,7 @@ impl Site {
                 OperationKind::Rescue => Work::Rescue,
                 OperationKind::Inspect => Work::Inspect,
                 OperationKind::Rebuild => {
-                    return Err(SiteError::Conflict("it does not say what the machine is made into".into()));
+                    return Err(SiteError::NotMade("it does not say what the machine is made into".into()));
                 }
             });
         };
@@ -175,7 +175,7 @@ impl Site {
                 })))
             }
             (Rendered::Live { .. }, None, _) => Ok(Work::Rescue),
-            _ => Err(SiteError::Conflict("there is nothing for an agent to do".into())),
+            _ => Err(SiteError::NotMade("there is nothing for an agent to do".into())),
         }
     }
 
@@ -187,7 +187,7 @@ impl Site {
         http: SocketAddrV4,
     ) -> Result<Rendered, SiteError> {
         let (profile, values, facts) = self.rendering(record, machine, http)?;
-        render(&profile, &values, &facts).map_err(|error| broken(error.to_string()))
+        render(&profile, &values, &facts).map_err(|error| broken(&profile.name, &error))
     }
 
     /// What a record's profile is rendered from, for a machine that reached us at `http`.
@@ -197,10 +197,12 @@ impl Site {
         machine: &Machine,
         http: SocketAddrV4,
     ) -> Result<(Profile, Values, Facts), SiteError> {
-        let rebuild = record.rebuild.as_ref().ok_or_else(|| broken("there is none".into()))?;
-        let profile = catalog::parse(&rebuild.files, &rebuild.choice.name)
-            .map_err(|refused| broken(refused.to_string()))?;
-        let values = settled(&profile, &rebuild.written).map_err(SiteError::Invalid)?;
+        let rebuild = record.rebuild.as_ref();
+        let rebuild = rebuild.ok_or_else(|| SiteError::NotMade("it has no profile".into()))?;
+        let name = &rebuild.choice.name;
+        let profile = catalog::parse(&rebuild.files, name).map_err(|refused| broken(name, &refused))?;
+        let values = settled(&profile, &rebuild.written)
+            .map_err(|problems| broken(name, &SiteError::Invalid(problems)))?;
         let id = &record.operation.id;
         let token = |purpose| self.key.token(purpose, id, record.armings);
         let base = format!("http://{http}/boot/v1/operations/{id}");
@@ -238,8 +240,9 @@ impl Site {
     }
 }
 
-fn broken(why: String) -> SiteError {
-    SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"))
+/// A profile that was rendered when its operation was made, and is no more; `why` has the place.
+pub(super) fn broken(profile: &str, why: &dyn std::fmt::Display) -> SiteError {
+    SiteError::NotMade(format!("profile {profile} cannot be rendered any more: {why}"))
 }
 
 /// Whether an image's files fit into the one answer that gives an agent its work.

@@ -10,6 +10,7 @@ mod rules;
 pub(crate) mod shells;
 mod strangers;
 mod tokens;
+mod unmade;
 mod values;
 
 use std::collections::BTreeMap;
