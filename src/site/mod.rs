@@ -18,6 +18,7 @@ mod hosts;
 mod imports;
 mod installer;
 mod keeping;
+mod kept;
 mod learned;
 mod logins;
 mod operations;

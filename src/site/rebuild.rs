@@ -127,6 +127,7 @@ impl Site {
             written,
             image,
             boot,
+            artifacts: Some(self.settle(&entry.profile, &values, &facts)),
             seen,
             deadlines: entry.profile.deadlines,
             heartbeat_secs: entry.profile.heartbeat_secs,
@@ -200,6 +201,10 @@ impl Site {
         let rebuild = record.rebuild.as_ref();
         let rebuild = rebuild.ok_or_else(|| SiteError::NotMade("it has no profile".into()))?;
         let name = &rebuild.choice.name;
+        // What is left to do on the host of one that has ended needs none of it.
+        if let Some(gone) = self.gone(rebuild).filter(|_| !record.operation.state.has_ended()) {
+            return Err(broken(name, &gone));
+        }
         let profile = catalog::parse(&rebuild.files, name).map_err(|refused| broken(name, &refused))?;
         let values = settled(&profile, &rebuild.written)
             .map_err(|problems| broken(name, &SiteError::Invalid(problems)))?;
@@ -215,7 +220,7 @@ impl Site {
         let disk = record.operation.disks.first();
         let hostname = rebuild.hostname.clone().unwrap_or_else(|| name_of(machine, rebuild.seen));
         let mut facts = facts(machine, &hostname, rebuild.seen, disk, id, http, &urls);
-        facts.artifacts = self.published(http);
+        facts.artifacts = self.kept(rebuild, http);
         facts.operation.heartbeat_secs = profile.heartbeat_secs;
         facts.operation.ssh_key = record.login.as_ref().map(|login| login.public_key.clone());
         Ok((profile, values, facts))
@@ -295,7 +300,7 @@ fn shown(values: &Values, written: &Written) -> BTreeMap<String, serde_json::Val
     given.collect()
 }
 
-/// What is known of a machine and its operation; `artifacts` is left to [`Site::published`].
+/// What is known of a machine and its operation; `artifacts` is left to [`Site::published`] and [`Site::kept`].
 pub(super) fn facts(
     machine: &Machine,
     hostname: &str,

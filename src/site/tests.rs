@@ -4,6 +4,7 @@ mod deadlines;
 mod heartbeat;
 mod installer;
 mod keeping;
+mod kept;
 mod operations;
 mod rebuild;
 mod rules;
@@ -70,6 +71,14 @@ impl Fixture {
             .enroll(report(serial, macs), None, Ipv4Addr::new(10, 0, 0, macs[0]))
             .await
             .expect("enrolled")
+    }
+
+    /// Imports bytes under a name, in place of what it had.
+    async fn import(&self, name: &str, bytes: &[u8]) {
+        let mut upload = self.site.receive_import(name, None).expect("a place");
+        upload.write(bytes).expect("written");
+        let received = upload.finish(None).expect("whole");
+        self.site.import(name, received, operations::operator()).await.expect("imported");
     }
 
     fn plan(&self, mac: u8) -> BootPlan {

@@ -14,9 +14,7 @@ const EVERY: Duration = Duration::from_secs(300);
 /// A site with an enrolled machine and the Debian image; the machine's id.
 async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
-    let mut upload = lab.site.receive_import(IMAGE, None).expect("a place");
-    upload.write(&vec![1; 4 << 20]).expect("written");
-    lab.site.import(IMAGE, upload.finish(None).expect("whole"), operator()).await.expect("imported");
+    lab.import(IMAGE, &vec![1; 4 << 20]).await;
     let mut report = report("S1", &[1]);
     report.inventory.disks = vec![Disk { size_bytes: 8_000_000_000, ..disk("sda", "A") }];
     report.inventory.memory.total_bytes = Some(4 << 30);

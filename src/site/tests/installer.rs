@@ -9,10 +9,7 @@ use crate::operation::Trigger;
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 66);
 
 async fn import(lab: &Fixture, name: &str) {
-    let mut upload = lab.site.receive_import(name, None).expect("a place");
-    upload.write(name.as_bytes()).expect("written");
-    let received = upload.finish(None).expect("whole");
-    lab.site.import(name, received, operator()).await.expect("imported");
+    lab.import(name, name.as_bytes()).await;
 }
 
 fn rebuild() -> OperationNew {
@@ -273,7 +270,8 @@ async fn a_boot_that_cannot_be_made_fails_its_operation_and_boots_the_disk() {
     let new =
         OperationNew { profile: Some("ubuntu-autoinstall".into()), variables: BTreeMap::new(), ..rebuild() };
     let id = lab.site.operate(&machine, new, operator()).await.expect("an operation").id;
-    lab.site.delete_import(iso, operator()).await.expect("its URL is in the command line alone");
+    refused(lab.site.delete_import(iso, operator()).await, &id);
+    let lab = super::kept::without(lab, iso).await;
 
     // Whoever asks what would happen changes nothing.
     let query =

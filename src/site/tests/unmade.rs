@@ -9,11 +9,11 @@ use crate::operation::{Purpose, SiteKey};
 
 const TOP: &str =
     "version = \"1\"\nsummary = \"Late\"\narchitectures = [\"amd64\"]\nfirmware = [\"bios\", \"uefi\"]\n";
-const IMAGE: &str = "kind = \"image\"\n[image]\nartifact = \"thirteen\"\n";
-const FILE: &str = "[[file]]\ntemplate = \"late.j2\"\npartition = \"1\"\npath = \"/srv/late\"\n";
+pub(super) const IMAGE: &str = "kind = \"image\"\n[image]\nartifact = \"thirteen\"\n";
+pub(super) const FILE: &str = "[[file]]\ntemplate = \"late.j2\"\npartition = \"1\"\npath = \"/srv/late\"\n";
 
 /// A site with a machine, and a profile `late` of this text beside one template.
-async fn with_profile(text: &str, template: &str) -> (Fixture, String, TempDir) {
+pub(super) async fn with_profile(text: &str, template: &str) -> (Fixture, String, TempDir) {
     let (mut lab, machine) = with_machine().await;
     let profiles = tempfile::tempdir().expect("a folder");
     let folder = profiles.path().join("late");
@@ -24,11 +24,11 @@ async fn with_profile(text: &str, template: &str) -> (Fixture, String, TempDir) 
     (lab.restart().await, machine, profiles)
 }
 
-fn late() -> OperationNew {
+pub(super) fn late() -> OperationNew {
     OperationNew { profile: Some("late".into()), variables: BTreeMap::new(), ..rebuild("") }
 }
 
-async fn failure(lab: &Fixture, id: &str) -> (State, String) {
+pub(super) async fn failure(lab: &Fixture, id: &str) -> (State, String) {
     let failure = lab.site.operation(id).await.expect("an operation").failure.expect("a failure");
     (failure.stage, failure.reason)
 }
