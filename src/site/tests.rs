@@ -73,6 +73,16 @@ impl Fixture {
             .expect("enrolled")
     }
 
+    /// An enrolled machine of 4 GiB of memory with these disks; its id.
+    async fn enrolled(&self, disks: Vec<Disk>) -> String {
+        let mut report = report("S1", &[1]);
+        report.inventory.disks = disks;
+        report.inventory.memory.total_bytes = Some(4 << 30);
+        let id = self.site.enroll(report, None, operations::FROM).await.expect("an inventory").answer.machine;
+        self.site.enroll_by_operator(&id, operations::operator()).await.expect("enrolled");
+        id
+    }
+
     /// Imports bytes under a name, in place of what it had.
     async fn import(&self, name: &str, bytes: &[u8]) {
         let mut upload = self.site.receive_import(name, None).expect("a place");

@@ -28,11 +28,7 @@ fn rebuild() -> OperationNew {
 
 async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
-    let mut report = report("S1", &[1]);
-    report.inventory.disks = vec![Disk { size_bytes: 9_000_000_000, ..disk("sda", "A") }];
-    report.inventory.memory.total_bytes = Some(4 << 30);
-    let id = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
-    lab.site.enroll_by_operator(&id, operator()).await.expect("enrolled");
+    let id = lab.enrolled(vec![Disk { size_bytes: 9_000_000_000, ..disk("sda", "A") }]).await;
     (lab, id)
 }
 

@@ -31,11 +31,7 @@ pub(super) fn rebuild(image: &str) -> OperationNew {
 pub(super) async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
     import(&lab).await;
-    let mut report = report("S1", &[1]);
-    report.inventory.disks = vec![Disk { size_bytes: 8_000_000_000, ..disk("sda", "A") }];
-    report.inventory.memory.total_bytes = Some(4 << 30);
-    let id = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
-    lab.site.enroll_by_operator(&id, operator()).await.expect("enrolled");
+    let id = lab.enrolled(vec![Disk { size_bytes: 8_000_000_000, ..disk("sda", "A") }]).await;
     (lab, id)
 }
 
