@@ -6,12 +6,13 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::Command;
 use std::time::Duration;
 
+use ironwake::operation::Trigger;
 use ironwake::script;
 use ironwake::serve::Backend;
 use ironwake::site::ScriptRequest;
 use ironwake_api::{
-    Actor, Artifact, ArtifactKind, ArtifactState, ClientStage, EnrollAnswer, EnrollRequest, Inventory,
-    MacAddr, StageKind,
+    Actor, Artifact, ArtifactKind, ArtifactState, ClientStage, Disk, EnrollAnswer, EnrollRequest, Inventory,
+    MacAddr, Nic, OperationKind, OperationNew, OperationState, StageKind,
 };
 use served::{Folder, MAC, Observed, PATIENCE, backend, noise, sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -375,6 +376,50 @@ async fn orders_reports_and_health_are_answered() {
     let loader = Artifact::new("snponly.efi", ArtifactKind::Loader, ArtifactState::Done);
     server.backend.site.set_artifact(loader);
     assert_eq!(server.get("/boot/v1/health").await.status, 200);
+}
+
+/// An operation on [`MAC`]'s machine whose disk is written.
+async fn installed(server: &Server) -> String {
+    let site = &server.backend.site;
+    for name in ["debian-installer-13/linux", "debian-installer-13/initrd.gz"] {
+        let file = Artifact::new(name, ArtifactKind::Kernel, ArtifactState::Done);
+        let (sha256, path) = (Some(sha256(name.as_bytes())), Some(format!("/artifacts/{name}")));
+        site.set_artifact(Artifact { sha256, path, ..file });
+    }
+    let mut report: EnrollRequest = serde_json::from_slice(&enrolment("7CX1Q93")).expect("an enrolment");
+    report.inventory.memory.total_bytes = Some(8 << 30);
+    let disk = Disk { name: "sda".into(), serial: Some("A".into()), size_bytes: 64 << 30, ..Disk::default() };
+    report.inventory.disks = vec![disk];
+    report.inventory.nics = vec![Nic { mac: Some(MAC), ..Nic::default() }];
+    let operator = Actor::Operator("root".into());
+    let machine = site.enroll(report, None, Ipv4Addr::LOCALHOST).await.expect("an inventory").answer.machine;
+    site.enroll_by_operator(&machine, operator.clone()).await.expect("enrolled");
+    let new = OperationNew {
+        kind: OperationKind::Rebuild,
+        profile: Some("debian-installer".into()),
+        variables: [("mirror_host".to_owned(), "deb.example.org".into())].into(),
+        disks: vec!["only".into()],
+        arm: true,
+        armed_secs: None,
+    };
+    let id = site.operate(&machine, new, operator).await.expect("an operation").id;
+    for trigger in [Trigger::Served { what: "it".into() }, Trigger::Began, Trigger::Wrote] {
+        site.happen(&id, trigger, &Actor::Machine).await.expect("it goes on");
+    }
+    id
+}
+
+#[tokio::test]
+async fn to_look_at_a_script_is_no_first_boot() {
+    let server = Server::start(Folder::default()).await;
+    let id = installed(&server).await;
+    let state = async || server.backend.site.operation(&id).await.expect("an operation").state;
+    for path in ["/ipxe/52-54-00-12-34-56", "/grub.cfg"] {
+        let looked = server.ask(&format!("HEAD {path} HTTP/1.1\r\nhost: any")).await;
+        assert_eq!((looked.status, state().await), (200, OperationState::Installed), "{path}");
+    }
+    assert_eq!(server.get("/ipxe/52-54-00-12-34-56").await.status, 200);
+    assert_eq!(state().await, OperationState::FirstBoot);
 }
 
 #[tokio::test]

@@ -77,6 +77,15 @@ impl Rebuild {
         Self { test, operation, authorized, attending: None }
     }
 
+    /// One that is attended to, and whose host has phoned home.
+    async fn at_home(sshd: &Sshd, profiles: &Path) -> Self {
+        let mut rebuild = Self::new(tempfile::tempdir().expect("a folder"), profiles).await;
+        sshd.authorize(&rebuild.authorized);
+        rebuild.attend();
+        rebuild.phone_home(Some(sshd.host_key())).await;
+        rebuild
+    }
+
     /// By an installer, which fetches its answers and says that it is done.
     async fn by_installer(state: tempfile::TempDir, profiles: &Path) -> Self {
         let (test, _, operation) = served(state, profiles).await;
@@ -90,6 +99,13 @@ impl Rebuild {
         let shutdown = CancellationToken::new();
         let attending = tokio::spawn(self.test.site.clone().attend_hosts(shutdown.clone()));
         self.attending = Some((attending, shutdown));
+    }
+
+    /// Stops attending as kill -9 does: nothing is said to anybody.
+    async fn cut_off(&mut self) {
+        let (attending, _) = self.attending.take().expect("it attends");
+        attending.abort();
+        let _ = attending.await;
     }
 
     async fn phone_home(&self, host_key: Option<String>) {
@@ -401,10 +417,7 @@ async fn a_step_that_is_stopped_or_late_ends_on_the_host_too() {
     let stuck = "trap '' HUP\nif [ -e late ]; then touch stuck; else touch late; fi\nsleep 1000 & echo $! > child\nwait\n";
     let steps = "[[step]]\nname = \"stuck\"\nscript = \"stuck.sh\"\ntimeout = \"2s\"\nretries = 1\nbackoff = \"1s\"\n";
     write_profile(folder.path(), sshd.port, steps, &[("stuck.sh", stuck)]);
-    let mut rebuild = Rebuild::new(tempfile::tempdir().expect("a folder"), folder.path()).await;
-    sshd.authorize(&rebuild.authorized);
-    rebuild.attend();
-    rebuild.phone_home(Some(sshd.host_key())).await;
+    let mut rebuild = Rebuild::at_home(&sshd, folder.path()).await;
     let late = rebuild.test.next("late step", |kind| match kind {
         EventKind::OperationStep { problem: Some(problem), .. } => Some(problem.clone()),
         _ => None,
@@ -435,19 +448,13 @@ async fn steps_go_on_where_a_restart_cut_them() {
     let steps = "[[step]]\nname = \"first\"\ncommand = \"echo done >> first\"\n\
                  [[step]]\nname = \"second\"\nscript = \"second.sh\"\n";
     write_profile(folder.path(), sshd.port, steps, &[("second.sh", second)]);
-    let mut rebuild = Rebuild::new(tempfile::tempdir().expect("a folder"), folder.path()).await;
-    sshd.authorize(&rebuild.authorized);
-    rebuild.attend();
-    rebuild.phone_home(Some(sshd.host_key())).await;
+    let mut rebuild = Rebuild::at_home(&sshd, folder.path()).await;
     let running = |kind: &EventKind| match kind {
         EventKind::OperationStep { step, state: StepState::Running, .. } if step == "second" => Some(()),
         _ => None,
     };
     rebuild.test.next("second step", running).await;
-    // As kill -9 does: nothing is said to anybody.
-    let (attending, _) = rebuild.attending.take().expect("it attends");
-    attending.abort();
-    let _ = attending.await;
+    rebuild.cut_off().await;
     fs::write(sshd.home().join("go"), "").expect("written");
     let Rebuild { test, operation, authorized, .. } = rebuild;
     let mut rebuild = Rebuild { test: test.restart().await, operation, authorized, attending: None };
@@ -469,19 +476,14 @@ async fn a_key_that_was_taken_back_before_a_crash_is_not_asked_for_again() {
     let gone = "sed -i /ironwake-/d ~/.ssh/authorized_keys\nsleep 1000\n";
     let steps = "[[step]]\nname = \"join\"\nscript = \"join.sh\"\n";
     write_profile(folder.path(), sshd.port, steps, &[("join.sh", gone)]);
-    let mut rebuild = Rebuild::new(tempfile::tempdir().expect("a folder"), folder.path()).await;
-    sshd.authorize(&rebuild.authorized);
-    rebuild.attend();
-    rebuild.phone_home(Some(sshd.host_key())).await;
+    let mut rebuild = Rebuild::at_home(&sshd, folder.path()).await;
     let taken_back = async {
         while sshd.authorized().trim() != OTHER_KEY {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(PATIENCE, taken_back).await.expect("the key is taken out");
-    let (attending, _) = rebuild.attending.take().expect("it attends");
-    attending.abort();
-    let _ = attending.await;
+    rebuild.cut_off().await;
     let Rebuild { test, operation, authorized, .. } = rebuild;
     let steps = test.site.store().operation_steps(&operation).await.expect("a store");
     let (seq, mut step) = steps.into_iter().next().expect("a step");
@@ -502,10 +504,7 @@ async fn a_key_that_the_host_refuses_is_not_said_to_be_there() {
     let gone = "sed -i /ironwake-/d ~/.ssh/authorized_keys\nexit 3\n";
     let steps = "[[step]]\nname = \"join\"\nscript = \"join.sh\"\n";
     write_profile(folder.path(), sshd.port, steps, &[("join.sh", gone)]);
-    let mut rebuild = Rebuild::new(tempfile::tempdir().expect("a folder"), folder.path()).await;
-    sshd.authorize(&rebuild.authorized);
-    rebuild.attend();
-    rebuild.phone_home(Some(sshd.host_key())).await;
+    let mut rebuild = Rebuild::at_home(&sshd, folder.path()).await;
     rebuild.reaches(OperationState::Failed).await;
     assert_eq!(rebuild.key_removed().await, "the host refuses the operation's key, which was destroyed");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use ironwake::store::{Change, NewEvent, Store};
-use ironwake_api::{Actor, Enrolment, Event, EventKind, Lease, LeaseState, MacAddr, Machine, SecureBoot};
+use ironwake_api::{Actor, Event, EventKind, Lease, LeaseState, MacAddr, Machine};
 
 /// Tells the child where its store is.
 const STORE: &str = "IRONWAKE_TEST_CRASH_STORE";
@@ -110,29 +110,7 @@ fn child_that_saves_until_it_is_killed() {
 }
 
 fn machine(id: &str) -> Change {
-    Change::Machine(Box::new(Machine {
-        id: id.into(),
-        name: None,
-        enrolment: Enrolment::Unenrolled,
-        uuid: None,
-        serial: None,
-        asset_tag: None,
-        macs: Vec::new(),
-        manufacturer: None,
-        product: None,
-        tags: Vec::new(),
-        notes: None,
-        secure_boot: SecureBoot::Auto,
-        secure_boot_seen: None,
-        discover_next: false,
-        address: None,
-        created_at: 1,
-        seen_at: None,
-        inventory_at: None,
-        operation: None,
-        host: None,
-        inventory: None,
-    }))
+    Change::Machine(Box::new(Machine::new(id, 1)))
 }
 
 fn lease(number: u32) -> Lease {

@@ -4,12 +4,12 @@ use std::net::Ipv4Addr;
 
 use ironwake_api::Lldp;
 
+use crate::inventory::sysfs::clean;
+
 /// The Ethernet type of LLDP.
 pub const ETHER_TYPE: u16 = 0x88cc;
 /// Where switches send it: no bridge forwards this.
 pub const MULTICAST: [u8; 6] = [0x01, 0x80, 0xc2, 0, 0, 0x0e];
-/// Longest text that is kept of any field.
-const TEXT_CHARS_MAX: usize = 255;
 /// IEEE 802.1's OUI and the subtype of its port VLAN ID.
 const PORT_VLAN: [u8; 4] = [0x00, 0x80, 0xc2, 1];
 
@@ -27,8 +27,8 @@ pub fn parse_frame(frame: &[u8]) -> Option<Lldp> {
             0 => break,
             1 => neighbour.chassis = identifier(value, 4, 5),
             2 => neighbour.port = identifier(value, 3, 4),
-            4 => neighbour.port_description = text(value),
-            5 => neighbour.system = text(value),
+            4 => neighbour.port_description = clean(value),
+            5 => neighbour.system = clean(value),
             127 if value.len() == 6 && value[..4] == PORT_VLAN => {
                 let vlan = u16::from_be_bytes([value[4], value[5]]);
                 neighbour.vlan = (1..4095).contains(&vlan).then_some(vlan);
@@ -48,18 +48,8 @@ fn identifier(value: &[u8], mac: u8, network: u8) -> Option<String> {
             Some(ironwake_api::MacAddr([*a, *b, *c, *d, *e, *f]).to_string())
         }
         [1, a, b, c, d] if subtype == network => Some(Ipv4Addr::new(*a, *b, *c, *d).to_string()),
-        _ => text(value),
+        _ => clean(value),
     }
-}
-
-fn text(value: &[u8]) -> Option<String> {
-    let text: String = String::from_utf8_lossy(value)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(TEXT_CHARS_MAX)
-        .collect();
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
 }
 
 #[cfg(test)]

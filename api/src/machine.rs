@@ -93,6 +93,35 @@ pub struct Machine {
     pub inventory: Option<Box<Inventory>>,
 }
 
+impl Machine {
+    /// The record of a machine of which nothing is known.
+    pub fn new(id: impl Into<String>, created_at: Millis) -> Self {
+        Self {
+            id: id.into(),
+            name: None,
+            enrolment: Enrolment::Unenrolled,
+            uuid: None,
+            serial: None,
+            asset_tag: None,
+            macs: Vec::new(),
+            manufacturer: None,
+            product: None,
+            tags: Vec::new(),
+            notes: None,
+            secure_boot: SecureBoot::Auto,
+            secure_boot_seen: None,
+            discover_next: false,
+            address: None,
+            created_at,
+            seen_at: None,
+            inventory_at: None,
+            operation: None,
+            host: None,
+            inventory: None,
+        }
+    }
+}
+
 /// A machine to register before it is ever seen. At least one of MAC, UUID and serial is needed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

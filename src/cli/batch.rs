@@ -6,6 +6,7 @@ use ironwake_api::{EventKind, MachineQuery, Operation, OperationState};
 
 use super::operation::style;
 use super::output::clean;
+use super::watch::watch;
 use super::{Context, Failure, human};
 
 /// One line of one operation of several.
@@ -19,8 +20,12 @@ pub fn line(operation: &Operation, context: &mut Context) -> Result<(), Failure>
     Ok(context.output.line(text)?)
 }
 
-/// Shows every change until all have ended. One that has not become ready makes the command fail.
+/// Shows every change until all have ended, or Ctrl-C is pressed. One that has not become ready makes the command fail.
 pub async fn follow(operations: Vec<Operation>, context: &mut Context) -> Result<(), Failure> {
+    watch(until_end(operations, context), "ironwake operation list --running").await
+}
+
+async fn until_end(operations: Vec<Operation>, context: &mut Context) -> Result<(), Failure> {
     let names: BTreeMap<String, String> = context
         .client
         .machines_all(&MachineQuery::default())

@@ -6,6 +6,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use anyhow::Context as _;
 use ironwake_api::client::ClientError;
 use ironwake_api::{ArmRequest, BatchNew, BulkAction, BulkAnswer, Operation, OperationKind, OperationNew};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::assignment::Variables;
 use super::operation::{done, follow, shown};
@@ -214,6 +215,8 @@ async fn confirmed(
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }
+    // Before the question is seen: Ctrl-C would end the process, and leave what was made recorded.
+    let mut interrupts = signal(SignalKind::interrupt())?;
     let mut screen = std::io::stderr();
     for (machine, operation) in made {
         writeln!(screen, "{} of {} overwrites:", operation.kind, clean(machine))?;
@@ -238,8 +241,7 @@ async fn confirmed(
     });
     tokio::select! {
         typed = typed => Ok(typed.context("read the terminal")??.trim() == word),
-        stopped = tokio::signal::ctrl_c() => {
-            stopped?;
+        _ = interrupts.recv() => {
             writeln!(screen)?;
             Ok(false)
         }

@@ -36,6 +36,7 @@ mod table;
 mod timeline;
 mod token;
 mod values;
+mod watch;
 mod webhook;
 
 use anyhow::Context as _;

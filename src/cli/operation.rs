@@ -8,6 +8,7 @@ use super::events::{describe, short};
 use super::human;
 use super::output::{Style, clean};
 use super::table::Table;
+use super::watch::watch;
 use super::{Context, Failure, step};
 
 /// Commands below `operation`. ID is the operation's id.
@@ -175,8 +176,12 @@ pub fn done(operation: &Operation, context: &mut Context) -> Result<(), Failure>
     Ok(())
 }
 
-/// Shows every change until the operation has ended. One that failed makes the command fail.
+/// Shows every change until the operation has ended, or Ctrl-C is pressed. One that failed makes the command fail.
 pub async fn follow(id: &str, context: &mut Context) -> Result<(), Failure> {
+    watch(until_end(id, context), &format!("ironwake operation follow {id}")).await
+}
+
+async fn until_end(id: &str, context: &mut Context) -> Result<(), Failure> {
     let mut operation = context.client.operation(id).await?;
     let mut stream = context.client.follow(None, Some(&operation.machine));
     // What happened before is in the record, which is read once the stream stands.

@@ -110,7 +110,7 @@ async fn talk(
                 Some(ShellFrame::Exit(exit)) => return Ok(Some(exit)),
                 Some(_) => {}
                 None => {
-                    let why = "the connection to the machine ended: it restarted, or the operation has ended";
+                    let why = "the connection to the machine ended: it restarted, the operation has ended, or the daemon has";
                     return Err(ClientError::Protocol(why.into()).into());
                 }
             },

@@ -71,6 +71,9 @@ pub struct Rebuild {
     /// What is started, where the profile starts something of its own.
     #[serde(default)]
     pub boot: Option<BootSources>,
+    /// What its templates name by `artifact("NAME")`; absent in what was made before that was kept.
+    #[serde(default)]
+    pub artifacts: Option<Vec<Loaded>>,
     /// How the machine showed itself when this was confirmed.
     #[serde(default)]
     pub seen: Seen,
@@ -84,8 +87,18 @@ pub struct Rebuild {
 impl Rebuild {
     /// Digests of all that it needs, 64 hexadecimal digits each.
     pub fn digests(&self) -> impl Iterator<Item = &str> {
+        self.needs().map(|(_, sha256)| sha256)
+    }
+
+    /// All that it needs: what it is called, and its digest.
+    pub fn needs(&self) -> impl Iterator<Item = (&str, &str)> {
         let boot = self.boot.iter().flat_map(|boot| std::iter::once(&boot.kernel).chain(&boot.initrds));
-        self.image.iter().map(|image| image.sha256.as_str()).chain(boot.map(|loaded| loaded.sha256.as_str()))
+        let loaded = boot.chain(self.artifacts.iter().flatten());
+        let image = self.image.iter().map(|image| {
+            let file = image.path.rsplit('/').next().unwrap_or_default();
+            (file, image.sha256.as_str())
+        });
+        image.chain(loaded.map(|loaded| (loaded.name.as_str(), loaded.sha256.as_str())))
     }
 }
 
@@ -100,7 +113,7 @@ pub struct BootSources {
     pub agent: bool,
 }
 
-/// An artifact that a boot loader fetches.
+/// An artifact that a machine fetches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
     /// Its name.

@@ -4,6 +4,7 @@
 //! at once, [`fits`] says why a machine cannot become it, [`resolve`] settles its variables, and [`render`] makes
 //! the files and the command line of one operation. Where folders are kept and files are served is not known here.
 
+mod bounded;
 mod check;
 mod fit;
 mod input;
@@ -24,7 +25,7 @@ use std::fmt;
 
 pub use fit::{Hardware, fits};
 pub use input::{Input, Value};
-pub use named::named_artifacts;
+pub use named::{artifacts_of, named_artifacts};
 pub(crate) use raw::is_variable_name;
 pub use render::{
     DiskFacts, Facts, MachineFacts, OperationFacts, RenderError, Rendered, RenderedBoot, RenderedImage,

@@ -1,7 +1,9 @@
-//! Which artifacts a profile names as it stands: with its own defaults, before any operation gives values.
+//! Which artifacts a profile names: as it stands, with its own defaults, and in one operation.
 
-use super::render::engine_value;
-use super::resolve::{Origin, Setting};
+use std::collections::BTreeSet;
+
+use super::render::{Facts, Renderer, engine_value};
+use super::resolve::{Origin, Setting, Values};
 use super::shape::{Kind, Profile};
 use super::template;
 
@@ -28,6 +30,15 @@ pub fn named_artifacts(profile: &Profile) -> Vec<String> {
     let render = |line: &&str| environment.render_named_str("artifact", line, context.clone()).ok();
     let names = lines.iter().filter_map(render).map(|name| name.trim().to_owned());
     names.filter(|name| !name.is_empty()).collect()
+}
+
+/// Names of artifacts that `artifact("NAME")` finds in all that a profile gives: files, lines and steps. What follows a
+/// mistake is passed over, which [`render`](super::render) and [`login`](super::login) tell of.
+pub fn artifacts_of(profile: &Profile, values: &Values, facts: &Facts) -> BTreeSet<String> {
+    let Ok(renderer) = Renderer::new(profile, values, facts) else { return BTreeSet::new() };
+    let _ = renderer.everything(&profile.kind);
+    let _ = renderer.visit(&profile.login);
+    renderer.found()
 }
 
 #[cfg(test)]

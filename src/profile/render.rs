@@ -1,13 +1,14 @@
 //! A profile and its values as files, artifacts and a command line: everything that one operation needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
+use std::sync::{Arc, Mutex};
 
 use ironwake_api::{BootEntry, InjectedFile, MacAddr, Packing, PartitionChoice};
 use minijinja::{Environment, Error};
 use serde::Serialize;
 
+use super::bounded::{Bounded, OUTPUT_BYTES_MAX};
 use super::input::Value;
 use super::quote::is_control;
 use super::resolve::{Setting, Values};
@@ -15,8 +16,6 @@ use super::secret::{HIDDEN, Secret};
 use super::shape::{Answer, Architecture, Boot, Firmware, Image, Injection, Kind, Profile};
 use super::{FILE, template};
 
-/// Largest rendered file: cloud-init takes 16 KiB on some platforms, and the longest kickstarts have some 100 KiB.
-const OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Longest command line: x86 kernels take 2048 bytes, and the daemon adds its own parameters.
 const COMMAND_LINE_BYTES_MAX: usize = 1792;
 /// Longest name of an artifact or label of a partition.
@@ -61,7 +60,7 @@ pub struct Facts {
     pub server: ServerFacts,
     /// Where the machine fetches and reports.
     pub urls: Urls,
-    /// URLs of published artifacts by name, for `artifact("NAME")`.
+    /// URLs of artifacts by name, for `artifact("NAME")`.
     #[serde(skip)]
     pub artifacts: BTreeMap<String, String>,
 }
@@ -249,24 +248,11 @@ pub enum RenderError {
 
 /// Renders everything of a profile. The same profile, values and facts give the same bytes.
 pub fn render(profile: &Profile, values: &Values, facts: &Facts) -> Result<Rendered, RenderError> {
-    check_facts(facts)?;
-    let renderer = Renderer::new(profile, values, facts)?;
-    let served = |files: &[Answer]| files.iter().map(|file| renderer.answer(file)).collect::<Result<_, _>>();
-    Ok(match &profile.kind {
-        Kind::Image { image, files } => Rendered::Image {
-            image: renderer.image(image)?,
-            files: files.iter().map(|file| renderer.injection(file)).collect::<Result<_, _>>()?,
-        },
-        Kind::Installer { boot, files } => {
-            Rendered::Installer { boot: renderer.boot(boot)?, files: served(files)? }
-        }
-        Kind::Live { boot, files } => Rendered::Live { boot: renderer.boot(boot)?, files: served(files)? },
-        Kind::Local => Rendered::Local,
-    })
+    Renderer::new(profile, values, facts)?.everything(&profile.kind)
 }
 
 /// Facts come from machines and records: none of them is more than one line.
-pub(super) fn check_facts(facts: &Facts) -> Result<(), RenderError> {
+fn check_facts(facts: &Facts) -> Result<(), RenderError> {
     let serial = facts.disk.as_ref().and_then(|disk| disk.serial.as_deref());
     let path = facts.disk.as_ref().map(|disk| disk.path.as_str());
     let rows = [
@@ -292,19 +278,26 @@ pub(super) struct Renderer<'p> {
     context: minijinja::Value,
     /// Texts that no message may repeat.
     secrets: Vec<String>,
+    /// Artifacts that `artifact()` has found.
+    found: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl<'p> Renderer<'p> {
     pub(super) fn new(profile: &'p Profile, values: &Values, facts: &Facts) -> Result<Self, RenderError> {
+        check_facts(facts)?;
         let mut environment = template::environment(&profile.templates)
             .map_err(|error| RenderError::Template { place: FILE.into(), why: template::explain(&error) })?;
-        let artifacts = facts.artifacts.clone();
-        environment.add_function("artifact", move |name: String| {
-            let missing = || {
+        let (artifacts, found) = (facts.artifacts.clone(), Arc::<Mutex<BTreeSet<String>>>::default());
+        let asked = found.clone();
+        environment.add_function("artifact", move |name: String| match artifacts.get(&name) {
+            Some(url) => {
+                asked.lock().expect("no panic while held").insert(name);
+                Ok(url.clone())
+            }
+            None => {
                 let why = format!("no artifact is published as {name:?}: import it first");
-                Error::new(minijinja::ErrorKind::InvalidOperation, why)
-            };
-            artifacts.get(&name).cloned().ok_or_else(missing)
+                Err(Error::new(minijinja::ErrorKind::InvalidOperation, why))
+            }
         });
         let variables = values.iter().map(|(name, setting)| (name.to_owned(), engine_value(setting)));
         let facts = minijinja::Value::from(minijinja::value::Serde(facts));
@@ -315,7 +308,27 @@ impl<'p> Renderer<'p> {
             Setting::Secret(secret, _) => Some(secret.reveal()),
             _ => None,
         });
-        Ok(Self { environment, context, secrets: secrets.flat_map(texts).collect() })
+        Ok(Self { environment, context, secrets: secrets.flat_map(texts).collect(), found })
+    }
+
+    pub(super) fn everything(&self, kind: &Kind) -> Result<Rendered, RenderError> {
+        let served = |files: &[Answer]| files.iter().map(|file| self.answer(file)).collect::<Result<_, _>>();
+        Ok(match kind {
+            Kind::Image { image, files } => Rendered::Image {
+                image: self.image(image)?,
+                files: files.iter().map(|file| self.injection(file)).collect::<Result<_, _>>()?,
+            },
+            Kind::Installer { boot, files } => {
+                Rendered::Installer { boot: self.boot(boot)?, files: served(files)? }
+            }
+            Kind::Live { boot, files } => Rendered::Live { boot: self.boot(boot)?, files: served(files)? },
+            Kind::Local => Rendered::Local,
+        })
+    }
+
+    /// Names under which artifacts were found so far.
+    pub(super) fn found(&self) -> BTreeSet<String> {
+        self.found.lock().expect("no panic while held").clone()
     }
 
     pub(super) fn file(&self, name: &str) -> Result<String, RenderError> {
@@ -468,26 +481,4 @@ fn command_line_problem(line: &str) -> Option<String> {
         return Some(format!("a command line with {c:?}, which a loader would take for its own"));
     }
     (line.matches('"').count() % 2 == 1).then(|| "a command line with a quote that does not end".to_owned())
-}
-
-/// Bytes up to the limit of a file.
-#[derive(Default)]
-struct Bounded {
-    bytes: Vec<u8>,
-    full: bool,
-}
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + bytes.len() > OUTPUT_BYTES_MAX {
-            self.full = true;
-            return Err(io::Error::other("too large"));
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::check::{Surroundings, check_line, missing, template_named};
 use super::raw::{KindWord, file_name, integer, template_line};
-use super::render::{Facts, RenderError, Renderer, check_facts, texts};
+use super::render::{Facts, RenderError, Renderer, texts};
 use super::resolve::{Setting, Values};
 use super::shape::Profile;
 use crate::document::value::{line, word};
@@ -141,24 +141,7 @@ impl RenderedLogin {
 
 /// Renders what is done on the host.
 pub fn login(profile: &Profile, values: &Values, facts: &Facts) -> Result<RenderedLogin, RenderError> {
-    check_facts(facts)?;
-    let renderer = Renderer::new(profile, values, facts)?;
-    let user = renderer.line("login.user", &profile.login.user_line)?;
-    if !is_user(&user) {
-        return Err(RenderError::Line { key: "login.user", why: "no name of a user".into() });
-    }
-    let mut steps = Vec::new();
-    for (seq, step) in (0..).zip(&profile.login.steps) {
-        let script = match &step.run {
-            Run::Command(line) => renderer.line("step.command", line)?,
-            Run::Script(template) => renderer.file(template)?,
-        };
-        if script.trim().is_empty() {
-            continue;
-        }
-        let Step { name, shell, timeout, retries, backoff, exit_code, .. } = step.clone();
-        steps.push(RenderedStep { seq, name, shell, script, timeout, retries, backoff, exit_code });
-    }
+    let (user, steps) = Renderer::new(profile, values, facts)?.visit(&profile.login)?;
     let secret = |setting: &Setting| match setting {
         Setting::Secret(secret, _) => texts(secret.reveal()),
         _ => Vec::new(),
@@ -173,6 +156,29 @@ pub fn login(profile: &Profile, values: &Values, facts: &Facts) -> Result<Render
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets.dedup();
     Ok(RenderedLogin { user, port: profile.login.port, steps, secrets })
+}
+
+impl Renderer<'_> {
+    /// As whom, and what is run.
+    pub(super) fn visit(&self, login: &Login) -> Result<(String, Vec<RenderedStep>), RenderError> {
+        let user = self.line("login.user", &login.user_line)?;
+        if !is_user(&user) {
+            return Err(RenderError::Line { key: "login.user", why: "no name of a user".into() });
+        }
+        let mut steps = Vec::new();
+        for (seq, step) in (0..).zip(&login.steps) {
+            let script = match &step.run {
+                Run::Command(line) => self.line("step.command", line)?,
+                Run::Script(template) => self.file(template)?,
+            };
+            if script.trim().is_empty() {
+                continue;
+            }
+            let Step { name, shell, timeout, retries, backoff, exit_code, .. } = step.clone();
+            steps.push(RenderedStep { seq, name, shell, script, timeout, retries, backoff, exit_code });
+        }
+        Ok((user, steps))
+    }
 }
 
 /// The last part of a URL, where that is a token.

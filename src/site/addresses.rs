@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use ironwake_api::{MacAddr, Operation};
+use ironwake_api::{MacAddr, Operation, PhoneHome};
 
 use super::Site;
 
@@ -106,6 +106,24 @@ impl Site {
         let leased = self.addresses.get(from).is_some_and(|(mac, by_dhcp)| by_dhcp && own(&mac));
         self.attested_mac_of(from).filter(|mac| !leased && !own(mac))
     }
+
+    /// Why a host's or installer's call came from another machine than the operation's. A card that no record has may be a
+    /// bridge or bond of its own, but only of a host that says whose it is.
+    pub(super) fn calls_from_another(
+        &self,
+        operation: &Operation,
+        call: &PhoneHome,
+        from: Ipv4Addr,
+    ) -> Option<String> {
+        let mac = self.another_machine(operation, from)?;
+        let known = self.read().id_of(mac).is_some();
+        (known || says_nothing(call)).then(|| format!("it came from {from}, which is {mac}: another machine"))
+    }
+}
+
+/// Whether a call does not say whose it is.
+pub(super) fn says_nothing(call: &PhoneHome) -> bool {
+    call.uuid.is_none() && call.serial.is_none() && call.macs.is_empty()
 }
 
 /// The entries of `/proc/net/arp`; those without flag 2 (complete) are guesses.

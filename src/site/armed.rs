@@ -76,8 +76,11 @@ impl Site {
         let mut keyed = record.clone();
         // An agent is given it with its work.
         let key = match taker {
-            Some(_) => self.give_login(&mut keyed, http).await?,
-            None => None,
+            Some(_) if record.operation.state == OperationState::PxeReady => {
+                let given = self.give_login(&mut keyed, http).await;
+                self.made_or_failed(id, "what is done on its host", given).await?
+            }
+            _ => None,
         };
         let also = |record: &mut Record| (record.taker, record.login) = (taker, keyed.login);
         self.advance_with(record, &served, &Actor::Machine, key.into_iter().collect(), also).await?;
@@ -141,29 +144,30 @@ impl Site {
             return Err(SiteError::Conflict(message));
         }
         let mut record = record;
-        // Said again to a taker whose answer was lost, with the same key.
-        let key = match record.taker {
-            None => self.give_login(&mut record, http).await?,
-            Some(_) => None,
-        };
-        let operation = &record.operation;
-        let claim = Claim {
-            operation: operation.id.clone(),
-            kind: operation.kind,
-            work: self.work(&record, http).await?,
-        };
-        if let Err(reason) = fits_answer(&claim) {
-            // As it is in the store: its key was given to nobody.
-            let record = self.stored(id).await?;
-            let fail = Trigger::Fail { reason: reason.clone() };
-            self.advance(record, &fail, &Actor::Daemon, |_| {}).await?;
-            return Err(SiteError::Conflict(reason));
-        }
+        let made = self.claimed(&mut record, http).await;
+        let (claim, key) = self.made_or_failed(id, "its work", made).await?;
         if record.taker.is_none() {
             record.taker = Some(Taker { from, at: self.now() });
             self.save_record(record, key).await?;
         }
         Ok(claim)
+    }
+
+    /// What the agent gets, and the key to be saved with it.
+    async fn claimed(
+        &self,
+        record: &mut Record,
+        http: SocketAddrV4,
+    ) -> Result<(Claim, Option<Change>), SiteError> {
+        // Said again to a taker whose answer was lost, with the same key.
+        let key = match record.taker {
+            None => self.give_login(record, http).await?,
+            Some(_) => None,
+        };
+        let work = self.work(record, http)?;
+        let claim = Claim { operation: record.operation.id.clone(), kind: record.operation.kind, work };
+        fits_answer(&claim).map_err(SiteError::NotMade)?;
+        Ok((claim, key))
     }
 
     /// Whether this is the token of the work of an operation's arming.
@@ -191,6 +195,10 @@ impl Site {
                     from,
                     "a report came from an address that did not take the work",
                 ));
+            }
+            if let Some(mac) = self.another_machine(&record.operation, from) {
+                let reason = format!("a report came from {from}, which is {mac}: another machine");
+                return Err(self.token_refused(&record, from, &reason));
             }
             let kind = record.operation.kind;
             let trigger = match report {
@@ -280,11 +288,11 @@ fn is_done(record: &Record) -> bool {
 
 /// Refuses work that no agent reads to its end; what is rendered when an operation is made is the same but for URLs.
 fn fits_answer(claim: &Claim) -> Result<(), String> {
-    let bytes = serde_json::to_vec(claim).map_err(|error| format!("its work cannot be said: {error}"))?.len();
+    let bytes = serde_json::to_vec(claim).map_err(|error| format!("it cannot be said: {error}"))?.len();
     match bytes <= CLAIM_BYTES_MAX {
         true => Ok(()),
         false => Err(format!(
-            "its work is too large for the agent: {bytes} bytes as JSON are more than {CLAIM_BYTES_MAX}"
+            "it is too large for the agent: {bytes} bytes as JSON are more than {CLAIM_BYTES_MAX}"
         )),
     }
 }

@@ -172,16 +172,17 @@ impl Site {
     /// Arms operations of batches that have room; to be called about once a second.
     pub async fn arm_waiting(&self) {
         for (id, batch) in next(self.operations.of_batches()) {
-            let until = self.now() + batch.armed_secs * 1000;
-            // Somebody else may have armed it since, or taken it out of the batch.
-            let waits = |operation: &Operation| {
-                operation.state == OperationState::Registered
-                    && operation.batch.as_ref().is_some_and(|theirs| theirs.id == batch.id)
-            };
-            if let Err(error) = self.happen_if(&id, Trigger::Arm { until }, &batch.by, waits).await {
+            if let Err(error) = self.arm_next(&id, &batch).await {
                 warn!(operation = id, %error, "an operation that waits was not armed");
             }
         }
+    }
+
+    /// Arms an operation whose turn it is in its batch, unless somebody else has armed it since or taken it out of the batch.
+    pub(super) async fn arm_next(&self, id: &str, batch: &Batch) -> Result<(), SiteError> {
+        let until = self.now() + batch.armed_secs * 1000;
+        let waits = |operation: &Operation| waits_in(operation, &batch.id);
+        self.happen_if(id, Trigger::Arm { until }, &batch.by, waits).await.map(drop)
     }
 
     /// What is cancelled with an operation that has failed: what waits in its batch, unless that keeps going.
@@ -192,12 +193,8 @@ impl Site {
         }
         let why = format!("operation {} of the same batch failed", failed.id);
         let cancel = Trigger::Cancel { why: Some(why) };
-        let waits = |record: &Record| {
-            let other = &record.operation;
-            other.state == OperationState::Registered
-                && other.id != failed.id
-                && other.batch.as_ref().is_some_and(|theirs| theirs.id == batch.id)
-        };
+        let waits =
+            |record: &Record| record.operation.id != failed.id && waits_in(&record.operation, &batch.id);
         let waiting = self.operations.all().into_iter().filter(waits);
         waiting
             .filter_map(|record| {
@@ -206,6 +203,12 @@ impl Site {
             })
             .collect()
     }
+}
+
+/// Whether an operation waits for its turn in this batch.
+fn waits_in(operation: &Operation, batch: &str) -> bool {
+    operation.state == OperationState::Registered
+        && operation.batch.as_ref().is_some_and(|theirs| theirs.id == batch)
 }
 
 /// The operations that there is room for, in the order in which they were made.

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use ironwake_api::{Actor, EventKind, Host, Machine, Millis, OperationKind, OperationState, PhoneHome};
 
+use super::addresses::says_nothing;
 use super::phone_home::{host, other_machine};
 use super::{Site, SiteError};
 use crate::operation::{HostRecord, News, Purpose, Record};
@@ -138,7 +139,7 @@ impl Site {
 
     /// Why a call that does not say whose it is came from another machine's address.
     fn other_address(&self, machine: &Machine, call: &PhoneHome, from: Ipv4Addr) -> Option<String> {
-        if call.uuid.is_some() || call.serial.is_some() || !call.macs.is_empty() {
+        if !says_nothing(call) {
             return None;
         }
         let mac = self.attested_mac_of(from)?;

@@ -156,7 +156,7 @@ impl Site {
         match self.operations.of_image(&import.sha256.to_string()) {
             None => Ok(()),
             Some(operation) => Err(SiteError::Conflict(format!(
-                "operation {operation} installs {name}: wait until it has ended, or cancel it"
+                "operation {operation} needs {name}: wait until it has ended, or cancel it"
             ))),
         }
     }

@@ -1,7 +1,6 @@
 //! What a profile starts by itself: its kernel and archives, the answers that an installer fetches, and its word that it
 //! is done.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use ironwake_api::{Actor, ArtifactState, EventKind, OperationKind, OperationState, PhoneHome, Progress};
@@ -30,29 +29,13 @@ impl Site {
     }
 
     /// What was imported under a name, or the boot file of this name.
-    fn loaded(&self, name: &str) -> Result<Loaded, String> {
+    pub(super) fn loaded(&self, name: &str) -> Result<Loaded, String> {
         let found = self.imports.artifact(name).or_else(|| self.shipped_artifact(name));
         let found = found.filter(|artifact| artifact.state == ArtifactState::Done && artifact.path.is_some());
         match found.and_then(|artifact| artifact.sha256) {
             Some(sha256) => Ok(Loaded { name: name.to_owned(), sha256 }),
             None => Err(format!("{name:?} is not here: `ironwake artifact import {name} FILE` brings it")),
         }
-    }
-
-    /// Where a machine that reached us at `http` gets each artifact, by its name. An import stands before a boot file.
-    pub(super) fn published(&self, http: SocketAddrV4) -> BTreeMap<String, String> {
-        let all = self.shipped_artifacts().into_iter().chain(self.imports.artifacts());
-        let here = all.filter(|artifact| artifact.state == ArtifactState::Done);
-        here.filter_map(|artifact| Some((artifact.name, format!("http://{http}{}", artifact.path?))))
-            .collect()
-    }
-
-    /// Whether an artifact of this digest can be served.
-    pub(super) fn holds(&self, digest: &str) -> bool {
-        let is_it = |sha256: &Option<String>| sha256.as_deref() == Some(digest);
-        let shipped = self.shipped_artifacts();
-        self.imports.holds(digest)
-            || shipped.iter().any(|artifact| artifact.state == ArtifactState::Done && is_it(&artifact.sha256))
     }
 
     /// What the loader of an armed machine is told, where the profile starts something of its own.
@@ -67,7 +50,7 @@ impl Site {
         let (Rendered::Installer { boot: line, .. } | Rendered::Live { boot: line, .. }) =
             self.rendered(record, &machine, http)?
         else {
-            return Err(SiteError::Conflict("the profile starts nothing".into()));
+            return Err(SiteError::NotMade("the profile starts nothing".into()));
         };
         let mut command_line = line.command_line.reveal().clone();
         if boot.agent {
@@ -113,8 +96,9 @@ impl Site {
             return Err(error);
         }
         let machine = self.machine(&record.operation.machine)?;
+        let made = self.rendered(&record, &machine, http);
         let (Rendered::Installer { files, .. } | Rendered::Live { files, .. }) =
-            self.rendered(&record, &machine, http)?
+            self.made_or_failed(id, "its answers", made).await?
         else {
             return Err(SiteError::NoSuchFile(name.to_owned()));
         };
@@ -146,7 +130,8 @@ impl Site {
     }
 
     /// An installer says that it is done. Its machine stops where it is not answered well, so whatever token the
-    /// operation ever had is good enough for that; only the one in force, at its time, means anything.
+    /// operation ever had is good enough for that; only the one in force, at its time and from no other machine's address, means
+    /// anything.
     pub async fn installed(
         &self,
         id: &str,
@@ -165,6 +150,12 @@ impl Site {
                 "an installer said that it is done while {} was {}",
                 record.operation.kind, record.operation.state
             );
+            self.note_token(&record.operation.id, &record.operation.machine, from, &reason);
+            return Ok(());
+        }
+        // Answered like any other: it may be the machine after all, behind a router that answers for it, and would stop.
+        if let Some(reason) = self.calls_from_another(&record.operation, &call, from) {
+            let reason = format!("an installer said that it is done: {reason}");
             self.note_token(&record.operation.id, &record.operation.machine, from, &reason);
             return Ok(());
         }

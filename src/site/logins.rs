@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+use super::rebuild::broken;
 use super::{Site, SiteError};
 use crate::operation::{Login, Record};
 use crate::profile::{RenderedLogin, login};
@@ -101,8 +102,7 @@ impl Site {
     ) -> Result<RenderedLogin, SiteError> {
         let (profile, values, facts) =
             self.rendering(record, &self.machine(&record.operation.machine)?, http)?;
-        login(&profile, &values, &facts)
-            .map_err(|error| SiteError::Conflict(format!("the profile cannot be rendered any more: {error}")))
+        login(&profile, &values, &facts).map_err(|error| broken(&profile.name, &error))
     }
 
     /// Gives an operation that has steps its key, once. What is returned is to be saved with the record, before the public

@@ -18,6 +18,7 @@ mod hosts;
 mod imports;
 mod installer;
 mod keeping;
+mod kept;
 mod learned;
 mod logins;
 mod operations;
@@ -113,6 +114,9 @@ pub enum SiteError {
     /// It contradicts what is there.
     #[error("{0}")]
     Conflict(String),
+    /// What an operation gives its machine cannot be made, however often it is asked for.
+    #[error("{0}")]
+    NotMade(String),
     /// A table has no room.
     #[error("there are {limit} {what} already; the limit keeps a flood from filling memory and disk")]
     Full {

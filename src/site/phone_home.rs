@@ -35,6 +35,9 @@ impl Site {
                 let reason = format!("{} has phoned home with it, and {from} did again", host.from);
                 return Err(self.token_refused(&record, from, &reason));
             }
+            if let Some(reason) = self.calls_from_another(&record.operation, &call, from) {
+                return Err(self.token_refused(&record, from, &format!("a host phoned home: {reason}")));
+            }
             let machine = self.machine(&record.operation.machine)?;
             let mut host = host(&call, from, self.now());
             if let Some(installed) = &record.installed

@@ -127,6 +127,7 @@ impl Site {
             written,
             image,
             boot,
+            artifacts: Some(self.settle(&entry.profile, &values, &facts)),
             seen,
             deadlines: entry.profile.deadlines,
             heartbeat_secs: entry.profile.heartbeat_secs,
@@ -149,7 +150,7 @@ impl Site {
     }
 
     /// What the agent is to do, with everything that only it may know.
-    pub(super) async fn work(&self, record: &Record, http: SocketAddrV4) -> Result<Work, SiteError> {
+    pub(super) fn work(&self, record: &Record, http: SocketAddrV4) -> Result<Work, SiteError> {
         let operation = &record.operation;
         let Some(rebuild) = &record.rebuild else {
             return Ok(match operation.kind {
@@ -159,7 +160,7 @@ impl Site {
                 OperationKind::Rescue => Work::Rescue,
                 OperationKind::Inspect => Work::Inspect,
                 OperationKind::Rebuild => {
-                    return Err(SiteError::Conflict("it does not say what the machine is made into".into()));
+                    return Err(SiteError::NotMade("it does not say what the machine is made into".into()));
                 }
             });
         };
@@ -175,7 +176,7 @@ impl Site {
                 })))
             }
             (Rendered::Live { .. }, None, _) => Ok(Work::Rescue),
-            _ => Err(SiteError::Conflict("there is nothing for an agent to do".into())),
+            _ => Err(SiteError::NotMade("there is nothing for an agent to do".into())),
         }
     }
 
@@ -187,7 +188,7 @@ impl Site {
         http: SocketAddrV4,
     ) -> Result<Rendered, SiteError> {
         let (profile, values, facts) = self.rendering(record, machine, http)?;
-        render(&profile, &values, &facts).map_err(|error| broken(error.to_string()))
+        render(&profile, &values, &facts).map_err(|error| broken(&profile.name, &error))
     }
 
     /// What a record's profile is rendered from, for a machine that reached us at `http`.
@@ -197,10 +198,16 @@ impl Site {
         machine: &Machine,
         http: SocketAddrV4,
     ) -> Result<(Profile, Values, Facts), SiteError> {
-        let rebuild = record.rebuild.as_ref().ok_or_else(|| broken("there is none".into()))?;
-        let profile = catalog::parse(&rebuild.files, &rebuild.choice.name)
-            .map_err(|refused| broken(refused.to_string()))?;
-        let values = settled(&profile, &rebuild.written).map_err(SiteError::Invalid)?;
+        let rebuild = record.rebuild.as_ref();
+        let rebuild = rebuild.ok_or_else(|| SiteError::NotMade("it has no profile".into()))?;
+        let name = &rebuild.choice.name;
+        // What is left to do on the host of one that has ended needs none of it.
+        if let Some(gone) = self.gone(rebuild).filter(|_| !record.operation.state.has_ended()) {
+            return Err(broken(name, &gone));
+        }
+        let profile = catalog::parse(&rebuild.files, name).map_err(|refused| broken(name, &refused))?;
+        let values = settled(&profile, &rebuild.written)
+            .map_err(|problems| broken(name, &SiteError::Invalid(problems)))?;
         let id = &record.operation.id;
         let token = |purpose| self.key.token(purpose, id, record.armings);
         let base = format!("http://{http}/boot/v1/operations/{id}");
@@ -213,7 +220,7 @@ impl Site {
         let disk = record.operation.disks.first();
         let hostname = rebuild.hostname.clone().unwrap_or_else(|| name_of(machine, rebuild.seen));
         let mut facts = facts(machine, &hostname, rebuild.seen, disk, id, http, &urls);
-        facts.artifacts = self.published(http);
+        facts.artifacts = self.kept(rebuild, http);
         facts.operation.heartbeat_secs = profile.heartbeat_secs;
         facts.operation.ssh_key = record.login.as_ref().map(|login| login.public_key.clone());
         Ok((profile, values, facts))
@@ -238,8 +245,9 @@ impl Site {
     }
 }
 
-fn broken(why: String) -> SiteError {
-    SiteError::Conflict(format!("the profile cannot be rendered any more: {why}"))
+/// A profile that was rendered when its operation was made, and is no more; `why` has the place.
+pub(super) fn broken(profile: &str, why: &dyn std::fmt::Display) -> SiteError {
+    SiteError::NotMade(format!("profile {profile} cannot be rendered any more: {why}"))
 }
 
 /// Whether an image's files fit into the one answer that gives an agent its work.
@@ -292,7 +300,7 @@ fn shown(values: &Values, written: &Written) -> BTreeMap<String, serde_json::Val
     given.collect()
 }
 
-/// What is known of a machine and its operation; `artifacts` is left to [`Site::published`].
+/// What is known of a machine and its operation; `artifacts` is left to [`Site::published`] and [`Site::kept`].
 pub(super) fn facts(
     machine: &Machine,
     hostname: &str,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-use ironwake_api::{Actor, AttemptOutcome, ClientStage, Enrolment, EventKind, MacAddr, Machine, SecureBoot};
+use ironwake_api::{Actor, AttemptOutcome, ClientStage, EventKind, MacAddr, Machine};
 use uuid::Uuid;
 
 use super::{SEEN_MAX, Site};
@@ -78,27 +78,12 @@ impl Site {
     pub(super) fn blank(&self, identity: &Identity) -> Machine {
         let now = self.now();
         Machine {
-            id: Uuid::now_v7().to_string(),
-            name: None,
-            enrolment: Enrolment::Unenrolled,
             uuid: identity.uuid.map(|uuid| uuid.to_string()),
             serial: identity.serial.clone(),
             asset_tag: identity.asset_tag.clone(),
             macs: identity.macs.clone(),
-            manufacturer: None,
-            product: None,
-            tags: Vec::new(),
-            notes: None,
-            secure_boot: SecureBoot::Auto,
-            secure_boot_seen: None,
-            discover_next: false,
-            address: None,
-            created_at: now,
             seen_at: Some(now),
-            inventory_at: None,
-            operation: None,
-            host: None,
-            inventory: None,
+            ..Machine::new(Uuid::now_v7().to_string(), now)
         }
     }
 

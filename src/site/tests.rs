@@ -4,12 +4,14 @@ mod deadlines;
 mod heartbeat;
 mod installer;
 mod keeping;
+mod kept;
 mod operations;
 mod rebuild;
 mod rules;
 pub(crate) mod shells;
 mod strangers;
 mod tokens;
+mod unmade;
 mod values;
 
 use std::collections::BTreeMap;
@@ -69,6 +71,24 @@ impl Fixture {
             .enroll(report(serial, macs), None, Ipv4Addr::new(10, 0, 0, macs[0]))
             .await
             .expect("enrolled")
+    }
+
+    /// An enrolled machine of 4 GiB of memory with these disks; its id.
+    async fn enrolled(&self, disks: Vec<Disk>) -> String {
+        let mut report = report("S1", &[1]);
+        report.inventory.disks = disks;
+        report.inventory.memory.total_bytes = Some(4 << 30);
+        let id = self.site.enroll(report, None, operations::FROM).await.expect("an inventory").answer.machine;
+        self.site.enroll_by_operator(&id, operations::operator()).await.expect("enrolled");
+        id
+    }
+
+    /// Imports bytes under a name, in place of what it had.
+    async fn import(&self, name: &str, bytes: &[u8]) {
+        let mut upload = self.site.receive_import(name, None).expect("a place");
+        upload.write(bytes).expect("written");
+        let received = upload.finish(None).expect("whole");
+        self.site.import(name, received, operations::operator()).await.expect("imported");
     }
 
     fn plan(&self, mac: u8) -> BootPlan {

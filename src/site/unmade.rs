@@ -1,4 +1,4 @@
-//! Armed machines whose boot cannot be made: they boot their disks, and their operations fail of it.
+//! What cannot be made for an operation: it fails of that at once. An armed machine whose boot cannot be made boots its disk.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -69,6 +69,23 @@ impl Site {
                 warn!(operation = id, %error, "an operation whose boot cannot be made was not ended");
             }
         }
+    }
+
+    /// Hands on what was made of an operation's profile. Where that can never be made, the operation fails: its machine would ask
+    /// in vain until the deadline, which tells nobody the reason. The gate must be held.
+    pub(super) async fn made_or_failed<T>(
+        &self,
+        id: &str,
+        what: &str,
+        made: Result<T, SiteError>,
+    ) -> Result<T, SiteError> {
+        if let Err(SiteError::NotMade(why)) = &made {
+            // As it is in the store: a key that was made for this was given to nobody.
+            let record = self.stored(id).await?;
+            let fail = Trigger::Fail { reason: format!("{what} cannot be made: {why}") };
+            self.advance(record, &fail, &Actor::Daemon, |_| {}).await?;
+        }
+        made
     }
 
     async fn fail_unmade(&self, unmade: Unmade) -> Result<(), SiteError> {

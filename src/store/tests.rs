@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ironwake_api::{
-    ArtifactOrigin, AttemptOutcome, ClientStage, Enrolment, ImportRequest, LeaseState, MacAddr, Packing,
-    Scope, SecureBoot, StageKind, Token,
+    ArtifactOrigin, AttemptOutcome, ClientStage, ImportRequest, LeaseState, MacAddr, Packing, Scope,
+    StageKind, Token,
 };
 use rusqlite::Connection;
 
@@ -36,27 +36,11 @@ impl Folder {
 
 fn machine(id: &str, name: Option<&str>) -> Machine {
     Machine {
-        id: id.into(),
         name: name.map(str::to_owned),
-        enrolment: Enrolment::Unenrolled,
-        uuid: None,
         serial: Some("S1".into()),
-        asset_tag: None,
         macs: vec![MacAddr([0x52, 0x54, 0, 0, 0, 1])],
-        manufacturer: None,
-        product: None,
         tags: vec!["rack1".into()],
-        notes: None,
-        secure_boot: SecureBoot::Auto,
-        secure_boot_seen: None,
-        discover_next: false,
-        address: None,
-        created_at: 1,
-        seen_at: None,
-        inventory_at: None,
-        operation: None,
-        host: None,
-        inventory: None,
+        ..Machine::new(id, 1)
     }
 }
 

@@ -59,6 +59,15 @@ impl Daemon {
         }
     }
 
+    /// Asks it to end, as systemd does, and waits until it has.
+    #[track_caller]
+    pub fn terminate(mut self) {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGTERM).expect("it runs");
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}");
+    }
+
     /// A command that asks it.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));

@@ -28,7 +28,7 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::Settings(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_settings"),
         SiteError::NoRandomness(_) => (StatusCode::INTERNAL_SERVER_ERROR, "no_randomness"),
         SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-        SiteError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+        SiteError::Conflict(_) | SiteError::NotMade(_) => (StatusCode::CONFLICT, "conflict"),
         SiteError::TooManyCalls { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
         SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
         SiteError::Store(error) => return store_problem(error),

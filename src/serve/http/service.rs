@@ -91,8 +91,8 @@ impl Service {
             (false, Some((id, token))) => self.armed(&method, id, token, request.headers(), peer).await,
             (false, None) => self.boot(&method, &path, &uri, request.headers(), client, peer),
         };
-        // Saved before it is answered: where its disk is written, this is its first boot.
-        if let Some(mac) = mac
+        // Saved before it is answered: where its disk is written, this is its first boot. Whoever only looks boots nothing.
+        if let Some(mac) = mac.filter(|_| method == Method::GET)
             && let Err(error) = self.backend.site.sent_to_disk(mac).await
         {
             tracing::warn!(%mac, %error, "that the machine was sent to its disk was not noted");

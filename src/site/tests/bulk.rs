@@ -149,6 +149,25 @@ async fn a_batch_never_has_more_under_way_than_was_said() {
     assert_eq!(lab.states(&ids).await, [Ready, Registered, PxeReady, PxeReady, Registered]);
 }
 
+/// Between the list of those whose turn it is and an arming, somebody else may have done something with the operation.
+#[tokio::test]
+async fn an_operation_is_looked_at_again_before_its_batch_arms_it() {
+    use State::{Cancelled, PxeReady, Registered};
+    let (lab, _) = with_machines(3).await;
+    let ids = lab.batch(1, false).await;
+    let batch = lab.site.operation(&ids[2]).await.expect("an operation").batch.expect("a batch");
+    lab.site.happen(&ids[0], Trigger::Disarm, &operator()).await.expect("taken out of the batch");
+    let other = Actor::Operator("anna".into());
+    lab.site.arm(&ids[1], None, other.clone()).await.expect("armed by somebody else");
+    lab.site.cancel(&ids[2], operator()).await.expect("cancelled");
+    for id in &ids {
+        lab.site.arm_next(id, &batch).await.expect("passed over");
+    }
+    assert_eq!(lab.states(&ids).await, [Registered, PxeReady, Cancelled]);
+    let armed = lab.site.operation(&ids[1]).await.expect("an operation");
+    assert_eq!((armed.arming.expect("armed").by, armed.history.len()), (other, 1));
+}
+
 #[tokio::test]
 async fn what_waits_is_cancelled_when_one_has_failed() {
     use State::{Cancelled, Failed, PxeReady, Registered};

@@ -14,14 +14,8 @@ const EVERY: Duration = Duration::from_secs(300);
 /// A site with an enrolled machine and the Debian image; the machine's id.
 async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
-    let mut upload = lab.site.receive_import(IMAGE, None).expect("a place");
-    upload.write(&vec![1; 4 << 20]).expect("written");
-    lab.site.import(IMAGE, upload.finish(None).expect("whole"), operator()).await.expect("imported");
-    let mut report = report("S1", &[1]);
-    report.inventory.disks = vec![Disk { size_bytes: 8_000_000_000, ..disk("sda", "A") }];
-    report.inventory.memory.total_bytes = Some(4 << 30);
-    let id = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
-    lab.site.enroll_by_operator(&id, operator()).await.expect("enrolled");
+    lab.import(IMAGE, &vec![1; 4 << 20]).await;
+    let id = lab.enrolled(vec![Disk { size_bytes: 8_000_000_000, ..disk("sda", "A") }]).await;
     (lab, id)
 }
 

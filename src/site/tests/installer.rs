@@ -9,10 +9,7 @@ use crate::operation::Trigger;
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 66);
 
 async fn import(lab: &Fixture, name: &str) {
-    let mut upload = lab.site.receive_import(name, None).expect("a place");
-    upload.write(name.as_bytes()).expect("written");
-    let received = upload.finish(None).expect("whole");
-    lab.site.import(name, received, operator()).await.expect("imported");
+    lab.import(name, name.as_bytes()).await;
 }
 
 fn rebuild() -> OperationNew {
@@ -31,11 +28,7 @@ fn rebuild() -> OperationNew {
 
 async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
-    let mut report = report("S1", &[1]);
-    report.inventory.disks = vec![Disk { size_bytes: 9_000_000_000, ..disk("sda", "A") }];
-    report.inventory.memory.total_bytes = Some(4 << 30);
-    let id = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
-    lab.site.enroll_by_operator(&id, operator()).await.expect("enrolled");
+    let id = lab.enrolled(vec![Disk { size_bytes: 9_000_000_000, ..disk("sda", "A") }]).await;
     (lab, id)
 }
 
@@ -131,6 +124,28 @@ async fn parity_pv9_any_token_that_was_ever_issued_is_heard_and_others_are_not()
         matches!(kind, EventKind::TokenRefused { reason, .. } if reason.starts_with("an installer said that it is done"))
     });
     assert_eq!(repeated.count(), 2);
+}
+
+/// It is answered, or the installer of a machine behind a router that answers for it would stop; but it moves nothing.
+#[tokio::test]
+async fn parity_pv9_another_machine_that_says_it_is_done_is_an_event_only() {
+    let (lab, machine) = with_machine().await;
+    let (id, files) = booted(&lab, &machine).await;
+    answer(&lab, &id, &files, "preseed.cfg", FROM).await.expect("answers");
+    let late = answer(&lab, &id, &files, "late.sh", FROM).await.expect("a script");
+    let token = behind(&late, "/installed/", &['\'']).to_owned();
+    lab.site.learn_address(mac(66), ELSEWHERE);
+    let before = lab.site.operation(&id).await.expect("an operation");
+    lab.site.installed(&id, &token, PhoneHome::default(), ELSEWHERE).await.expect("answered");
+    assert_eq!(lab.site.operation(&id).await.expect("an operation"), before);
+    lab.site.store().save(Vec::new()).await.expect("saved");
+    let noted = lab.kinds().await.into_iter().filter(
+        |kind| matches!(kind, EventKind::TokenRefused { reason, .. } if reason.ends_with("another machine")),
+    );
+    assert_eq!(noted.count(), 1);
+    lab.site.learn_address(mac(1), ELSEWHERE);
+    lab.site.installed(&id, &token, PhoneHome::default(), ELSEWHERE).await.expect("heard");
+    assert_eq!(lab.site.operation(&id).await.expect("an operation").state, State::Installed);
 }
 
 #[tokio::test]
@@ -251,7 +266,8 @@ async fn a_boot_that_cannot_be_made_fails_its_operation_and_boots_the_disk() {
     let new =
         OperationNew { profile: Some("ubuntu-autoinstall".into()), variables: BTreeMap::new(), ..rebuild() };
     let id = lab.site.operate(&machine, new, operator()).await.expect("an operation").id;
-    lab.site.delete_import(iso, operator()).await.expect("its URL is in the command line alone");
+    refused(lab.site.delete_import(iso, operator()).await, &id);
+    let lab = super::kept::without(lab, iso).await;
 
     // Whoever asks what would happen changes nothing.
     let query =

@@ -31,10 +31,7 @@ fn wipe(rule: &str) -> OperationNew {
 /// A site with an enrolled machine that has two disks; its id.
 async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
-    let mut report = report("S1", &[1]);
-    report.inventory.disks = vec![disk("sda", "A"), disk("sdb", "B")];
-    let id = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
-    lab.site.enroll_by_operator(&id, operator()).await.expect("enrolled");
+    let id = lab.enrolled(vec![disk("sda", "A"), disk("sdb", "B")]).await;
     (lab, id)
 }
 

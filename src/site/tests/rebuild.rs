@@ -11,10 +11,7 @@ use crate::operation::Trigger;
 
 /// Imports an image of 4 MiB, which is called `thirteen`.
 pub(super) async fn import(lab: &Fixture) {
-    let mut upload = lab.site.receive_import("thirteen", None).expect("a place");
-    upload.write(&vec![1; 4 << 20]).expect("written");
-    let received = upload.finish(None).expect("whole");
-    lab.site.import("thirteen", received, operator()).await.expect("imported");
+    lab.import("thirteen", &vec![1; 4 << 20]).await;
 }
 
 pub(super) fn rebuild(image: &str) -> OperationNew {
@@ -34,16 +31,12 @@ pub(super) fn rebuild(image: &str) -> OperationNew {
 pub(super) async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
     import(&lab).await;
-    let mut report = report("S1", &[1]);
-    report.inventory.disks = vec![Disk { size_bytes: 8_000_000_000, ..disk("sda", "A") }];
-    report.inventory.memory.total_bytes = Some(4 << 30);
-    let id = lab.site.enroll(report, None, FROM).await.expect("an inventory").answer.machine;
-    lab.site.enroll_by_operator(&id, operator()).await.expect("enrolled");
+    let id = lab.enrolled(vec![Disk { size_bytes: 8_000_000_000, ..disk("sda", "A") }]).await;
     (lab, id)
 }
 
 /// A rebuild whose image is being written: its id, where the host phones home, and the token of the work.
-async fn installing(lab: &Fixture, machine: &str) -> (String, String, String) {
+pub(super) async fn installing(lab: &Fixture, machine: &str) -> (String, String, String) {
     let id = lab.site.operate(machine, rebuild("thirteen"), operator()).await.expect("an operation").id;
     let (kernel, work) = tokens(lab);
     lab.site.serve_armed(&id, &kernel, FROM, HTTP).await.expect("served");
@@ -161,9 +154,7 @@ async fn an_image_that_is_being_installed_stays() {
     refused(lab.site.delete_import("thirteen", operator()).await, &id);
     let sha256 = lab.site.artifact("thirteen").expect("there").sha256.expect("a digest");
     // Other bytes of its name are no matter: the operation has its own, by their digest.
-    let mut upload = lab.site.receive_import("thirteen", None).expect("a place");
-    upload.write(&vec![2; 4 << 20]).expect("written");
-    lab.site.import("thirteen", upload.finish(None).expect("whole"), operator()).await.expect("replaced");
+    lab.import("thirteen", &vec![2; 4 << 20]).await;
     assert_ne!(lab.site.artifact("thirteen").expect("there").sha256.as_deref(), Some(&*sha256));
     let lab = lab.restart().await;
     assert!(lab.site.holds(&sha256));
@@ -232,9 +223,7 @@ async fn an_operation_whose_image_is_gone_is_not_tried_again() {
 async fn an_image_that_no_disk_holds_is_refused_before_anything_is_armed() {
     let (lab, machine) = with_machine().await;
     let frame = [&b"\x28\xb5\x2f\xfd\xc0\x58"[..], &(8_u64 << 30).to_le_bytes(), b"\x01\0\0"].concat();
-    let mut upload = lab.site.receive_import("large", None).expect("a place");
-    upload.write(&frame).expect("written");
-    lab.site.import("large", upload.finish(None).expect("whole"), operator()).await.expect("imported");
+    lab.import("large", &frame).await;
     refused(lab.site.operate(&machine, rebuild("large"), operator()).await, "and the image has 8589934592");
 }
 

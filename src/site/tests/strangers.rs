@@ -83,6 +83,50 @@ async fn an_inventory_with_the_token_comes_from_the_boot_that_was_served() {
     assert!(reasons.iter().zip(parts).all(|(reason, part)| reason.contains(part)), "{reasons:?}");
 }
 
+/// Whoever has read the tokens says that the work goes on, is done, or that the host runs.
+#[tokio::test]
+async fn the_end_of_an_installation_is_not_said_by_another_machine() {
+    let (lab, machine) = rebuild::with_machine().await;
+    let (id, home, work) = rebuild::installing(&lab, &machine).await;
+    let before = lab.site.operation(&id).await.expect("an operation");
+    // The taker's address is somebody else's by this time.
+    lab.site.learn_address(mac(66), FROM);
+    for report in [WorkReport::Done, WorkReport::Failed { reason: "no".into() }] {
+        refused(lab.site.work_report(&id, &work, report, FROM).await, "another machine");
+    }
+    refused(lab.site.phone_home(&id, &home, PhoneHome::default(), FROM).await, "another machine");
+    // What is said of oneself does not count for an address that is on record.
+    let said = PhoneHome { serial: Some("S1".into()), ..PhoneHome::default() };
+    lab.enroll("S9", &[66]).await;
+    lab.site.learn_address(mac(66), STRANGER);
+    refused(lab.site.phone_home(&id, &home, said.clone(), STRANGER).await, "another machine");
+    assert_eq!(lab.site.operation(&id).await.expect("an operation"), before, "nothing changes");
+    assert_eq!(refusals(&lab).await.len(), 3, "the same refusal is told once");
+    lab.site.learn_address(mac(1), FROM);
+    lab.site
+        .work_report(&id, &work, WorkReport::Done, FROM)
+        .await
+        .expect("its own card has the address again");
+    let bridge = Ipv4Addr::new(10, 0, 0, 77);
+    lab.site.learn_address(mac(77), bridge);
+    lab.site.phone_home(&id, &home, said, bridge).await.expect("no record has this card");
+    assert_eq!(lab.site.operation(&id).await.expect("an operation").state, State::Ready);
+}
+
+/// A new lease, or an address of which nobody knows anything, is no other machine.
+#[tokio::test]
+async fn a_host_with_another_address_is_heard() {
+    for leased in [true, false] {
+        let (lab, machine) = rebuild::with_machine().await;
+        let (id, home, _) = rebuild::installing(&lab, &machine).await;
+        if leased {
+            lab.site.learn_address(mac(1), STRANGER);
+        }
+        lab.site.phone_home(&id, &home, PhoneHome::default(), STRANGER).await.expect("heard");
+        assert_eq!(lab.site.operation(&id).await.expect("an operation").state, State::Ready);
+    }
+}
+
 /// Asking for a machine's script makes nobody that machine.
 #[tokio::test]
 async fn a_request_for_a_script_attests_no_address() {
