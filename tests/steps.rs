@@ -146,7 +146,7 @@ async fn served(state: tempfile::TempDir, profiles: &Path) -> (TestSite, String,
     let test = TestSite::load_with(state, &format!("profiles = {profiles:?}\n")).await;
     let mut upload = test.site.receive_import("gold", None).expect("a place");
     upload.write(&vec![1; 1 << 20]).expect("written");
-    test.site.import("gold", upload.finish(None).expect("whole"), operator()).await.expect("imported");
+    test.site.import("gold", upload.finish(None).expect("whole"), operator(), None).await.expect("imported");
     let disk = Disk { name: "sda".into(), serial: Some("A".into()), size_bytes: 1 << 30, ..Disk::default() };
     let inventory = Inventory {
         schema: 1,

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::imports::Wanted;
 use super::{SharedSite, Site, SiteError};
 use crate::artifact::{Digest, Download, Keyring, check_import_name, shown_url};
 use crate::artifacts::{Fetch, FetchError, Fetched, Gauge};
@@ -275,7 +276,8 @@ impl Site {
             converted: None,
         };
         let actor = download.asked_by.clone();
-        self.name_import(&download.name, fetched.received, actor, origin, Some(download)).await?;
+        let wanted = Wanted::Download(download);
+        self.name_import(&download.name, fetched.received, actor, origin, wanted).await?;
         Ok(())
     }
 

@@ -4,13 +4,21 @@ use std::collections::BTreeSet;
 
 use ironwake_api::{Actor, Artifact, ArtifactOrigin, ArtifactPatch, EventKind, ImageSource};
 
-use super::{Site, SiteError};
+use super::{Site, SiteError, Standing};
 use crate::artifact::{Download, Import, check_import_name};
 use crate::artifacts::{ImportError, Received, Upload};
 use crate::store::{Change, StoreError};
 
 /// Names of imports: each version of each image of a large site.
 const IMPORTS_MAX: usize = 1000;
+
+/// What has to be true still when an image gets its name.
+pub(super) enum Wanted<'a> {
+    /// It was sent, with a token that has to be good; or on the socket.
+    Upload(Option<&'a Standing>),
+    /// It was fetched, for a download that nobody has taken back.
+    Download(&'a Download),
+}
 
 impl Site {
     /// The imported image of this name as work names it to the agent, if its bytes are there.
@@ -53,29 +61,38 @@ impl Site {
     }
 
     /// Gives a received image its name; whether it had other bytes before. A pin of that name stays, and so do bytes that an
-    /// operation has by their digest.
+    /// operation has by their digest. Refused where it came by a token that has ended in between.
     pub async fn import(
         &self,
         name: &str,
         received: Received,
         actor: Actor,
+        standing: Option<&Standing>,
     ) -> Result<(Artifact, bool), SiteError> {
-        self.name_import(name, received, actor, ArtifactOrigin::default(), None).await
+        let wanted = Wanted::Upload(standing);
+        self.name_import(name, received, actor, ArtifactOrigin::default(), wanted).await
     }
 
-    /// Gives a received image its name; with the download that brought it, unless that was taken back.
+    /// Gives a received image its name, if it is still wanted.
     pub(super) async fn name_import(
         &self,
         name: &str,
         received: Received,
         actor: Actor,
         origin: ArtifactOrigin,
-        download: Option<&Download>,
+        wanted: Wanted<'_>,
     ) -> Result<(Artifact, bool), SiteError> {
         let _gate = self.gate.lock().await;
-        if download.is_some_and(|download| !self.wants_download(download)) {
-            return Err(ImportError::Cancelled.into());
-        }
+        let download = match wanted {
+            Wanted::Download(download) if !self.wants_download(download) => {
+                return Err(ImportError::Cancelled.into());
+            }
+            Wanted::Download(download) => Some(download),
+            Wanted::Upload(standing) => {
+                Standing::check(standing)?;
+                None
+            }
+        };
         self.refuse_full(name)?;
         let before = self.imports.get(name);
         let pinned = before.as_ref().is_some_and(|before| before.pinned);

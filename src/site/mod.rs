@@ -86,6 +86,9 @@ pub enum SiteError {
     /// A token is not good for what was asked.
     #[error("{0}")]
     Unauthorized(String),
+    /// The operator's token has ended while its request was under way.
+    #[error("the token was revoked or has expired while this was asked: nothing of it was done")]
+    TokenEnded,
     /// No profile has this name.
     #[error("no profile {0:?}: `ironwake profile list` shows them")]
     NoSuchProfile(String),

@@ -16,7 +16,7 @@ async fn with_machine() -> (Fixture, String) {
     let lab = Fixture::new().await;
     let mut upload = lab.site.receive_import(IMAGE, None).expect("a place");
     upload.write(&vec![1; 4 << 20]).expect("written");
-    lab.site.import(IMAGE, upload.finish(None).expect("whole"), operator()).await.expect("imported");
+    lab.site.import(IMAGE, upload.finish(None).expect("whole"), operator(), None).await.expect("imported");
     let mut report = report("S1", &[1]);
     report.inventory.disks = vec![Disk { size_bytes: 8_000_000_000, ..disk("sda", "A") }];
     report.inventory.memory.total_bytes = Some(4 << 30);

@@ -12,7 +12,7 @@ async fn import(lab: &Fixture, name: &str) {
     let mut upload = lab.site.receive_import(name, None).expect("a place");
     upload.write(name.as_bytes()).expect("written");
     let received = upload.finish(None).expect("whole");
-    lab.site.import(name, received, operator()).await.expect("imported");
+    lab.site.import(name, received, operator(), None).await.expect("imported");
 }
 
 fn rebuild() -> OperationNew {

@@ -14,7 +14,7 @@ pub(super) async fn import(lab: &Fixture) {
     let mut upload = lab.site.receive_import("thirteen", None).expect("a place");
     upload.write(&vec![1; 4 << 20]).expect("written");
     let received = upload.finish(None).expect("whole");
-    lab.site.import("thirteen", received, operator()).await.expect("imported");
+    lab.site.import("thirteen", received, operator(), None).await.expect("imported");
 }
 
 pub(super) fn rebuild(image: &str) -> OperationNew {
@@ -163,7 +163,10 @@ async fn an_image_that_is_being_installed_stays() {
     // Other bytes of its name are no matter: the operation has its own, by their digest.
     let mut upload = lab.site.receive_import("thirteen", None).expect("a place");
     upload.write(&vec![2; 4 << 20]).expect("written");
-    lab.site.import("thirteen", upload.finish(None).expect("whole"), operator()).await.expect("replaced");
+    lab.site
+        .import("thirteen", upload.finish(None).expect("whole"), operator(), None)
+        .await
+        .expect("replaced");
     assert_ne!(lab.site.artifact("thirteen").expect("there").sha256.as_deref(), Some(&*sha256));
     let lab = lab.restart().await;
     assert!(lab.site.holds(&sha256));
@@ -234,7 +237,7 @@ async fn an_image_that_no_disk_holds_is_refused_before_anything_is_armed() {
     let frame = [&b"\x28\xb5\x2f\xfd\xc0\x58"[..], &(8_u64 << 30).to_le_bytes(), b"\x01\0\0"].concat();
     let mut upload = lab.site.receive_import("large", None).expect("a place");
     upload.write(&frame).expect("written");
-    lab.site.import("large", upload.finish(None).expect("whole"), operator()).await.expect("imported");
+    lab.site.import("large", upload.finish(None).expect("whole"), operator(), None).await.expect("imported");
     refused(lab.site.operate(&machine, rebuild("large"), operator()).await, "and the image has 8589934592");
 }
 
