@@ -7,6 +7,7 @@
 mod check;
 mod fit;
 mod input;
+mod mask;
 mod named;
 mod names;
 mod quote;
@@ -24,6 +25,7 @@ use std::fmt;
 
 pub use fit::{Hardware, fits};
 pub use input::{Input, Value};
+pub use mask::{MASKED_BYTES_MIN, Mask, Veil};
 pub use named::named_artifacts;
 pub(crate) use raw::is_variable_name;
 pub use render::{
