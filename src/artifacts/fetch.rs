@@ -99,7 +99,13 @@ impl Fetch {
     }
 
     async fn fetch(&self, now: Millis, told: Told<'_>) -> Result<Fetched, FetchError> {
-        let client = HttpClient::new().map_err(|error| server("the image", error))?;
+        let Download { url, checksums, signature, .. } = &self.download;
+        let own: Vec<&str> = [Some(url), checksums.as_ref(), signature.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|url| &**url)
+            .collect();
+        let client = HttpClient::new(&own).map_err(|error| server("the image", error))?;
         let keyring =
             self.download.keyring.as_deref().map(|keys| Keyring::parse(keys.as_bytes())).transpose();
         let keyring = keyring.map_err(ImportError::from)?;
