@@ -144,9 +144,9 @@ impl Imports {
         Ok(Upload { intake: Intake::new(file, &self.dir), path, dir: self.dir.clone(), place })
     }
 
-    /// What fetches an image, from the bytes on that an earlier try has brought.
-    pub fn fetch(&self, download: &Download) -> Fetch {
-        Fetch::new(download.clone(), self.dir.clone())
+    /// What fetches an image, from the bytes on that an earlier turn has brought; `tries` of it brought nothing at last.
+    pub fn fetch(&self, download: &Download, tries: u32) -> Fetch {
+        Fetch::new(download.clone(), self.dir.clone(), tries)
     }
 
     /// Removes what downloads have brought, but for those that are `wanted`.

@@ -1,6 +1,7 @@
 mod builds;
 mod bulk;
 mod deadlines;
+mod downloads;
 mod heartbeat;
 mod installer;
 mod keeping;
