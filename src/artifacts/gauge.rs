@@ -1,7 +1,7 @@
 //! How far an import is: written by whoever works, read by whoever looks.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use ironwake_api::DownloadStep;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,17 @@ struct State {
     over: CancellationToken,
 }
 
+/// A gauge for as long as somebody works by it.
+#[derive(Debug, Clone)]
+pub struct Watched(Weak<State>);
+
+impl Watched {
+    /// It, while the work goes on.
+    pub fn gauge(&self) -> Option<Gauge> {
+        self.0.upgrade().map(Gauge)
+    }
+}
+
 /// Steps by the number that stands for them.
 const STEPS: [DownloadStep; 5] = [
     DownloadStep::Waiting,
@@ -30,6 +41,11 @@ const STEPS: [DownloadStep; 5] = [
 ];
 
 impl Gauge {
+    /// Looks at it without keeping it.
+    pub fn watch(&self) -> Watched {
+        Watched(Arc::downgrade(&self.0))
+    }
+
     /// What is being done.
     pub fn step(&self) -> DownloadStep {
         STEPS[usize::from(self.0.step.load(Ordering::Relaxed)).min(STEPS.len() - 1)]

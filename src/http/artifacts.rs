@@ -19,7 +19,7 @@ use super::guard::while_good;
 use super::machines::to_its_end;
 use super::problem::{BadRequest, Conflict, Invalid, NotFound, Refusal};
 use crate::artifact::Expected;
-use crate::artifacts::{ImportError, Received, Upload};
+use crate::artifacts::{Gauge, ImportError, Received, Upload};
 use crate::site::{SharedSite, SiteError, Standing};
 use crate::store::StoreError;
 
@@ -149,7 +149,21 @@ async fn receive(
     // Why the disk took no more tells more than that it did not.
     let upload = blocking(writing.await)?;
     forwarded?;
-    blocking(tokio::task::spawn_blocking(move || upload.finish(expected)).await)
+    // A conversion takes minutes: it ends with the token, and with its sender.
+    let mut unwanted = CancelOnDrop(Some(upload.gauge()));
+    let finishing = tokio::task::spawn_blocking(move || upload.finish(expected));
+    let received = while_good(standing, async { blocking(finishing.await) }).await?;
+    unwanted.0 = None;
+    Ok(received)
+}
+
+/// Cancels the work whose gauge it holds.
+struct CancelOnDrop(Option<Gauge>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Gauge::cancel);
+    }
 }
 
 /// The digest that the bytes have to have.

@@ -420,7 +420,10 @@ pub async fn run_downloads(site: SharedSite, shutdown: CancellationToken) {
             () = shutdown.cancelled() => break,
             () = site.downloads.changed.notified() => {}
             Some(_) = running.join_next() => {}
-            _ = tick.tick() => site.measure_downloads(),
+            _ = tick.tick() => {
+                site.measure_downloads();
+                site.measure_uploads();
+            }
         }
     }
     for entry in site.downloads.lock().by_name.values() {

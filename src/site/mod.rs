@@ -35,6 +35,7 @@ mod simulate;
 mod steps;
 mod tokens;
 mod unmade;
+mod uploads;
 mod values;
 mod webhooks;
 mod written;
@@ -206,6 +207,7 @@ pub struct Site {
     receivers: Vec<webhooks::Receiver>,
     imports: Imports,
     downloads: downloads::Downloads,
+    uploads: uploads::Uploads,
     keeping: keeping::Keeping,
     /// What tokens are derived from.
     key: SiteKey,
@@ -295,6 +297,7 @@ impl Site {
             receivers: webhooks::receivers(config),
             imports,
             downloads: downloads::Downloads::new(downloads),
+            uploads: uploads::Uploads::default(),
             keeping: keeping::Keeping::default(),
             key,
             catalog: Catalog::open(config.profiles.clone()),

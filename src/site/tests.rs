@@ -11,6 +11,7 @@ mod rules;
 pub(crate) mod shells;
 mod strangers;
 mod tokens;
+mod uploads;
 mod values;
 
 use std::collections::BTreeMap;
