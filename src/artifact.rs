@@ -5,6 +5,7 @@ mod expected;
 mod image;
 mod import;
 mod keep;
+mod pace;
 mod qcow2;
 mod signature;
 
@@ -21,6 +22,7 @@ pub use expected::{BadExpected, CHECKSUMS_BYTES_MAX, ChecksumError, Digest512, E
 pub use image::{ForeignFormat, HEAD_BYTES, Shape, disk_bytes, recognise};
 pub use import::{BadImportName, Import, check_import_name};
 pub use keep::{Eviction, Held, Limits, evict};
+pub use pace::{FLOOR_BYTES_PER_SEC, PATIENCE_MILLIS, Pace};
 pub use qcow2::{BadQcow2, DISK_BYTES_MAX, Qcow2, Run};
 pub use signature::{BadSignature, Keyring, SIGNATURE_BYTES_MAX};
 

@@ -59,6 +59,9 @@ pub struct Artifact {
     /// The download that is to bring it, or other bytes of its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub download: Option<ArtifactDownload>,
+    /// What is being sent that is to bring it, or other bytes of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<ArtifactUpload>,
     /// What is wrong, where the state is `failed` or `missing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -86,6 +89,7 @@ impl Artifact {
             used_at: None,
             needed_by: Vec::new(),
             download: None,
+            upload: None,
             error: None,
         }
     }
@@ -165,6 +169,19 @@ pub struct ArtifactDownload {
     /// What went wrong last: the reason, where the step is `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+}
+
+/// How far something is that is being sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ArtifactUpload {
+    /// What is being done.
+    pub step: DownloadStep,
+    /// Bytes of this step.
+    pub progress: Progress,
+    /// 0 to 100, where the whole is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
 }
 
 /// What a download is doing.

@@ -35,8 +35,8 @@ pub use access::{Authority, Scope, Token, TokenMade, TokenNew};
 pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
 pub use approved_disk::{ApprovedDisk, DiskDifference};
 pub use artifact::{
-    Artifact, ArtifactDownload, ArtifactKind, ArtifactOrigin, ArtifactPatch, ArtifactState, Converted,
-    DownloadStep, ImportQuery, ImportRequest,
+    Artifact, ArtifactDownload, ArtifactKind, ArtifactOrigin, ArtifactPatch, ArtifactState, ArtifactUpload,
+    Converted, DownloadStep, ImportQuery, ImportRequest,
 };
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
 pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};

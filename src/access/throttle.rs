@@ -1,9 +1,11 @@
 //! Attempts that fail are slowed down, address by address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ironwake_api::Millis;
+
+use super::Network;
 
 /// So many wrong tokens of one address are answered at once: a script with an old one is noticed by then.
 pub const FAILURES_FREE: u32 = 5;
@@ -15,13 +17,11 @@ pub const WAIT_MAX: Millis = 30_000;
 const FORGET_AFTER: Millis = 15 * 60 * 1000;
 /// Addresses that are remembered; beyond it the one that was quiet for longest is forgotten.
 const ADDRESSES_MAX: usize = 4096;
-/// Somebody with IPv6 has a /64 of addresses at least (RFC 6177).
-const IPV6_NETWORK: u128 = !0 << 64;
 
 /// Who failed how often.
 #[derive(Debug, Default)]
 pub struct Throttle {
-    addresses: HashMap<IpAddr, Failures>,
+    addresses: HashMap<Network, Failures>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ struct Failures {
 impl Throttle {
     /// How long an address still has to wait, if it has to.
     pub fn wait(&self, from: IpAddr, now: Millis) -> Option<Millis> {
-        let failures = self.addresses.get(&network_of(from))?;
+        let failures = self.addresses.get(&from.into())?;
         // A clock that was set back must not make the wait longer.
         let left = failures.until.saturating_sub(now).min(WAIT_MAX);
         (left > 0).then_some(left)
@@ -42,7 +42,7 @@ impl Throttle {
 
     /// An attempt failed; how many of this address have by now.
     pub fn failed(&mut self, from: IpAddr, now: Millis) -> u32 {
-        let from = network_of(from);
+        let from = Network::from(from);
         if !self.addresses.contains_key(&from) && self.addresses.len() >= ADDRESSES_MAX {
             self.addresses.retain(|_, failures| now.saturating_sub(failures.last) < FORGET_AFTER);
             let oldest = self.addresses.iter().min_by_key(|(_, failures)| failures.last);
@@ -63,14 +63,6 @@ impl Throttle {
             failures.until = now + wait.unwrap_or(WAIT_MAX);
         }
         failures.count
-    }
-}
-
-/// What counts as one address.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & IPV6_NETWORK)),
-        v4 => v4,
     }
 }
 

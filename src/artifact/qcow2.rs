@@ -10,8 +10,9 @@ use zstd::zstd_safe::DParameter;
 
 /// How a file of this format begins.
 pub const MAGIC: &[u8] = b"QFI\xfb";
-/// Largest disk: images are written to machines' disks whole.
-pub const DISK_BYTES_MAX: u64 = 2 << 40;
+/// Largest disk. All of it is written to a machine, which takes such a one more than half an hour; images of systems
+/// have some tens, and grow to the machine's disk there.
+pub const DISK_BYTES_MAX: u64 = 512 << 30;
 /// Entries of the L1 table that QEMU takes (32 MiB).
 const L1_ENTRIES_MAX: u32 = 4 << 20;
 /// QEMU takes no other clusters than those of 512 bytes to 2 MiB.
@@ -115,8 +116,13 @@ impl<'f> Qcow2<'f> {
         let disk_bytes = u64_at(header, 24);
         if disk_bytes > DISK_BYTES_MAX {
             return refused(
-                format!("holds a disk of {disk_bytes} bytes, and {DISK_BYTES_MAX} is the limit"),
-                "shrink it, `qemu-img resize --shrink`",
+                format!(
+                    "says at byte 24 that its disk has {disk_bytes} bytes, and {} GiB is the limit, since \
+                     all of it is written to machines, however little the file holds",
+                    DISK_BYTES_MAX >> 30
+                ),
+                "make its partitions smaller and then `qemu-img resize --shrink IMAGE SIZE`; what is installed of it \
+                 grows to the machine's disk",
             );
         }
         if u32_at(header, 32) != 0 {

@@ -97,7 +97,10 @@ fn what_is_not_whole_or_not_plain_is_refused_with_a_remedy() {
     check_refused(set(79, 64), "0x40");
     check_refused(set(79, 8), "compression of type 0");
     check_refused(set(23, 22), "clusters of 2^22");
-    check_refused(set(26, 0xff), "the limit");
+    check_refused(set(26, 0xff), "says at byte 24 that its disk has");
+    check_refused(set(27, 0x80), "512 GiB is the limit");
+    // One byte of the size less, and something else is wrong.
+    check_refused(set(27, 0x7f), "entries in L1");
     check_refused(set(39, 0), "0 entries in L1");
     check_refused(set(36, 0xff), "entries in L1");
     check_refused(set(40, 0x70), "L1 table");

@@ -45,8 +45,8 @@ pub enum FetchError {
     /// What came is not taken.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// The daemon ends: it is gone on with by the next one.
-    #[error("the daemon is ending")]
+    /// The daemon ends, or others go on instead: it is gone on with later.
+    #[error("it was interrupted")]
     Ending,
 }
 
@@ -71,8 +71,11 @@ pub struct Fetched {
 }
 
 impl Fetch {
-    pub(super) fn new(download: Download, dir: PathBuf) -> Self {
-        Self { download, dir, gauge: Gauge::default() }
+    /// Behind so many tries of an earlier turn that brought nothing.
+    pub(super) fn new(download: Download, dir: PathBuf, tries: u32) -> Self {
+        let gauge = Gauge::default();
+        gauge.set_tries(tries);
+        Self { download, dir, gauge }
     }
 
     /// How far it is.
@@ -99,7 +102,13 @@ impl Fetch {
     }
 
     async fn fetch(&self, now: Millis, told: Told<'_>) -> Result<Fetched, FetchError> {
-        let client = HttpClient::new().map_err(|error| server("the image", error))?;
+        let Download { url, checksums, signature, .. } = &self.download;
+        let own: Vec<&str> = [Some(url), checksums.as_ref(), signature.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|url| &**url)
+            .collect();
+        let client = HttpClient::new(&own).map_err(|error| server("the image", error))?;
         let keyring =
             self.download.keyring.as_deref().map(|keys| Keyring::parse(keys.as_bytes())).transpose();
         let keyring = keyring.map_err(ImportError::from)?;
@@ -194,7 +203,7 @@ impl Fetch {
         bytes_max: usize,
         told: Told<'_>,
     ) -> Result<Vec<u8>, FetchError> {
-        let mut tries = 0;
+        let mut tries = self.gauge.tries();
         loop {
             let error = match client.text(url, bytes_max).await {
                 Ok(text) => return Ok(text),
@@ -209,7 +218,7 @@ impl Fetch {
     async fn bytes(&self, client: &HttpClient, told: Told<'_>) -> Result<(Intake, bool), FetchError> {
         self.gauge.enter(DownloadStep::Checking);
         let (mut intake, mut known) = self.resume().await?;
-        let (mut tries, mut resumed) = (0, false);
+        let (mut tries, mut resumed) = (self.gauge.tries(), false);
         loop {
             let before = intake.size_bytes();
             resumed |= before > 0;
@@ -330,6 +339,7 @@ impl Fetch {
         tries: u32,
         told: Told<'_>,
     ) -> Result<(), FetchError> {
+        self.gauge.set_tries(tries);
         if !trouble.may_pass() || tries >= TRIES_MAX {
             return Err(FetchError::Server { what, trouble });
         }

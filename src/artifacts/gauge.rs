@@ -1,7 +1,7 @@
 //! How far an import is: written by whoever works, read by whoever looks.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use ironwake_api::DownloadStep;
 use tokio_util::sync::CancellationToken;
@@ -15,8 +15,20 @@ struct State {
     step: AtomicU8,
     done_bytes: AtomicU64,
     total_bytes: AtomicU64,
+    tries: AtomicU32,
     cancelled: AtomicBool,
     over: CancellationToken,
+}
+
+/// A gauge for as long as somebody works by it.
+#[derive(Debug, Clone)]
+pub struct Watched(Weak<State>);
+
+impl Watched {
+    /// It, while the work goes on.
+    pub fn gauge(&self) -> Option<Gauge> {
+        self.0.upgrade().map(Gauge)
+    }
 }
 
 /// Steps by the number that stands for them.
@@ -29,6 +41,11 @@ const STEPS: [DownloadStep; 5] = [
 ];
 
 impl Gauge {
+    /// Looks at it without keeping it.
+    pub fn watch(&self) -> Watched {
+        Watched(Arc::downgrade(&self.0))
+    }
+
     /// What is being done.
     pub fn step(&self) -> DownloadStep {
         STEPS[usize::from(self.0.step.load(Ordering::Relaxed)).min(STEPS.len() - 1)]
@@ -56,6 +73,16 @@ impl Gauge {
         self.0.total_bytes.store(total_bytes.unwrap_or_default(), Ordering::Relaxed);
     }
 
+    /// So many tries in a row have brought nothing.
+    pub(super) fn set_tries(&self, tries: u32) {
+        self.0.tries.store(tries, Ordering::Relaxed);
+    }
+
+    /// How many tries in a row have brought nothing.
+    pub fn tries(&self) -> u32 {
+        self.0.tries.load(Ordering::Relaxed)
+    }
+
     /// A conversion begins.
     pub(super) fn begin(&self, total_bytes: u64) {
         self.set(0);
@@ -69,7 +96,7 @@ impl Gauge {
         self.0.over.cancel();
     }
 
-    /// The daemon ends: it ends too, and leaves what has come.
+    /// The daemon ends, or others are to go on instead: it ends, and leaves what has come.
     pub fn interrupt(&self) {
         self.0.over.cancel();
     }
@@ -80,7 +107,7 @@ impl Gauge {
     }
 
     /// Whether either has happened.
-    pub(super) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.0.over.is_cancelled()
     }
 

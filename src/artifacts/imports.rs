@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use ironwake_api::{Artifact, ImageSource};
+use ironwake_api::{Artifact, DownloadStep, ImageSource};
 use tokio::sync::Semaphore;
 use tracing::warn;
 
@@ -14,7 +14,7 @@ use super::fetch::Fetch;
 use super::intake::Intake;
 use super::received::{PARTIAL, Upload, temporary};
 use super::room::{FREE_BYTES_MIN, check_room};
-use super::{ArtifactError, Blob, Shelf, map_file};
+use super::{ArtifactError, Blob, Gauge, Shelf, map_file};
 use crate::artifact::{BadQcow2, BadSignature, Digest, Download, Expected, ForeignFormat, Import};
 
 /// Largest image: distributions' are below 4 GiB, a golden image of a workstation is some tens.
@@ -141,12 +141,15 @@ impl Imports {
         }
         check_room(&self.dir, declared)?;
         let (file, path) = temporary(&self.dir)?;
-        Ok(Upload { intake: Intake::new(file, &self.dir), path, dir: self.dir.clone(), place })
+        let gauge = Gauge::default();
+        gauge.enter(DownloadStep::Fetching);
+        gauge.set_total((declared > 0).then_some(declared));
+        Ok(Upload { intake: Intake::new(file, &self.dir), path, dir: self.dir.clone(), place, gauge })
     }
 
-    /// What fetches an image, from the bytes on that an earlier try has brought.
-    pub fn fetch(&self, download: &Download) -> Fetch {
-        Fetch::new(download.clone(), self.dir.clone())
+    /// What fetches an image, from the bytes on that an earlier turn has brought; `tries` of it brought nothing at last.
+    pub fn fetch(&self, download: &Download, tries: u32) -> Fetch {
+        Fetch::new(download.clone(), self.dir.clone(), tries)
     }
 
     /// Removes what downloads have brought, but for those that are `wanted`.

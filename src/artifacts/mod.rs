@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 pub use boot_files::{boot_dir, boot_dirs, expected_loaders, load_boot_files};
 pub use fetch::{Fetch, FetchError, Fetched};
-pub use gauge::Gauge;
+pub use gauge::{Gauge, Watched};
 pub use imports::{IMAGE_BYTES_MAX, ImportError, Imports};
 pub use manifest::{BootFile, BootManifest};
 pub use map::{file_behind, map_file};

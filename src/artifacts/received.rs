@@ -26,21 +26,32 @@ pub struct Upload {
     pub(super) path: TempPath,
     pub(super) dir: PathBuf,
     pub(super) place: OwnedSemaphorePermit,
+    pub(super) gauge: Gauge,
 }
 
 impl Upload {
+    /// How far it is; cancelled, it is not taken any more.
+    pub fn gauge(&self) -> Gauge {
+        self.gauge.clone()
+    }
+
     /// Takes the next bytes. May wait for the disk.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
-        self.intake.write(bytes)
+        if self.gauge.is_over() {
+            return Err(ImportError::Cancelled);
+        }
+        self.intake.write(bytes)?;
+        self.gauge.set(self.intake.size_bytes());
+        Ok(())
     }
 
     /// All has come: forces it to the disk, if its digest is as `expected`. May take seconds, and minutes for what is
     /// converted.
     pub fn finish(self, expected: Option<Expected>) -> Result<Received, ImportError> {
-        let Self { intake, path, dir, place } = self;
+        let Self { intake, path, dir, place, gauge } = self;
         let taken = intake.finish()?;
         let file = Whole { path, dir, taken };
-        file.check(expected, &Gauge::default())?.receive(Gauge::default(), Some(place))
+        file.check(expected, &gauge)?.receive(gauge, Some(place))
     }
 }
 
@@ -107,7 +118,7 @@ impl Checked {
         let packing = match shape {
             Shape::Disk(packing) => packing,
             Shape::Qcow2 => {
-                let converted = convert(&dir, &bytes, sha256, &gauge, place);
+                let converted = convert(&dir, &bytes, sha256, gauge.clone(), place);
                 // What came is converted by the next daemon.
                 file.disable_cleanup(converted.is_err() && gauge.is_over() && !gauge.is_cancelled());
                 return converted;
@@ -116,7 +127,7 @@ impl Checked {
         let disk_bytes = disk_bytes(packing, &bytes);
         let permitted = fs::set_permissions(file.path(), Permissions::from_mode(0o444));
         permitted.map_err(|source| failed(&dir, source))?;
-        Ok(Received { file, dir, bytes, sha256, packing, disk_bytes, converted: None, _place: place })
+        Ok(Received { file, dir, bytes, sha256, packing, disk_bytes, converted: None, gauge, _place: place })
     }
 }
 
@@ -125,13 +136,13 @@ fn convert(
     dir: &Path,
     image: &Bytes,
     sha256: Digest,
-    gauge: &Gauge,
+    gauge: Gauge,
     place: Option<OwnedSemaphorePermit>,
 ) -> Result<Received, ImportError> {
     // What is packed again is hardly ever larger.
     check_room(dir, image.len() as u64)?;
     let (file, path) = temporary(dir)?;
-    let Unrolled { sha256: packed, disk_bytes } = unroll(image, &file, dir, gauge)?;
+    let Unrolled { sha256: packed, disk_bytes } = unroll(image, &file, dir, &gauge)?;
     let bytes = map_file(&path)?;
     let converted =
         Converted { format: "qcow2".into(), sha256: sha256.to_string(), size_bytes: image.len() as u64 };
@@ -143,6 +154,7 @@ fn convert(
         packing: Packing::Zstd,
         disk_bytes: Some(disk_bytes),
         converted: Some(converted),
+        gauge,
         _place: place,
     })
 }
@@ -160,6 +172,7 @@ pub struct Received {
     pub disk_bytes: Option<u64>,
     /// What it was before, if it is not what came.
     pub converted: Option<Converted>,
+    gauge: Gauge,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -167,6 +180,11 @@ impl Received {
     /// How many bytes machines fetch.
     pub fn size_bytes(&self) -> u64 {
         self.bytes.len() as u64
+    }
+
+    /// Whether nobody wants it any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.gauge.is_cancelled()
     }
 
     /// The record that names it.

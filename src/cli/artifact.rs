@@ -71,13 +71,17 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
 }
 
 async fn delete(name: &str, context: &mut Context) -> Result<(), Failure> {
-    // Where a download is to bring other bytes of this name, only that ends.
-    let downloads = context.client.artifact(name).await?.download.is_some();
+    // Where a download or an upload is to bring other bytes of this name, only that ends.
+    let before = context.client.artifact(name).await?;
     context.client.delete_artifact(name).await?;
     if context.json {
         return Ok(());
     }
-    let done = if downloads { "ended the download of" } else { "deleted" };
+    let done = match (before.download, before.upload) {
+        (Some(_), _) => "ended the download of",
+        (None, Some(_)) => "ended the upload of",
+        (None, None) => "deleted",
+    };
     Ok(context.output.line(format!("{done} {}", clean(name)))?)
 }
 
@@ -145,6 +149,7 @@ fn write(artifact: &Artifact, context: &mut Context) -> std::io::Result<()> {
         ("kept by", kept_by(artifact).as_deref().map(clean)),
         ("used", artifact.used_at.map(|at| human::ago(at, human::now()))),
         ("download", artifact.download.as_ref().map(|download| clean(&import::line(download)))),
+        ("upload", artifact.upload.as_ref().map(import::upload_line)),
         ("error", artifact.error.as_deref().map(clean)),
     ];
     for (name, value) in fields {
@@ -168,7 +173,9 @@ async fn pin(name: &str, pinned: bool, context: &mut Context) -> Result<(), Fail
 fn state(artifact: &Artifact) -> (&'static str, Style) {
     match artifact.state {
         ArtifactState::Queued => ("queued", Style::Faint),
-        ArtifactState::Working if artifact.download.is_some() => ("importing", Style::Warning),
+        ArtifactState::Working if artifact.download.is_some() || artifact.upload.is_some() => {
+            ("importing", Style::Warning)
+        }
         ArtifactState::Working => ("building", Style::Warning),
         ArtifactState::Done => ("ready", Style::Good),
         ArtifactState::Failed => ("failed", Style::Bad),

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use ironwake_api::{Artifact, ArtifactDownload, ArtifactState, DownloadStep, ImportQuery, ImportRequest};
+use ironwake_api::{
+    Artifact, ArtifactDownload, ArtifactState, ArtifactUpload, DownloadStep, ImportQuery, ImportRequest,
+};
 use tokio::fs::File;
 
 use super::artifact::packing_name;
@@ -144,6 +146,21 @@ pub fn line(download: &ArtifactDownload) -> String {
         line.push_str(&format!(", {} left", human::duration(secs * 1000)));
     }
     line
+}
+
+/// How far something is that is being sent, as one line.
+pub fn upload_line(upload: &ArtifactUpload) -> String {
+    let done = human::size(upload.progress.done_bytes);
+    let step = match upload.step {
+        DownloadStep::Fetching => "receiving",
+        step => step_name(step),
+    };
+    match (upload.progress.total_bytes, upload.percent) {
+        (Some(total), Some(percent)) => {
+            format!("{step} {done} of {}, {percent} %", human::size(total))
+        }
+        _ => format!("{step} {done}"),
+    }
 }
 
 /// What is being done.

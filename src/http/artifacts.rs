@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -14,11 +15,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Json, Operator, Path, Query};
+use super::guard::while_good;
 use super::machines::to_its_end;
 use super::problem::{BadRequest, Conflict, Invalid, NotFound, Refusal};
 use crate::artifact::Expected;
-use crate::artifacts::{ImportError, Received, Upload};
-use crate::site::{SharedSite, SiteError};
+use crate::artifacts::{Gauge, ImportError, Received, Upload};
+use crate::site::{SharedSite, SiteError, Standing};
 use crate::store::StoreError;
 
 /// How long nothing of an image may come: whoever sends it may be fetching it from far away.
@@ -67,10 +69,12 @@ async fn import(
     Path(name): Path<String>,
     Query(query): Query<ImportQuery>,
     Operator(actor): Operator,
+    standing: Option<Extension<Standing>>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let standing = standing.map(|Extension(standing)| standing);
     let (parts, mut body) = request.into_parts();
-    let received = match receive(&site, &name, &query, &parts.headers, &mut body).await {
+    let received = match receive(&site, &name, &query, standing.as_ref(), &parts.headers, &mut body).await {
         Ok(received) => received,
         Err(refusal) => {
             discard(body);
@@ -78,7 +82,7 @@ async fn import(
         }
     };
     let location = format!("/api/v1/artifacts/{name}");
-    let name_it = async move { site.import(&name, received, actor).await };
+    let name_it = async move { site.import(&name, received, actor, standing.as_ref()).await };
     let (artifact, replaced) = to_its_end(name_it).await?;
     let status = if replaced { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, [(header::LOCATION, location)], axum::Json(artifact)).into_response())
@@ -132,6 +136,7 @@ async fn receive(
     site: &SharedSite,
     name: &str,
     query: &ImportQuery,
+    standing: Option<&Standing>,
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Received, Refusal> {
@@ -140,11 +145,25 @@ async fn receive(
     let upload = site.receive_import(name, body.size_hint().exact())?;
     let (pieces, waiting) = mpsc::channel(PIECES_WAITING_MAX);
     let writing = tokio::task::spawn_blocking(move || write(upload, waiting));
-    let forwarded = forward(body, pieces).await;
+    let forwarded = while_good(standing, forward(body, pieces)).await;
     // Why the disk took no more tells more than that it did not.
     let upload = blocking(writing.await)?;
     forwarded?;
-    blocking(tokio::task::spawn_blocking(move || upload.finish(expected)).await)
+    // A conversion takes minutes: it ends with the token, and with its sender.
+    let mut unwanted = CancelOnDrop(Some(upload.gauge()));
+    let finishing = tokio::task::spawn_blocking(move || upload.finish(expected));
+    let received = while_good(standing, async { blocking(finishing.await) }).await?;
+    unwanted.0 = None;
+    Ok(received)
+}
+
+/// Cancels the work whose gauge it holds.
+struct CancelOnDrop(Option<Gauge>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Gauge::cancel);
+    }
 }
 
 /// The digest that the bytes have to have.

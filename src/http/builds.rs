@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -12,7 +13,7 @@ use utoipa_axum::routes;
 use super::extract::{Json, Operator, Path, Query};
 use super::machines::to_its_end;
 use super::problem::{BadRequest, Conflict, Invalid, NotFound, Refusal};
-use crate::site::SharedSite;
+use crate::site::{SharedSite, Standing};
 
 /// Longest wait for something to do, below the time that clients give an answer.
 const WAIT_SECS_MAX: u64 = 20;
@@ -52,9 +53,11 @@ async fn next(
     State(site): State<SharedSite>,
     Query(query): Query<NextBuildQuery>,
     Operator(actor): Operator,
+    standing: Option<Extension<Standing>>,
 ) -> Result<Response, Refusal> {
+    let standing = standing.map(|Extension(standing)| standing);
     let wait = Duration::from_secs(query.wait_secs.unwrap_or(0).min(WAIT_SECS_MAX));
-    Ok(match site.next_build(wait, actor).await? {
+    Ok(match site.next_build(wait, actor, standing.as_ref()).await? {
         Some(build) => axum::Json(build).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     })

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ironwake_api::Actor;
 use serde::de::DeserializeOwned;
 
 use super::BODY_BYTES_MAX;
+use super::guard::while_good;
 use super::peer::Peer;
 use super::problem::Refusal;
+use crate::site::Standing;
 
 /// How long a client may take to send a body.
 const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -29,23 +33,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             let detail = format!("content type {found:?}: expected application/json");
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
-        let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();
-        let body = match tokio::time::timeout(BODY_WAIT_MAX, body).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
-                return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
-            }
-            Ok(Err(error)) => {
-                let detail = format!("the body broke off: {error}");
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_body", detail));
-            }
-            Err(_) => {
-                let detail = format!("the body did not come within {} s", BODY_WAIT_MAX.as_secs());
-                return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail));
-            }
-        };
+        let standing = request.extensions().get::<Standing>().cloned();
+        let body = while_good(standing.as_ref(), whole(request.into_body())).await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| bad_json(&error))
+    }
+}
+
+/// A body in memory.
+async fn whole(body: Body) -> Result<Bytes, Refusal> {
+    let body = Limited::new(body, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(BODY_WAIT_MAX, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail))
+        }
+        Ok(Err(error)) => {
+            let detail = format!("the body broke off: {error}");
+            Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_body", detail))
+        }
+        Err(_) => {
+            let detail = format!("the body did not come within {} s", BODY_WAIT_MAX.as_secs());
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail))
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use super::peer::Peer;
 use super::problem::Refusal;
 use super::scopes;
-use crate::site::{Denied, SharedSite};
+use crate::site::{Denied, SharedSite, SiteError, Standing};
 
 /// Lets through who may do what is asked, and nobody else.
 pub(super) async fn admitted(State(site): State<SharedSite>, mut request: Request, next: Next) -> Response {
@@ -47,6 +47,19 @@ fn by_token(site: &SharedSite, from: IpAddr, request: &mut Request) -> Result<()
     Ok(())
 }
 
+/// Waits for what a client sends, as long as the token is good that it was admitted by.
+pub(super) async fn while_good<T>(
+    standing: Option<&Standing>,
+    coming: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let Some(standing) = standing else { return coming.await };
+    tokio::select! {
+        biased;
+        () = standing.ended() => Err(SiteError::TokenEnded.into()),
+        came = coming => came,
+    }
+}
+
 /// What a request shows as its token (RFC 6750, section 2.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
@@ -55,15 +68,14 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 fn denied(denied: Denied) -> Box<Response> {
     let detail = denied.to_string();
-    let challenge = |error: &'static str| [(header::WWW_AUTHENTICATE, HeaderValue::from_static(error))];
     Box::new(match denied {
         Denied::Missing => {
             let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-            (challenge("Bearer realm=\"ironwake\""), refusal).into_response()
+            let challenge = HeaderValue::from_static("Bearer realm=\"ironwake\"");
+            ([(header::WWW_AUTHENTICATE, challenge)], refusal).into_response()
         }
         Denied::Wrong | Denied::Expired { .. } => {
-            let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-            (challenge("Bearer realm=\"ironwake\", error=\"invalid_token\""), refusal).into_response()
+            Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).into_response()
         }
         Denied::Slowed { secs } => {
             let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "slowed_down", detail);

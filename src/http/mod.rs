@@ -40,6 +40,8 @@ mod values;
 mod webhooks;
 
 #[cfg(test)]
+mod ended_tests;
+#[cfg(test)]
 mod secure_tests;
 #[cfg(test)]
 mod site_tests;

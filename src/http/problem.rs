@@ -14,6 +14,9 @@ use crate::store::StoreError;
 /// RFC 9457, section 3.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
+/// What is said with 401 (RFC 6750, section 3), unless no token was shown at all.
+const TOKEN_NOT_GOOD: &str = "Bearer realm=\"ironwake\", error=\"invalid_token\"";
+
 /// A refusal on its way to the client.
 #[derive(Debug)]
 pub(super) struct Refusal(Box<Problem>);
@@ -45,7 +48,11 @@ impl IntoResponse for Refusal {
             tracing::warn!(status = status.as_u16(), detail = self.0.detail, "request failed");
         }
         let media_type = HeaderValue::from_static(MEDIA_TYPE);
-        (status, [(header::CONTENT_TYPE, media_type)], axum::Json(self.0)).into_response()
+        let mut response = (status, [(header::CONTENT_TYPE, media_type)], axum::Json(self.0)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(TOKEN_NOT_GOOD));
+        }
+        response
     }
 }
 

@@ -19,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use super::listen::{ACCEPT_PAUSE, CONNECTIONS_MAX, Connection, drain};
 use super::peer::Peer;
 use super::problem::MEDIA_TYPE;
+use crate::access::Network;
 use crate::certificates::Keeper;
-use crate::serve::http::{Places, problem};
+use crate::serve::http::{Place, Places, problem};
 use crate::site::SharedSite;
 
-/// Connections of one address: some consoles behind one router.
+/// Connections of one caller: some consoles behind one router.
 pub(super) const CONNECTIONS_EACH_MAX: usize = 64;
 /// From the connection to the end of the handshake; a round trip around the world takes a third of a second.
 pub(super) const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
@@ -46,7 +47,7 @@ pub async fn serve(
 }
 
 async fn accept(listener: TcpListener, router: Router, keeper: Arc<Keeper>, shutdown: CancellationToken) {
-    let (places, of_address) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Places::new(CONNECTIONS_EACH_MAX));
+    let (places, of_caller) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Places::new(CONNECTIONS_EACH_MAX));
     let mut connections = JoinSet::new();
     let mut handshakes = Handshakes::default();
     loop {
@@ -63,8 +64,8 @@ async fn accept(listener: TcpListener, router: Router, keeper: Arc<Keeper>, shut
                 continue;
             }
         };
-        let Some(own) = of_address.take(from) else {
-            tracing::debug!(%from, limit = CONNECTIONS_EACH_MAX, "too many connections of one address to the API");
+        let Some(own) = place_of(&of_caller, from) else {
+            tracing::debug!(%from, limit = CONNECTIONS_EACH_MAX, "too many connections of one caller to the API");
             continue;
         };
         if places.available_permits() == 0 {
@@ -91,6 +92,11 @@ async fn accept(listener: TcpListener, router: Router, keeper: Arc<Keeper>, shut
     }
     drop(listener);
     drain(connections).await;
+}
+
+/// A place among those of one caller; nothing while as many connections are theirs as may be.
+pub(super) fn place_of(of_caller: &Places<Network>, from: IpAddr) -> Option<Place<Network>> {
+    of_caller.take(from.into())
 }
 
 /// Handshakes in flight, oldest first. Each has a place; whoever connects and says nothing would keep others out for as

@@ -308,6 +308,17 @@ async fn one_address_leaves_places_for_others() {
     tokio::time::timeout(std::time::Duration::from_secs(30), answered).await.expect("places are given back");
 }
 
+#[test]
+fn a_64_of_ipv6_has_as_many_connections_as_one_address() {
+    let of_caller = crate::serve::http::Places::new(secure::CONNECTIONS_EACH_MAX);
+    let place = |address: String| secure::place_of(&of_caller, address.parse().expect("an address"));
+    let held: Vec<_> =
+        (0..secure::CONNECTIONS_EACH_MAX).map(|number| place(format!("2001:db8::{number:x}"))).collect();
+    assert!(held.iter().all(Option::is_some));
+    assert!(place("2001:db8::ffff:ffff:ffff:ffff".into()).is_none());
+    assert!(place("2001:db8:0:1::1".into()).is_some(), "another network");
+}
+
 /// A connection of this address of loopback.
 async fn connect_from(host: u8, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");

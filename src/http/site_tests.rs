@@ -1,5 +1,6 @@
 //! The API over a real site: what an operator does with machines, and what comes back.
 
+use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -21,6 +22,11 @@ struct Api {
     _state: tempfile::TempDir,
 }
 
+thread_local! {
+    /// How much later it is than at the beginning of a test; in milliseconds.
+    pub(super) static LATER: Cell<u64> = const { Cell::new(0) };
+}
+
 /// A site on a store in a temporary folder, configured with `more`.
 pub(super) async fn site(more: &str) -> (SharedSite, tempfile::TempDir) {
     let state = tempfile::tempdir().expect("a temporary folder");
@@ -31,7 +37,7 @@ pub(super) async fn site(more: &str) -> (SharedSite, tempfile::TempDir) {
     let site = Site::load(
         &config,
         store,
-        || 1_800_000_000_000,
+        || 1_800_000_000_000 + LATER.get(),
         Box::new(|_| {}),
         crate::operation::SiteKey::new([7; 32]),
         imports,

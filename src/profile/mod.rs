@@ -8,6 +8,7 @@ mod bounded;
 mod check;
 mod fit;
 mod input;
+mod mask;
 mod named;
 mod names;
 mod quote;
@@ -25,6 +26,7 @@ use std::fmt;
 
 pub use fit::{Hardware, fits};
 pub use input::{Input, Value};
+pub use mask::{MASKED_BYTES_MIN, Mask, Veil};
 pub use named::{artifacts_of, named_artifacts};
 pub(crate) use raw::is_variable_name;
 pub use render::{

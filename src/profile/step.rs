@@ -5,6 +5,7 @@ use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use super::check::{Surroundings, check_line, missing, template_named};
+use super::mask::Mask;
 use super::raw::{KindWord, file_name, integer, template_line};
 use super::render::{Facts, RenderError, Renderer, texts};
 use super::resolve::{Setting, Values};
@@ -27,8 +28,6 @@ const EXIT_CODES: RangeInclusive<i64> = 0..=255;
 const SSH_PORT: u16 = 22;
 /// Longest name of a user: that of utmp.
 const USER_BYTES_MAX: usize = 32;
-/// A secret that is shorter cannot be masked: the output would be full of marks.
-const MASKED_BYTES_MIN: usize = 4;
 /// Digits of an operation's token.
 const TOKEN_DIGITS: usize = 64;
 
@@ -101,7 +100,8 @@ pub struct RenderedLogin {
     pub port: u16,
     /// In order. A step that renders to nothing is left out.
     pub steps: Vec<RenderedStep>,
-    secrets: Vec<String>,
+    /// What is masked in what the steps write.
+    pub mask: Mask,
 }
 
 /// A step of one operation.
@@ -131,14 +131,6 @@ impl fmt::Debug for RenderedStep {
     }
 }
 
-impl RenderedLogin {
-    /// A text of the host without the operation's secrets.
-    pub fn masked(&self, text: &str) -> String {
-        let long = self.secrets.iter().filter(|secret| secret.len() >= MASKED_BYTES_MIN);
-        long.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), super::HIDDEN))
-    }
-}
-
 /// Renders what is done on the host.
 pub fn login(profile: &Profile, values: &Values, facts: &Facts) -> Result<RenderedLogin, RenderError> {
     let (user, steps) = Renderer::new(profile, values, facts)?.visit(&profile.login)?;
@@ -152,10 +144,7 @@ pub fn login(profile: &Profile, values: &Values, facts: &Facts) -> Result<Render
     secrets.extend(urls.into_iter().filter_map(|url| token(url)));
     let lines: Vec<String> = secrets.iter().flat_map(|text| text.lines().map(str::to_owned)).collect();
     secrets.extend(lines);
-    // The longest first: a secret within another one would leave the rest of it.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.dedup();
-    Ok(RenderedLogin { user, port: profile.login.port, steps, secrets })
+    Ok(RenderedLogin { user, port: profile.login.port, steps, mask: Mask::new(secrets) })
 }
 
 impl Renderer<'_> {

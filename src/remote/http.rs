@@ -8,6 +8,8 @@ use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response};
 
+use super::reach::{Reach, TooNear};
+
 /// How long a connection may take to be made.
 const CONNECT_MAX: Duration = Duration::from_secs(20);
 /// How long nothing may come.
@@ -32,16 +34,20 @@ pub enum HttpError {
 pub struct HttpClient(Client);
 
 impl HttpClient {
-    /// A client without connections.
-    pub fn new() -> Result<Self, HttpError> {
+    /// A client without connections, for somebody who gave these URLs: hosts near this one are asked only if one of
+    /// them names it.
+    pub fn new(own_urls: &[&str]) -> Result<Self, HttpError> {
         // A second one is refused, and the first does.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let reach = Reach::of(own_urls);
         let builder = || {
+            let redirects = reach.clone();
             Client::builder()
                 .user_agent(concat!("ironwake/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT_MAX)
                 .read_timeout(SILENCE_MAX)
-                .redirect(Policy::custom(redirect))
+                .redirect(Policy::custom(move |attempt| redirect(attempt, &redirects)))
+                .dns_resolver(reach.clone())
                 .referer(false)
         };
         // A host that trusts nobody can still be asked to fetch over HTTP: HTTPS then fails with its own words.
@@ -102,13 +108,15 @@ impl Answer {
     }
 }
 
-/// Follows a few, and none from HTTPS to HTTP: whoever asked for the one would get the other.
-fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+/// Follows a few, and none from HTTPS to HTTP: whoever asked for the one would get the other. None leads too near.
+fn redirect(attempt: Attempt<'_>, reach: &Reach) -> reqwest::redirect::Action {
     let secure = attempt.previous().iter().any(|url| url.scheme() == "https");
     if attempt.previous().len() > REDIRECTS_MAX {
         attempt.error(format!("more than {REDIRECTS_MAX} redirects"))
     } else if secure && attempt.url().scheme() != "https" {
         attempt.error("it redirects from https to http: ask for the http URL if that is meant")
+    } else if let Err(near) = reach.check(attempt.url()) {
+        attempt.error(near)
     } else {
         attempt.follow()
     }
@@ -116,7 +124,15 @@ fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 
 fn failed(error: reqwest::Error) -> HttpError {
     let lasting = error.is_redirect() || error.is_builder();
-    let text = chain(&error.without_url());
+    let error = error.without_url();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(near) = inner.downcast_ref::<TooNear>() {
+            return HttpError::Lasting(near.to_string());
+        }
+        cause = inner.source();
+    }
+    let text = chain(&error);
     if text.contains("certificate") {
         let remedy = "a certificate authority of your own belongs into the host's store of trusted ones";
         return HttpError::Lasting(format!("{text}; {remedy}"));

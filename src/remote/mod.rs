@@ -2,4 +2,5 @@
 
 pub mod http;
 pub mod push;
+mod reach;
 pub mod ssh;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ironwake_api::{Actor, ArtifactState, Build, BuildNew, BuildOutcome, BuildReport, EventKind, Millis};
 use tokio::sync::Notify;
 
-use super::{Site, SiteError};
+use super::{Site, SiteError, Standing};
 use crate::builders::debian_image::release_of;
 use crate::store::Change;
 
@@ -111,11 +111,16 @@ impl Site {
         Ok(build)
     }
 
-    /// Gives the builder something to do, waiting `wait` for it.
-    pub async fn next_build(&self, wait: Duration, actor: Actor) -> Result<Option<Build>, SiteError> {
+    /// Gives the builder something to do, waiting `wait` for it; nothing to one whose token has ended in between.
+    pub async fn next_build(
+        &self,
+        wait: Duration,
+        actor: Actor,
+        standing: Option<&Standing>,
+    ) -> Result<Option<Build>, SiteError> {
         let until = tokio::time::Instant::now() + wait;
         loop {
-            if let Some(build) = self.take_build(&actor).await? {
+            if let Some(build) = self.take_build(&actor, standing).await? {
                 return Ok(Some(build));
             }
             if tokio::time::timeout_at(until, self.builds.ordered.notified()).await.is_err() {
@@ -124,8 +129,13 @@ impl Site {
         }
     }
 
-    async fn take_build(&self, actor: &Actor) -> Result<Option<Build>, SiteError> {
+    async fn take_build(
+        &self,
+        actor: &Actor,
+        standing: Option<&Standing>,
+    ) -> Result<Option<Build>, SiteError> {
         let _gate = self.gate.lock().await;
+        Standing::check(standing)?;
         let now = self.now();
         let silent = |entry: &Entry| now.saturating_sub(entry.heard_at) > SILENCE_MAX.as_millis() as Millis;
         let waits = |entry: &&Entry| match entry.build.state {

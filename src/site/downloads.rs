@@ -13,8 +13,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::imports::Wanted;
 use super::{SharedSite, Site, SiteError};
-use crate::artifact::{Digest, Download, Keyring, check_import_name, shown_url};
+use crate::artifact::{
+    Digest, Download, FLOOR_BYTES_PER_SEC, Keyring, PATIENCE_MILLIS, Pace, check_import_name, shown_url,
+};
 use crate::artifacts::{Fetch, FetchError, Fetched, Gauge};
 use crate::store::Change;
 
@@ -49,13 +52,29 @@ struct Entry {
     bytes_per_sec: u64,
     trouble: Option<String>,
     event_at: Millis,
+    pace: Pace,
+    /// Since when it waits for its turn.
+    waits_since: Millis,
+    /// Tries so far that brought nothing.
+    tries: u32,
 }
 
 impl Entry {
     fn new(download: Download) -> Self {
         let trouble = download.failed.clone();
         let measured = (0, 0, DownloadStep::Waiting);
-        Self { download, gauge: None, measured, bytes_per_sec: 0, trouble, event_at: 0 }
+        let waits_since = download.asked_at;
+        Self {
+            download,
+            gauge: None,
+            measured,
+            bytes_per_sec: 0,
+            trouble,
+            event_at: 0,
+            pace: Pace::default(),
+            waits_since,
+            tries: 0,
+        }
     }
 
     fn step(&self) -> DownloadStep {
@@ -64,6 +83,11 @@ impl Entry {
             None => DownloadStep::Waiting,
             Some(gauge) => gauge.step(),
         }
+    }
+
+    /// Whether it could begin, were there a place; its files may be in use by one that was taken back.
+    fn waits(&self, in_use: &BTreeSet<Digest>) -> bool {
+        self.gauge.is_none() && self.download.failed.is_none() && !in_use.contains(&self.download.key())
     }
 
     fn progress(&self) -> Progress {
@@ -87,6 +111,7 @@ impl Entry {
     fn measure(&mut self, now: Millis) {
         let (before, bytes, step) = self.measured;
         let (done, _) = self.gauge.as_ref().map(Gauge::bytes).unwrap_or_default();
+        self.pace.measure(now, self.step(), done);
         let millis = now.saturating_sub(before);
         if millis == 0 {
             return;
@@ -130,6 +155,38 @@ impl Downloads {
             gauge.cancel();
         }
         gauge.is_some()
+    }
+
+    /// Has as many that are slow end as others wait for their places; which.
+    fn make_way(&self) -> Vec<String> {
+        let mut table = self.lock();
+        let Table { by_name, in_use } = &mut *table;
+        let mut wanted = by_name.values().filter(|entry| entry.waits(in_use)).count();
+        let mut gone = Vec::new();
+        for (name, entry) in by_name.iter() {
+            let Some(gauge) = &entry.gauge else { continue };
+            let leaves = gauge.is_over();
+            if wanted > 0 && (leaves || entry.pace.is_slow()) {
+                wanted -= 1;
+                if !leaves {
+                    gauge.interrupt();
+                    gone.push(name.clone());
+                }
+            }
+        }
+        gone
+    }
+
+    /// One has ended without an end, and waits for its next turn; whether it is still wanted.
+    fn put_back(&self, download: &Download, now: Millis) -> bool {
+        let mut table = self.lock();
+        let entry = table.by_name.get_mut(&download.name).filter(|entry| entry.download == *download);
+        let Some(entry) = entry else { return false };
+        if let Some(gauge) = entry.gauge.take() {
+            entry.tries = if entry.pace.has_gained() { 0 } else { gauge.tries() };
+        }
+        entry.waits_since = now;
+        true
     }
 
     fn with(&self, name: &str, change: impl FnOnce(&mut Entry)) {
@@ -217,7 +274,7 @@ impl Site {
         let event = self.event(actor.clone(), None, EventKind::ArtifactCancelled { name: name.into() });
         self.store.save(vec![Change::DownloadDeleted(name.into()), event]).await?;
         if !self.downloads.take(name) {
-            self.imports.fetch(&download).discard();
+            self.imports.fetch(&download, 0).discard();
         }
         Ok(true)
     }
@@ -226,15 +283,12 @@ impl Site {
     fn next_download(&self) -> Option<(Download, Fetch)> {
         let mut table = self.downloads.lock();
         let Table { by_name, in_use } = &mut *table;
-        let waits = |entry: &&mut Entry| {
-            entry.gauge.is_none()
-                && entry.download.failed.is_none()
-                && !in_use.contains(&entry.download.key())
-        };
-        // Whoever asked first gets it first.
-        let entry = by_name.values_mut().filter(waits).min_by_key(|entry| entry.download.asked_at)?;
-        let fetch = self.imports.fetch(&entry.download);
+        // Whoever has waited longest gets it first.
+        let waiting = by_name.values_mut().filter(|entry| entry.waits(in_use));
+        let entry = waiting.min_by_key(|entry| entry.waits_since)?;
+        let fetch = self.imports.fetch(&entry.download, entry.tries);
         entry.gauge = Some(fetch.gauge());
+        entry.pace.begin();
         in_use.insert(entry.download.key());
         Some((entry.download.clone(), fetch))
     }
@@ -252,8 +306,11 @@ impl Site {
             Ok((download, Ok(fetched))) => {
                 self.name_download(&download, fetched).await.map_err(|error| why(&error))
             }
-            Ok((_, Err(FetchError::Ending))) => {
-                self.downloads.with(&name, |entry| entry.gauge = None);
+            Ok((download, Err(FetchError::Ending))) => {
+                // What was taken back right behind its end leaves nothing either.
+                if !self.downloads.put_back(&download, self.now()) {
+                    self.imports.fetch(&download, 0).discard();
+                }
                 Ok(())
             }
             Ok((_, Err(error))) => Err(why(&error)),
@@ -275,7 +332,7 @@ impl Site {
             converted: None,
         };
         let actor = download.asked_by.clone();
-        self.name_import(&download.name, fetched.received, actor, origin, Some(download)).await?;
+        self.name_import(&download.name, fetched.received, actor, origin, Wanted::Download(download)).await?;
         Ok(())
     }
 
@@ -334,6 +391,14 @@ impl Site {
             }
         }
         self.save_behind(events);
+        for name in self.downloads.make_way() {
+            let reason = format!(
+                "it was slower than {} KiB/s for {} s, and gives its place to others that wait",
+                FLOOR_BYTES_PER_SEC >> 10,
+                PATIENCE_MILLIS / 1000
+            );
+            self.trouble(&name, &reason, Duration::ZERO);
+        }
     }
 }
 
@@ -355,7 +420,10 @@ pub async fn run_downloads(site: SharedSite, shutdown: CancellationToken) {
             () = shutdown.cancelled() => break,
             () = site.downloads.changed.notified() => {}
             Some(_) = running.join_next() => {}
-            _ = tick.tick() => site.measure_downloads(),
+            _ = tick.tick() => {
+                site.measure_downloads();
+                site.measure_uploads();
+            }
         }
     }
     for entry in site.downloads.lock().by_name.values() {

@@ -4,13 +4,21 @@ use std::collections::BTreeSet;
 
 use ironwake_api::{Actor, Artifact, ArtifactOrigin, ArtifactPatch, EventKind, ImageSource};
 
-use super::{Site, SiteError};
+use super::{Site, SiteError, Standing};
 use crate::artifact::{Download, Import, check_import_name};
 use crate::artifacts::{ImportError, Received, Upload};
 use crate::store::{Change, StoreError};
 
 /// Names of imports: each version of each image of a large site.
 const IMPORTS_MAX: usize = 1000;
+
+/// What has to be true still when an image gets its name.
+pub(super) enum Wanted<'a> {
+    /// It was sent, with a token that has to be good; or on the socket.
+    Upload(Option<&'a Standing>),
+    /// It was fetched, for a download that nobody has taken back.
+    Download(&'a Download),
+}
 
 impl Site {
     /// The imported image of this name as work names it to the agent, if its bytes are there.
@@ -25,8 +33,13 @@ impl Site {
         artifacts.extend(self.imports.artifacts().into_iter().map(|import| self.with_needs(import, &named)));
         let names: BTreeSet<String> = artifacts.iter().map(|artifact| artifact.name.clone()).collect();
         let known = artifacts.into_iter().map(|artifact| (artifact.name.clone(), Some(artifact)));
-        let others = self.downloads.others(&names).into_iter().map(|name| (name, None));
-        let shown = known.chain(others).filter_map(|(name, artifact)| self.downloads.show(&name, artifact));
+        let coming: BTreeSet<String> = self.uploads.names().into_iter().collect();
+        let mut others = self.downloads.others(&names);
+        others.extend(coming.into_iter().filter(|name| !names.contains(name)));
+        others.sort();
+        others.dedup();
+        let others = others.into_iter().map(|name| (name, None));
+        let shown = known.chain(others).filter_map(|(name, artifact)| self.with_coming(&name, artifact));
         let mut artifacts: Vec<Artifact> = shown.collect();
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
         artifacts
@@ -36,14 +49,21 @@ impl Site {
     pub fn artifact(&self, name: &str) -> Result<Artifact, SiteError> {
         let import = self.imports.artifact(name).map(|import| self.with_needs(import, &self.named()));
         let found = import.or_else(|| self.shipped_artifact(name));
-        self.downloads.show(name, found).ok_or_else(|| SiteError::NoSuchArtifact(name.into()))
+        self.with_coming(name, found).ok_or_else(|| SiteError::NoSuchArtifact(name.into()))
+    }
+
+    /// What is known of an artifact, with the download and the upload that are to bring it.
+    fn with_coming(&self, name: &str, artifact: Option<Artifact>) -> Option<Artifact> {
+        self.uploads.show(name, self.downloads.show(name, artifact))
     }
 
     /// Begins to receive an image that is to have this name, of which `declared` bytes are said to come.
     pub fn receive_import(&self, name: &str, declared: Option<u64>) -> Result<Upload, SiteError> {
         check_import_name(name).map_err(|error| SiteError::invalid("name", error.to_string()))?;
         self.refuse_import(name)?;
-        Ok(self.imports.receive(declared)?)
+        let upload = self.imports.receive(declared)?;
+        self.uploads.begin(name, &upload.gauge(), self.now());
+        Ok(upload)
     }
 
     /// Whether something may be imported under this name.
@@ -53,29 +73,41 @@ impl Site {
     }
 
     /// Gives a received image its name; whether it had other bytes before. A pin of that name stays, and so do bytes that an
-    /// operation has by their digest.
+    /// operation has by their digest. Refused where it came by a token that has ended in between.
     pub async fn import(
         &self,
         name: &str,
         received: Received,
         actor: Actor,
+        standing: Option<&Standing>,
     ) -> Result<(Artifact, bool), SiteError> {
-        self.name_import(name, received, actor, ArtifactOrigin::default(), None).await
+        let wanted = Wanted::Upload(standing);
+        self.name_import(name, received, actor, ArtifactOrigin::default(), wanted).await
     }
 
-    /// Gives a received image its name; with the download that brought it, unless that was taken back.
+    /// Gives a received image its name, if it is still wanted.
     pub(super) async fn name_import(
         &self,
         name: &str,
         received: Received,
         actor: Actor,
         origin: ArtifactOrigin,
-        download: Option<&Download>,
+        wanted: Wanted<'_>,
     ) -> Result<(Artifact, bool), SiteError> {
         let _gate = self.gate.lock().await;
-        if download.is_some_and(|download| !self.wants_download(download)) {
+        if received.is_cancelled() {
             return Err(ImportError::Cancelled.into());
         }
+        let download = match wanted {
+            Wanted::Download(download) if !self.wants_download(download) => {
+                return Err(ImportError::Cancelled.into());
+            }
+            Wanted::Download(download) => Some(download),
+            Wanted::Upload(standing) => {
+                Standing::check(standing)?;
+                None
+            }
+        };
         self.refuse_full(name)?;
         let before = self.imports.get(name);
         let pinned = before.as_ref().is_some_and(|before| before.pinned);
@@ -121,11 +153,11 @@ impl Site {
         self.artifact(name)
     }
 
-    /// Forgets a name, and its bytes unless they are needed otherwise. Where a download is to bring it, only that
-    /// ends: what the name had before stays.
+    /// Forgets a name, and its bytes unless they are needed otherwise. Where a download or an upload is to bring it, only
+    /// that ends: what the name had before stays.
     pub async fn delete_import(&self, name: &str, actor: Actor) -> Result<(), SiteError> {
         let _gate = self.gate.lock().await;
-        if self.cancel_download(name, &actor).await? {
+        if self.cancel_download(name, &actor).await? || self.cancel_uploads(name, &actor).await? {
             return Ok(());
         }
         let import = self.find_import(name)?;

@@ -36,6 +36,7 @@ mod simulate;
 mod steps;
 mod tokens;
 mod unmade;
+mod uploads;
 mod values;
 mod webhooks;
 mod written;
@@ -87,6 +88,9 @@ pub enum SiteError {
     /// A token is not good for what was asked.
     #[error("{0}")]
     Unauthorized(String),
+    /// The operator's token has ended while its request was under way.
+    #[error("the token was revoked or has expired while this was asked: nothing of it was done")]
+    TokenEnded,
     /// No profile has this name.
     #[error("no profile {0:?}: `ironwake profile list` shows them")]
     NoSuchProfile(String),
@@ -207,6 +211,7 @@ pub struct Site {
     receivers: Vec<webhooks::Receiver>,
     imports: Imports,
     downloads: downloads::Downloads,
+    uploads: uploads::Uploads,
     keeping: keeping::Keeping,
     /// What tokens are derived from.
     key: SiteKey,
@@ -296,6 +301,7 @@ impl Site {
             receivers: webhooks::receivers(config),
             imports,
             downloads: downloads::Downloads::new(downloads),
+            uploads: uploads::Uploads::default(),
             keeping: keeping::Keeping::default(),
             key,
             catalog: Catalog::open(config.profiles.clone()),

@@ -230,7 +230,12 @@ impl Visit<'_> {
             (result.state, result.problem, result.exit_code) = (StepState::Running, None, None);
             (result.started_at, result.ended_at) = (self.site.now(), None);
             self.save(step, &result).await?;
-            let script = Script { shell: step.shell.name(), text: &step.script, timeout: step.timeout };
+            let script = Script {
+                shell: step.shell.name(),
+                text: &step.script,
+                timeout: step.timeout,
+                mask: &self.login.mask,
+            };
             let ran = session.run(script, &self.attended.stop).await;
             result.ended_at = Some(self.site.now());
             match ran {
@@ -243,7 +248,7 @@ impl Visit<'_> {
                 Ok(ran) => {
                     self.session = Some(session);
                     let stopped = ran.end == End::Stopped;
-                    self.ended(step, ran, &mut result);
+                    Self::ended(step, ran, &mut result);
                     failures += 1;
                     if result.problem.is_some() && failures <= step.retries && !stopped {
                         result.state = StepState::Waiting;
@@ -268,9 +273,8 @@ impl Visit<'_> {
         }
     }
 
-    fn ended(&self, step: &RenderedStep, ran: Ran, result: &mut StepResult) {
-        let (output, cut) = ran.output.text();
-        (result.output, result.output_cut_bytes) = (self.login.masked(&output), cut);
+    fn ended(step: &RenderedStep, ran: Ran, result: &mut StepResult) {
+        (result.output, result.output_cut_bytes) = (ran.output, ran.output_cut_bytes);
         result.problem = match ran.end {
             End::Code(code) => {
                 result.exit_code = Some(code);
@@ -320,7 +324,8 @@ impl Visit<'_> {
     async fn revoke(&mut self) -> Result<Gone, Unjoined> {
         let body = self.public_key.split(' ').nth(1).unwrap_or_default().to_owned();
         let text = REVOKE.replace("@KEY@", &body);
-        let script = Script { shell: "sh", text: &text, timeout: REVOKE_RUN_MAX };
+        let mask = self.login.mask.clone();
+        let script = Script { shell: "sh", text: &text, timeout: REVOKE_RUN_MAX, mask: &mask };
         let (mut tries, mut pause) = (0, RECONNECT);
         loop {
             let session = match self.open().await? {
@@ -346,7 +351,7 @@ impl Visit<'_> {
                         "it opens the host still: it stands elsewhere than in ~/.ssh/authorized_keys".into()
                     }
                 },
-                Ok(ran) => format!("{:?}: {}", ran.end, ran.output.text().0.trim()),
+                Ok(ran) => format!("{:?}: {}", ran.end, ran.output.trim()),
                 Err(error) => error.to_string(),
             };
             tries += 1;

@@ -1,6 +1,7 @@
 mod builds;
 mod bulk;
 mod deadlines;
+mod downloads;
 mod heartbeat;
 mod installer;
 mod keeping;
@@ -12,6 +13,7 @@ pub(crate) mod shells;
 mod strangers;
 mod tokens;
 mod unmade;
+mod uploads;
 mod values;
 
 use std::collections::BTreeMap;
@@ -88,7 +90,7 @@ impl Fixture {
         let mut upload = self.site.receive_import(name, None).expect("a place");
         upload.write(bytes).expect("written");
         let received = upload.finish(None).expect("whole");
-        self.site.import(name, received, operations::operator()).await.expect("imported");
+        self.site.import(name, received, operations::operator(), None).await.expect("imported");
     }
 
     fn plan(&self, mac: u8) -> BootPlan {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
 use ironwake_api::{Actor, Authority, EventKind, FieldProblem, Millis, Scope, Token, TokenMade, TokenNew};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Site, SiteError};
@@ -46,18 +47,30 @@ pub struct Admitted {
 #[derive(Debug, Clone)]
 pub struct Standing {
     revoked: CancellationToken,
-    left: Option<Duration>,
+    until: Option<Instant>,
 }
 
 impl Standing {
     /// Returns once the token is good no more.
-    pub async fn ended(self) {
-        match self.left {
-            Some(left) => {
+    pub async fn ended(&self) {
+        match self.until {
+            Some(until) => {
                 // Either way it is over.
-                let _ = tokio::time::timeout(left, self.revoked.cancelled()).await;
+                let _ = tokio::time::timeout_at(until, self.revoked.cancelled()).await;
             }
             None => self.revoked.cancelled().await,
+        }
+    }
+
+    /// Refuses what a token asked for that is good no more; who is known by the socket has none. Asked with the gate held,
+    /// nothing is changed by a token behind its end.
+    pub fn check(standing: Option<&Self>) -> Result<(), SiteError> {
+        let over = |standing: &Self| {
+            standing.revoked.is_cancelled() || standing.until.is_some_and(|until| until <= Instant::now())
+        };
+        match standing {
+            Some(standing) if over(standing) => Err(SiteError::TokenEnded),
+            _ => Ok(()),
         }
     }
 }
@@ -125,7 +138,8 @@ impl Site {
         if left == Some(0) {
             return Err(Denied::Expired { name: token.name.clone() });
         }
-        let standing = Standing { revoked: revoked.clone(), left: left.map(Duration::from_millis) };
+        let until = left.map(|left| Instant::now() + Duration::from_millis(left));
+        let standing = Standing { revoked: revoked.clone(), until };
         Ok(Admitted { name: token.name.clone(), scope: token.scope, standing })
     }
 

@@ -17,7 +17,7 @@ use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKeyWithHashAlg, PublicK
 use russh::{Disconnect, Preferred};
 
 pub use key::{LoginKey, SEED_BYTES};
-pub use output::{OUTPUT_BYTES_MAX, Output};
+pub use output::OUTPUT_BYTES_MAX;
 pub use run::{End, Ran, Script};
 
 /// How long it may take to connect, agree on keys and log in: a host that has just booted is slow.

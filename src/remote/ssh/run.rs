@@ -9,8 +9,9 @@ use russh::{Channel, ChannelMsg};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::output::Output;
+use super::output::{Output, Stream};
 use super::{Session, SshError};
+use crate::profile::Mask;
 
 /// How long a process group has to end by itself once it is told to.
 const END_SECS: u64 = 2;
@@ -32,6 +33,8 @@ pub struct Script<'a> {
     pub text: &'a str,
     /// How long it may take.
     pub timeout: Duration,
+    /// What is masked in what it writes.
+    pub mask: &'a Mask,
 }
 
 /// How a script ended.
@@ -52,15 +55,17 @@ pub enum End {
 pub struct Ran {
     /// How.
     pub end: End,
-    /// What it wrote to its output and its errors, as they came.
-    pub output: Output,
+    /// The end of what it wrote to its output and its errors, as they came, without secrets.
+    pub output: String,
+    /// How many bytes before that are not kept.
+    pub output_cut_bytes: u64,
 }
 
 impl Session {
     /// Runs a script until it ends, its time is over or `stop` is cancelled.
     pub async fn run(&self, script: Script<'_>, stop: &CancellationToken) -> Result<Ran, SshError> {
         let (said, mut group) = oneshot::channel();
-        let mut heard = Heard { said: Some(said), ..Heard::default() };
+        let mut heard = Heard::new(script.mask, Some(said));
         let end = {
             let mut running = pin!(self.attend(script, &mut heard));
             let end = tokio::select! {
@@ -86,7 +91,9 @@ impl Session {
                 }
             }
         };
-        Ok(Ran { end, output: heard.output })
+        heard.flush();
+        let (output, output_cut_bytes) = heard.output.text();
+        Ok(Ran { end, output, output_cut_bytes })
     }
 
     /// Whether the script ended, and how; what it wrote is in `heard` even if it did not.
@@ -100,7 +107,7 @@ impl Session {
         while let Some(message) = channel.wait().await {
             match message {
                 ChannelMsg::Data { data } => heard.output(&data),
-                ChannelMsg::ExtendedData { data, .. } => heard.output.push(&data),
+                ChannelMsg::ExtendedData { data, .. } => heard.output.push(Stream::Errors, &data),
                 ChannelMsg::ExitStatus { exit_status } => end = Some(End::Code(exit_status)),
                 ChannelMsg::ExitSignal { signal_name, .. } => {
                     end = Some(End::Signal(format!("{signal_name:?}")));
@@ -111,7 +118,6 @@ impl Session {
                 _ => {}
             }
         }
-        heard.flush();
         end.ok_or_else(|| self.broken("it ended before the script did"))
     }
 
@@ -142,7 +148,6 @@ impl Session {
 }
 
 /// What came from a script so far.
-#[derive(Default)]
 struct Heard {
     output: Output,
     /// What came before the mark.
@@ -153,9 +158,13 @@ struct Heard {
 }
 
 impl Heard {
+    fn new(mask: &Mask, said: Option<oneshot::Sender<u32>>) -> Self {
+        Self { output: Output::new(mask), greeting: Vec::new(), marked: false, said }
+    }
+
     fn output(&mut self, data: &[u8]) {
         if self.marked {
-            return self.output.push(data);
+            return self.output.push(Stream::Output, data);
         }
         self.greeting.extend_from_slice(data);
         let found = self.greeting.windows(MARK.len()).position(|part| part == MARK);
@@ -172,7 +181,7 @@ impl Heard {
             self.greeting.drain(..=line.end);
             self.marked = true;
             let rest = std::mem::take(&mut self.greeting);
-            self.output.push(&rest);
+            self.output.push(Stream::Output, &rest);
         } else if self.greeting.len() > GREETING_BYTES_MAX {
             self.flush();
         }
@@ -181,7 +190,7 @@ impl Heard {
     fn flush(&mut self) {
         self.marked = true;
         let rest = std::mem::take(&mut self.greeting);
-        self.output.push(&rest);
+        self.output.push(Stream::Output, &rest);
     }
 }
 
@@ -194,13 +203,13 @@ mod tests {
         let said = b"welcome\nironwake-process 4711\nhello\n";
         for at in 0..said.len() {
             let (sender, mut group) = oneshot::channel();
-            let mut heard = Heard { said: Some(sender), ..Heard::default() };
+            let mut heard = Heard::new(&Mask::default(), Some(sender));
             heard.output(&said[..at]);
             heard.output(&said[at..]);
             assert_eq!(group.try_recv(), Ok(4711), "{at}");
             assert_eq!(heard.output.text().0, "hello\n");
         }
-        let mut heard = Heard::default();
+        let mut heard = Heard::new(&Mask::default(), None);
         heard.output(b"no mark");
         heard.flush();
         assert_eq!(heard.output.text().0, "no mark");

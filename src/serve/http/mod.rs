@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 pub use boot_v1::{ENROLL_BYTES_MAX, REPORT_BYTES_MAX, WAIT_SECS_MAX};
-pub(crate) use places::Places;
+pub(crate) use places::{Place, Places};
 pub(crate) use problem::{problem, site_problem, store_problem};
 
 pub(crate) use shell::wants_shell;

@@ -23,7 +23,7 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::NoSuchArtifact(_) => (StatusCode::NOT_FOUND, "no_such_artifact"),
         SiteError::NoSuchFile(_) => (StatusCode::NOT_FOUND, "no_such_file"),
         SiteError::Import(error) => import_status(error),
-        SiteError::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized"),
+        SiteError::Unauthorized(_) | SiteError::TokenEnded => (StatusCode::UNAUTHORIZED, "unauthorized"),
         SiteError::NoSuchToken(_) => (StatusCode::NOT_FOUND, "no_such_token"),
         SiteError::Settings(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_settings"),
         SiteError::NoRandomness(_) => (StatusCode::INTERNAL_SERVER_ERROR, "no_randomness"),

@@ -16,14 +16,14 @@ fn ended(outcome: BuildOutcome) -> BuildReport {
 }
 
 async fn take(lab: &Fixture) -> Option<Build> {
-    lab.site.next_build(Duration::ZERO, operator()).await.expect("an answer")
+    lab.site.next_build(Duration::ZERO, operator(), None).await.expect("an answer")
 }
 
 async fn import(lab: &Fixture, byte: u8) {
     let mut upload = lab.site.receive_import(NAME, None).expect("a place");
     upload.write(&vec![byte; 4096]).expect("written");
     let received = upload.finish(None).expect("whole");
-    lab.site.import(NAME, received, operator()).await.expect("imported");
+    lab.site.import(NAME, received, operator(), None).await.expect("imported");
 }
 
 #[tokio::test]

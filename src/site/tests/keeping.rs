@@ -10,7 +10,7 @@ async fn import(lab: &Fixture, name: &str, byte: u8, size: usize) -> Result<(), 
     let mut upload = lab.site.receive_import(name, None)?;
     upload.write(&vec![byte; size])?;
     let received = upload.finish(None)?;
-    lab.site.import(name, received, operator()).await.map(drop)
+    lab.site.import(name, received, operator(), None).await.map(drop)
 }
 
 fn names(lab: &Fixture) -> Vec<String> {
