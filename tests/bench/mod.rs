@@ -10,6 +10,7 @@ mod http;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod machines;
+mod native;
 mod ours;
 mod peers;
 mod perfdhcp;
