@@ -64,8 +64,16 @@ impl Server {
     /// The script that the site makes for [`MAC`].
     fn script(&self, client: ClientStage) -> String {
         let (http, from) = (self.address, Ipv4Addr::LOCALHOST);
-        let request =
-            ScriptRequest { mac: MAC, uuid: None, serial: None, asset_tag: None, client, http, from };
+        let request = ScriptRequest {
+            mac: MAC,
+            uuid: None,
+            serial: None,
+            asset_tag: None,
+            client,
+            http,
+            from,
+            only_looks: false,
+        };
         match client {
             ClientStage::Grub => self.backend.site.grub_script(&request).text,
             _ => self.backend.site.ipxe_script(&request).text,

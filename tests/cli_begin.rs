@@ -107,7 +107,7 @@ fn ctrl_c_ends_the_watching_alone() {
     wait_for(&double, STREAM);
     interrupt(&child);
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
     assert!(text(&output.stderr).contains("`ironwake operation follow o1` shows it"), "{output:?}");
     assert!(!double.lines().iter().any(|line| line.ends_with("/cancel")), "{:?}", double.lines());
 }
@@ -135,7 +135,7 @@ fn ctrl_c_ends_the_watching_after_a_confirmation_too() {
     wait_for(&double, STREAM);
     type_in(&mut child, b"\x03");
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("watching was stopped"), "{}", text(&output.stdout));
     assert!(!double.lines().iter().any(|line| line.ends_with("/cancel")), "{:?}", double.lines());
 }

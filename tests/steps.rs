@@ -191,6 +191,7 @@ async fn served(state: tempfile::TempDir, profiles: &Path) -> (TestSite, String,
         client: ClientStage::Ipxe,
         http: HTTP,
         from: Ipv4Addr::UNSPECIFIED,
+        only_looks: false,
     });
     let kernel = site_key().token(Purpose::Kernel, &operation, 1);
     assert!(script.text.contains(&kernel), "{}", script.text);

@@ -187,7 +187,16 @@ async fn scripts_are_made_for_the_client_that_asks() {
     let mut server = Server::start(Folder::default()).await;
     let (http, from) = (SocketAddrV4::new(Ipv4Addr::LOCALHOST, HTTP.port()), Ipv4Addr::LOCALHOST);
     let client = ClientStage::Grub;
-    let request = ScriptRequest { mac: MAC, uuid: None, serial: None, asset_tag: None, client, http, from };
+    let request = ScriptRequest {
+        mac: MAC,
+        uuid: None,
+        serial: None,
+        asset_tag: None,
+        client,
+        http,
+        from,
+        only_looks: false,
+    };
     let grub = server.backend.site.grub_script(&request).text;
     assert!(grub.contains("ironwake.url=http://127.0.0.1:8080"), "{grub}");
     for (file, client) in [

@@ -37,6 +37,11 @@ pub enum Failure {
         /// Its exit code.
         code: u8,
     },
+    /// Ctrl-C ended the watching of something that goes on.
+    Stopped {
+        /// The command that shows how it goes on.
+        again: String,
+    },
     /// Something was found wrong, and is printed already.
     Findings,
 }
@@ -83,6 +88,9 @@ impl Failure {
     fn text(&self) -> String {
         match self {
             Self::BrokenPipe | Self::OfCommand { .. } | Self::Findings => String::new(),
+            Self::Stopped { again } => {
+                format!("watching was stopped, and what was begun goes on\n  next: `{again}` shows it\n")
+            }
             Self::Failed { error } => {
                 let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
                 format!("error: {}\n", causes.join(": "))

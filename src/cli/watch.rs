@@ -9,7 +9,7 @@ pub async fn watch(watching: impl Future<Output = Result<(), Failure>>, again: &
         watched = watching => watched,
         stopped = tokio::signal::ctrl_c() => {
             stopped?;
-            Err(anyhow::anyhow!("watching was stopped, and what was begun goes on: `{again}` shows it").into())
+            Err(Failure::Stopped { again: again.to_owned() })
         }
     }
 }

@@ -90,8 +90,22 @@ impl Rebuild {
         self.needs().map(|(_, sha256)| sha256)
     }
 
+    /// What is still asked for by name and digest in this state: a machine that writes has started what it starts, and its
+    /// image comes by digest alone.
+    pub fn still_needs(&self, state: OperationState) -> Vec<(&str, &str)> {
+        use OperationState::{FirstBoot, Installed, Installing, Joining};
+        match state {
+            _ if state.has_ended() => Vec::new(),
+            Installing | Installed | FirstBoot | Joining => {
+                let named = self.artifacts.iter().flatten();
+                named.map(|loaded| (loaded.name.as_str(), loaded.sha256.as_str())).collect()
+            }
+            _ => self.needs().collect(),
+        }
+    }
+
     /// All that it needs: what it is called, and its digest.
-    pub fn needs(&self) -> impl Iterator<Item = (&str, &str)> {
+    fn needs(&self) -> impl Iterator<Item = (&str, &str)> {
         let boot = self.boot.iter().flat_map(|boot| std::iter::once(&boot.kernel).chain(&boot.initrds));
         let loaded = boot.chain(self.artifacts.iter().flatten());
         let image = self.image.iter().map(|image| {

@@ -295,7 +295,10 @@ impl<'p> Renderer<'p> {
                 Ok(url.clone())
             }
             None => {
-                let why = format!("no artifact is published as {name:?}: import it first");
+                let why = format!(
+                    "no artifact is published as {name:?}, or none was when the operation was made: import it, then make \
+                     another operation"
+                );
                 Err(Error::new(minijinja::ErrorKind::InvalidOperation, why))
             }
         });

@@ -140,7 +140,10 @@ fn secrets_are_shown_nowhere() {
         ..profile
     };
     let error = shown(render(&wrong, &values, &facts()));
-    assert_eq!(error, "f.j2:1: no artifact is published as \"***\": import it first");
+    assert_eq!(
+        error,
+        "f.j2:1: no artifact is published as \"***\", or none was when the operation was made: import it, then make another operation"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use ironwake_api::{MacAddr, Operation, PhoneHome};
+use ironwake_api::{MacAddr, Machine, Operation};
 
 use super::Site;
 
@@ -100,7 +100,11 @@ impl Site {
 
     /// The MAC address behind an address, where it is known and not one of the operation's machine.
     pub(super) fn another_machine(&self, operation: &Operation, from: Ipv4Addr) -> Option<MacAddr> {
-        let machine = self.machine(&operation.machine).ok()?;
+        self.not_of(&self.machine(&operation.machine).ok()?, from)
+    }
+
+    /// The MAC address behind an address, where it is known and not one of this machine.
+    pub(super) fn not_of(&self, machine: &Machine, from: Ipv4Addr) -> Option<MacAddr> {
         let own = |mac: &MacAddr| machine.macs.contains(mac);
         // A router that answers for its machines (proxy ARP) is no other machine, where DHCP knows better.
         let leased = self.addresses.get(from).is_some_and(|(mac, by_dhcp)| by_dhcp && own(&mac));
@@ -108,22 +112,12 @@ impl Site {
     }
 
     /// Why a host's or installer's call came from another machine than the operation's. A card that no record has may be a
-    /// bridge or bond of its own, but only of a host that says whose it is.
-    pub(super) fn calls_from_another(
-        &self,
-        operation: &Operation,
-        call: &PhoneHome,
-        from: Ipv4Addr,
-    ) -> Option<String> {
+    /// bridge or bond of the host's own, and cloud-init says nothing by which to tell.
+    pub(super) fn calls_from_another(&self, operation: &Operation, from: Ipv4Addr) -> Option<String> {
         let mac = self.another_machine(operation, from)?;
-        let known = self.read().id_of(mac).is_some();
-        (known || says_nothing(call)).then(|| format!("it came from {from}, which is {mac}: another machine"))
+        self.read().id_of(mac)?;
+        Some(format!("it came from {from}, which is {mac}: another machine"))
     }
-}
-
-/// Whether a call does not say whose it is.
-pub(super) fn says_nothing(call: &PhoneHome) -> bool {
-    call.uuid.is_none() && call.serial.is_none() && call.macs.is_empty()
 }
 
 /// The entries of `/proc/net/arp`; those without flag 2 (complete) are guesses.

@@ -198,7 +198,8 @@ impl Site {
             }
             if let Some(mac) = self.another_machine(&record.operation, from) {
                 let reason = format!("a report came from {from}, which is {mac}: another machine");
-                return Err(self.token_refused(&record, from, &reason));
+                self.note_token(id, &record.operation.machine, from, &reason);
+                return Err(SiteError::AddressInDoubt(reason));
             }
             let kind = record.operation.kind;
             let trigger = match report {

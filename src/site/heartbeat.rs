@@ -7,7 +7,6 @@ use std::sync::Mutex;
 
 use ironwake_api::{Actor, EventKind, Host, Machine, Millis, OperationKind, OperationState, PhoneHome};
 
-use super::addresses::says_nothing;
 use super::phone_home::{host, other_machine};
 use super::{Site, SiteError};
 use crate::operation::{HostRecord, News, Purpose, Record};
@@ -142,10 +141,15 @@ impl Site {
         if !says_nothing(call) {
             return None;
         }
-        let mac = self.attested_mac_of(from)?;
+        let mac = self.not_of(machine, from)?;
         let other = self.read().id_of(mac).filter(|other| *other != machine.id)?.to_owned();
         Some(format!("a host called from {from}, which is the address of machine {other}"))
     }
+}
+
+/// Whether a call does not say whose it is.
+fn says_nothing(call: &PhoneHome) -> bool {
+    call.uuid.is_none() && call.serial.is_none() && call.macs.is_empty()
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl Site {
             return Ok(());
         }
         // Answered like any other: it may be the machine after all, behind a router that answers for it, and would stop.
-        if let Some(reason) = self.calls_from_another(&record.operation, &call, from) {
+        if let Some(reason) = self.calls_from_another(&record.operation, from) {
             let reason = format!("an installer said that it is done: {reason}");
             self.note_token(&record.operation.id, &record.operation.machine, from, &reason);
             return Ok(());

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
-use ironwake_api::ArtifactState;
+use ironwake_api::{ArtifactState, OperationState};
 use uuid::Uuid;
 
 use super::Site;
 use crate::operation::{Loaded, Rebuild};
 use crate::profile::{Facts, Profile, Values, artifacts_of};
 
+/// What the names of the discovery image's parts begin with.
+const DISCOVERY: &str = "discovery/";
 /// Stands for the key that an operation with steps has from its boot on.
 const SOME_KEY: &str = "ssh-ed25519 AAAA ironwake";
 
@@ -45,10 +47,13 @@ impl Site {
         names.iter().filter_map(|name| self.loaded(name).ok()).collect()
     }
 
-    /// Why an operation cannot go on: something that it was confirmed with is not here any more.
-    pub(super) fn gone(&self, rebuild: &Rebuild) -> Option<String> {
-        let (name, sha256) =
-            rebuild.needs().find(|(name, sha256)| !self.holds(sha256) && !self.comes(name))?;
+    /// Why an operation in this state cannot go on: something that it was confirmed with, and still needs, is not here any
+    /// more.
+    pub(super) fn gone(&self, rebuild: &Rebuild, state: OperationState) -> Option<String> {
+        let (name, sha256) = rebuild
+            .still_needs(state)
+            .into_iter()
+            .find(|(name, sha256)| !self.holds(sha256) && !self.comes(name))?;
         Some(format!(
             "{name} as it was confirmed, sha256:{sha256}, is not here any more: import it again and retry, or make another \
              operation"
@@ -63,10 +68,12 @@ impl Site {
             || shipped.iter().any(|artifact| artifact.state == ArtifactState::Done && is_it(&artifact.sha256))
     }
 
-    /// Whether what has this name is being made: the discovery image is, for a while after each start.
-    fn comes(&self, name: &str) -> bool {
+    /// Whether what has this name is being made: the discovery image is, for a while after each start, and what it consists of
+    /// may not be known yet.
+    pub(super) fn comes(&self, name: &str) -> bool {
         use ArtifactState::{Failed, Queued, Working};
-        self.shipped_artifact(name)
-            .is_some_and(|artifact| matches!(artifact.state, Queued | Working | Failed))
+        let is_made = |artifact: ironwake_api::Artifact| matches!(artifact.state, Queued | Working | Failed);
+        name.starts_with(DISCOVERY) && self.discovery.read().expect("no panic while held").is_none()
+            || self.shipped_artifact(name).is_some_and(is_made)
     }
 }

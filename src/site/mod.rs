@@ -88,6 +88,9 @@ pub enum SiteError {
     /// A token is not good for what was asked.
     #[error("{0}")]
     Unauthorized(String),
+    /// The caller's address is another machine's, for as long as it is.
+    #[error("{0}")]
+    AddressInDoubt(String),
     /// The operator's token has ended while its request was under way.
     #[error("the token was revoked or has expired while this was asked: nothing of it was done")]
     TokenEnded,

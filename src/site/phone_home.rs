@@ -35,7 +35,7 @@ impl Site {
                 let reason = format!("{} has phoned home with it, and {from} did again", host.from);
                 return Err(self.token_refused(&record, from, &reason));
             }
-            if let Some(reason) = self.calls_from_another(&record.operation, &call, from) {
+            if let Some(reason) = self.calls_from_another(&record.operation, from) {
                 return Err(self.token_refused(&record, from, &format!("a host phoned home: {reason}")));
             }
             let machine = self.machine(&record.operation.machine)?;

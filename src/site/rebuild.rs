@@ -201,8 +201,7 @@ impl Site {
         let rebuild = record.rebuild.as_ref();
         let rebuild = rebuild.ok_or_else(|| SiteError::NotMade("it has no profile".into()))?;
         let name = &rebuild.choice.name;
-        // What is left to do on the host of one that has ended needs none of it.
-        if let Some(gone) = self.gone(rebuild).filter(|_| !record.operation.state.has_ended()) {
+        if let Some(gone) = self.gone(rebuild, record.operation.state) {
             return Err(broken(name, &gone));
         }
         let profile = catalog::parse(&rebuild.files, name).map_err(|refused| broken(name, &refused))?;

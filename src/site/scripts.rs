@@ -26,6 +26,8 @@ pub struct ScriptRequest {
     pub http: SocketAddrV4,
     /// The client's address.
     pub from: Ipv4Addr,
+    /// Whether the script is only looked at (HEAD): nothing follows from that.
+    pub only_looks: bool,
 }
 
 /// A rendered boot script.
@@ -59,13 +61,17 @@ impl Site {
             Ok(made) => made,
             Err(unmade) => {
                 let plan = unmade.plan();
-                self.note_unmade(unmade);
+                if !request.only_looks {
+                    self.note_unmade(unmade);
+                }
                 (plan, None)
             }
         };
-        self.recorder().planned(request.mac, &plan);
-        if !request.from.is_unspecified() {
-            self.believe_address(request.mac, request.from);
+        if !request.only_looks {
+            self.recorder().planned(request.mac, &plan);
+            if !request.from.is_unspecified() {
+                self.believe_address(request.mac, request.from);
+            }
         }
         Script { text: self.render(&plan, request.http, request.mac, armed.as_ref(), render), plan }
     }

@@ -150,6 +150,7 @@ fn request(last: u8) -> ScriptRequest {
         client: ClientStage::Ipxe,
         http: "10.0.0.1:8080".parse().expect("an address"),
         from: Ipv4Addr::UNSPECIFIED,
+        only_looks: false,
     }
 }
 

@@ -29,6 +29,8 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::NoRandomness(_) => (StatusCode::INTERNAL_SERVER_ERROR, "no_randomness"),
         SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         SiteError::Conflict(_) | SiteError::NotMade(_) => (StatusCode::CONFLICT, "conflict"),
+        // Worth asking again: an agent that writes goes on, and is heard once its address is its own.
+        SiteError::AddressInDoubt(_) => (StatusCode::SERVICE_UNAVAILABLE, "address_in_doubt"),
         SiteError::TooManyCalls { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
         SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
         SiteError::Store(error) => return store_problem(error),

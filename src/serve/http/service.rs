@@ -148,8 +148,8 @@ impl Service {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         match (folder, name) {
             (_, "autoexec.ipxe") => return script(self.backend.site.ipxe_bootstrap(peer.local)).into(),
-            (_, "grub.cfg") => return self.grub(client, peer),
-            ("ipxe", name) => return self.ipxe(name, uri.query().unwrap_or_default(), client, peer),
+            (_, "grub.cfg") => return self.grub(method, client, peer),
+            ("ipxe", name) => return self.ipxe(method, name, uri.query().unwrap_or_default(), client, peer),
             _ => {}
         }
         let ranges = method == Method::GET;
@@ -198,7 +198,7 @@ impl Service {
         }
     }
 
-    fn ipxe(&self, name: &str, query: &str, client: ClientStage, peer: &Peer) -> Answered {
+    fn ipxe(&self, method: &Method, name: &str, query: &str, client: ClientStage, peer: &Peer) -> Answered {
         let described = mac_of_name(name).and_then(|mac| Ok((mac, describe(query)?)));
         let (mac, description) = match described {
             Ok(described) => described,
@@ -212,19 +212,22 @@ impl Service {
             client,
             http: peer.local,
             from: peer.from,
+            only_looks: method == Method::HEAD,
         });
         let plan = Some(format!("{}: {}", made.plan.name(), made.plan.why()));
         Answered { response: script(made.text), mac: Some(mac), plan }
     }
 
     /// GRUB sends nothing that names its machine, so the address must.
-    fn grub(&self, client: ClientStage, peer: &Peer) -> Answered {
+    fn grub(&self, method: &Method, client: ClientStage, peer: &Peer) -> Answered {
         let (from, http) = (peer.from, peer.local);
         let Some(mac) = self.backend.site.mac_of(from) else {
             let reason = format!("no machine is known at {from}, so it has no grub.cfg");
             return refusal(StatusCode::NOT_FOUND, &reason).into();
         };
-        let request = ScriptRequest { mac, uuid: None, serial: None, asset_tag: None, client, http, from };
+        let only_looks = method == Method::HEAD;
+        let request =
+            ScriptRequest { mac, uuid: None, serial: None, asset_tag: None, client, http, from, only_looks };
         let made = self.backend.site.grub_script(&request);
         let plan = Some(format!("{}: {}", made.plan.name(), made.plan.why()));
         Answered { response: script(made.text), mac: Some(mac), plan }

@@ -87,6 +87,7 @@ fn grub_script(backend: &Backend, from: Ipv4Addr, http: SocketAddrV4) -> Result<
         client: ClientStage::Grub,
         http,
         from,
+        only_looks: false,
     };
     if backend.site.awaits_first_boot(mac) {
         // The script is told without waiting; should this be lost, the host's call home passes through the state.

@@ -134,6 +134,7 @@ async fn parity_pv9_another_machine_that_says_it_is_done_is_an_event_only() {
     answer(&lab, &id, &files, "preseed.cfg", FROM).await.expect("answers");
     let late = answer(&lab, &id, &files, "late.sh", FROM).await.expect("a script");
     let token = behind(&late, "/installed/", &['\'']).to_owned();
+    lab.enroll("S9", &[66]).await;
     lab.site.learn_address(mac(66), ELSEWHERE);
     let before = lab.site.operation(&id).await.expect("an operation");
     lab.site.installed(&id, &token, PhoneHome::default(), ELSEWHERE).await.expect("answered");

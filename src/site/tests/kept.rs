@@ -72,3 +72,12 @@ async fn an_operation_whose_artifact_is_lost_fails_and_says_which() {
     lab.import("tool", b"tool as confirmed").await;
     assert_eq!(lab.site.retry(&id, None, operator()).await.expect("again").state, State::PxeReady);
 }
+
+/// After a start it takes a while until it is known what the discovery image consists of.
+#[tokio::test]
+async fn parts_of_the_discovery_image_are_not_gone_before_it_is_known() {
+    let lab = Fixture::new().await;
+    assert!(!lab.site.comes("discovery/rescue"), "the image is known, and has none");
+    *lab.site.discovery.write().expect("not poisoned") = None;
+    assert!(lab.site.comes("discovery/rescue") && !lab.site.comes("rescue"));
+}
