@@ -119,6 +119,15 @@ pub fn grouped(number: usize) -> String {
     text
 }
 
+/// What is on a partition, as the API tells it, with its size for people: `2: ext4 "root", 400 GiB`.
+pub fn content(line: &str) -> String {
+    let sized = line.strip_suffix(" bytes").and_then(|line| line.rsplit_once(", "));
+    match sized.and_then(|(what, bytes)| Some((what, bytes.parse().ok()?))) {
+        Some((what, bytes)) => format!("{what}, {}", size(bytes)),
+        None => line.to_owned(),
+    }
+}
+
 /// `text` without what a terminal would obey: what machines say of themselves is shown, not executed.
 pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -196,6 +205,8 @@ mod tests {
         assert_eq!((ago(1000, 2000), ago(0, 180_000)), ("just now".into(), "3 m ago".into()));
         assert_eq!([7, 999, 1000, 1_234_567].map(grouped), ["7", "999", "1,000", "1,234,567"]);
         let _ = time(u64::MAX);
+        assert_eq!(content("2: ext4 \"a, b\", 1536 bytes"), "2: ext4 \"a, b\", 1.5 KiB");
+        assert_eq!(content("whole disk: LVM2_member"), "whole disk: LVM2_member");
     }
 
     #[test]
@@ -204,7 +215,7 @@ mod tests {
         assert_eq!(fit("日本語", 4, "…"), "日…");
         assert_eq!(fit("abc", 0, "…"), "");
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij", "k"]);
+        assert_eq!(wrap("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
         assert_eq!(wrap("", 4), [""]);
         assert_eq!(clean("a\x1b[31mb"), "a [31mb");
     }

@@ -2,7 +2,7 @@
 
 use ironwake_api::{Enrolment, OperationState, Reachability};
 
-use super::fleet::Row;
+use super::row::Row;
 use crate::look::{Symbols, Tone};
 
 /// A machine's condition, the one that wants attention most first.

@@ -3,12 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ironwake_api::{
-    Attempt, AttemptOutcome, Diagnosis, Event, EventKind, Failure, Inventory, Machine, Millis, Operation,
-    OperationState, Page, Progress, Stage,
+    Attempt, AttemptOutcome, Event, EventKind, Failure, Inventory, Machine, Millis, Operation,
+    OperationState, Page,
 };
 
 use super::condition::Condition;
 use super::hardware::Brief;
+use super::order::{self, SortBy};
+use super::row::{Boot, Row, haystack, name_key, name_of};
 use crate::input::Input;
 use crate::list::{List, Step};
 
@@ -16,92 +18,6 @@ use crate::list::{List, Step};
 const STALE_SINGLE_MAX: usize = 24;
 /// An attempt of which nothing was heard for so long is not shown as running; the daemon ends it about then.
 const BOOT_SILENCE_MAX: Millis = 15 * 60 * 1000;
-
-/// One machine in the table.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// The record.
-    pub machine: Machine,
-    /// In which condition it is.
-    pub condition: Condition,
-    /// Its hardware in a few words, once it was asked for.
-    pub hardware: Option<Brief>,
-    /// The inventory that `hardware` is of, or was asked for.
-    pub hardware_at: Option<Option<Millis>>,
-    /// Its last boot, as far as it was seen from here.
-    pub boot: Option<Boot>,
-    /// How far its operation is.
-    pub progress: Option<(Progress, String)>,
-    /// The profile of its last rebuild.
-    pub profile: Option<String>,
-    /// Why its last operation failed.
-    pub failure: Option<Failure>,
-    haystack: String,
-    name_key: String,
-}
-
-/// A boot attempt as its events told it.
-#[derive(Debug, Clone)]
-pub struct Boot {
-    /// Its number.
-    pub attempt: i64,
-    /// The last stage.
-    pub stage: Option<Stage>,
-    /// When that was.
-    pub at: Millis,
-    /// Why it failed.
-    pub diagnosis: Option<Diagnosis>,
-    /// Whether it has ended.
-    pub ended: bool,
-}
-
-impl Boot {
-    /// Whether stages still come.
-    pub fn is_running(&self) -> bool {
-        !self.ended
-    }
-}
-
-/// By what the table is sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SortBy {
-    /// Name, numbers by their value.
-    Name,
-    /// What wants attention first.
-    Condition,
-    /// Heard of last.
-    Seen,
-    /// Address.
-    Address,
-    /// Manufacturer and product.
-    Model,
-    /// Profile.
-    Profile,
-}
-
-impl SortBy {
-    /// Every one, in the order in which they are gone through.
-    pub const ALL: [Self; 6] =
-        [Self::Name, Self::Condition, Self::Seen, Self::Address, Self::Model, Self::Profile];
-
-    /// The next one.
-    pub fn next(self) -> Self {
-        let place = Self::ALL.iter().position(|other| *other == self).unwrap_or(0);
-        Self::ALL[(place + 1) % Self::ALL.len()]
-    }
-
-    /// In a word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Condition => "state",
-            Self::Seen => "seen",
-            Self::Address => "address",
-            Self::Model => "model",
-            Self::Profile => "profile",
-        }
-    }
-}
 
 /// Every machine.
 #[derive(Debug)]
@@ -501,40 +417,7 @@ impl Fleet {
                 && words.iter().all(|word| row.haystack.contains(word) || row.condition.word().contains(word))
         };
         let mut shown: Vec<usize> = (0..self.rows.len()).filter(|place| fits(&self.rows[*place])).collect();
-        let rows = &self.rows;
-        let by_name = |a: &usize, b: &usize| rows[*a].name_key.cmp(&rows[*b].name_key);
-        match self.sort {
-            SortBy::Name => shown.sort_unstable_by(by_name),
-            SortBy::Condition => {
-                shown.sort_unstable_by(|a, b| rows[*a].condition.cmp(&rows[*b].condition).then(by_name(a, b)))
-            }
-            SortBy::Seen => {
-                // By the minute: machines that call often would change places all the time.
-                let minute =
-                    |place: &usize| std::cmp::Reverse(rows[*place].machine.seen_at.map(|at| at / 60_000));
-                shown.sort_unstable_by(|a, b| minute(a).cmp(&minute(b)).then(by_name(a, b)));
-            }
-            SortBy::Address => {
-                let address = |place: &usize| {
-                    let address = rows[*place].machine.address.as_deref();
-                    address
-                        .and_then(|text| text.parse::<std::net::Ipv4Addr>().ok())
-                        .map_or(u64::MAX, |ip| u32::from(ip).into())
-                };
-                shown.sort_unstable_by(|a, b| address(a).cmp(&address(b)).then(by_name(a, b)));
-            }
-            SortBy::Model => {
-                let model = |place: &usize| {
-                    let machine = &rows[*place].machine;
-                    (machine.manufacturer.is_none(), machine.manufacturer.clone(), machine.product.clone())
-                };
-                shown.sort_by_cached_key(|place| (model(place), rows[*place].name_key.clone()));
-            }
-            SortBy::Profile => shown.sort_by_cached_key(|place| {
-                let row = &rows[*place];
-                (row.profile.is_none(), row.profile.clone(), row.name_key.clone())
-            }),
-        }
+        order::sort(&self.rows, &mut shown, self.sort);
         if self.reverse {
             shown.reverse();
         }
@@ -548,54 +431,4 @@ impl Fleet {
         self.shown = shown;
         self.list.cursor = self.list.cursor.min(self.shown.len().saturating_sub(1));
     }
-}
-
-/// What people call a machine.
-pub fn name_of(machine: &Machine) -> String {
-    match (&machine.name, machine.macs.first()) {
-        (Some(name), _) => name.clone(),
-        (None, Some(mac)) => mac.to_string(),
-        (None, None) => machine.serial.clone().unwrap_or_else(|| crate::human::short(&machine.id).to_owned()),
-    }
-}
-
-/// A name under which numbers sort by their value; machines without a name come last.
-fn name_key(machine: &Machine) -> String {
-    /// Longer numbers are no numbers.
-    const DIGITS_MAX: usize = 12;
-    let name = name_of(machine).to_lowercase();
-    let mut key = String::from(if machine.name.is_some() { "0" } else { "1" });
-    let mut digits = String::new();
-    for c in name.chars().chain(std::iter::once('\0')) {
-        if c.is_ascii_digit() && machine.name.is_some() {
-            digits.push(c);
-            continue;
-        }
-        if !digits.is_empty() {
-            key.push_str(&format!("{digits:0>DIGITS_MAX$}"));
-            digits.clear();
-        }
-        key.push(c);
-    }
-    key
-}
-
-fn haystack(machine: &Machine) -> String {
-    let mut text = String::new();
-    let fields = [&machine.name, &machine.serial, &machine.uuid, &machine.asset_tag, &machine.manufacturer]
-        .into_iter()
-        .chain([&machine.product, &machine.address, &machine.notes])
-        .flatten();
-    for part in fields.chain(&machine.tags).chain([&machine.id]) {
-        text.push_str(&part.to_lowercase());
-        text.push('\n');
-    }
-    for mac in &machine.macs {
-        text.push_str(&mac.to_string());
-        text.push('\n');
-    }
-    if let Some(hostname) = machine.host.as_ref().and_then(|host| host.host.hostname.as_ref()) {
-        text.push_str(&hostname.to_lowercase());
-    }
-    text
 }

@@ -262,7 +262,7 @@ fn operation(model: &mut Model, action: Action, requests: &mut Vec<Request>) {
                     disk.model.as_deref().unwrap_or(""),
                     human::disk(disk.size_bytes)
                 ));
-                lines.extend(disk.contents.iter().map(|line| format!("  {line}")));
+                lines.extend(disk.contents.iter().map(|line| format!("  {}", human::content(line))));
             }
             model.overlay = Some(Overlay::Demanded(Demanded {
                 title: format!("{} {name} again: this is overwritten", capital(operation.kind.name())),

@@ -29,8 +29,8 @@ pub fn top(model: &Model, buffer: &mut Buffer) {
         let symbols = model.setup.look.symbols();
         let lost = human::duration(model.now.saturating_sub(*since) / 1000 * 1000);
         let text = format!(
-            " {} The daemon does not answer: {why} {} {again}, {lost} so far; what is shown is as it was ",
-            symbols.bad, symbols.dot
+            " {} The daemon does not answer, {again} {} gone for {lost} {} {why}",
+            symbols.bad, symbols.dot, symbols.dot
         );
         let columns = model.setup.columns;
         let line = paint::line(model.setup.look, [(&text, Tone::Bad)]);

@@ -9,9 +9,9 @@ use super::paint::{self, fact};
 use super::{area, boots, disks, hardware, machines, operations};
 use crate::human;
 use crate::look::Tone;
-use crate::model::fleet::name_of;
 use crate::model::hardware::Brief;
 use crate::model::machine::Tab;
+use crate::model::row::name_of;
 use crate::model::{Model, telling};
 
 /// Columns of a disk's picture in the overview.
@@ -118,14 +118,12 @@ fn overview(model: &Model, machine: &Machine, columns: usize) -> Vec<Line<'stati
     let mut lines = Vec::new();
     let row = model.fleet.get(&machine.id);
     let mut trouble = |what: &str, next: &str| {
-        for text in human::wrap(what, columns.saturating_sub(2)) {
-            lines.push(paint::line(look, [(symbols.bad, Tone::Bad), (" ", Tone::Plain), (&text, Tone::Bad)]));
-        }
-        for text in human::wrap(next, columns.saturating_sub(2)) {
-            lines.push(paint::line(
-                look,
-                [(symbols.arrow, Tone::Accent), (" ", Tone::Plain), (&text, Tone::Plain)],
-            ));
+        for (lead, text, tone) in [(symbols.bad, what, Tone::Bad), (symbols.arrow, next, Tone::Accent)] {
+            for (place, text) in human::wrap(text, columns.saturating_sub(3)).into_iter().enumerate() {
+                let lead = if place == 0 { lead } else { " " };
+                let text_tone = if tone == Tone::Bad { Tone::Bad } else { Tone::Plain };
+                lines.push(paint::line(look, [(lead, tone), (" ", Tone::Plain), (&text, text_tone)]));
+            }
         }
         lines.push(Line::default());
     };

@@ -11,7 +11,8 @@ use crate::human;
 use crate::look::Tone;
 use crate::model::Model;
 use crate::model::condition::Condition;
-use crate::model::fleet::{Row, SortBy, name_of};
+use crate::model::order::SortBy;
+use crate::model::row::{Row, name_of};
 use crate::model::telling;
 
 /// Columns of a bar beside its percentage.
@@ -20,7 +21,7 @@ const BAR_COLUMNS_MAX: usize = 24;
 const PERCENT_COLUMNS: usize = 5;
 
 const COLUMNS: [Column; 12] = [
-    column("name", 14, 28, 0),
+    column("name", 17, 28, 0),
     column("state", 13, 13, 1),
     column("stage", 18, 36, 2),
     column("address", 15, 15, 3),

@@ -10,7 +10,7 @@ use super::paint::{self, Column, column, right};
 use crate::human;
 use crate::look::{Look, Tone};
 use crate::model::Model;
-use crate::model::fleet::name_of;
+use crate::model::row::name_of;
 
 const COLUMNS: [Column; 7] = [
     column("address", 15, 15, 0),

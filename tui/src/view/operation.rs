@@ -168,7 +168,7 @@ fn disks(model: &Model, operation: &Operation, columns: usize, lines: &mut Vec<L
             ],
         ));
         for text in &disk.contents {
-            lines.push(paint::line(look, [("  held ", Tone::Dim), (text, Tone::Dim)]));
+            lines.push(paint::line(look, [("  held ", Tone::Dim), (&human::content(text), Tone::Dim)]));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::paint::{self, fact};
 use crate::human;
 use crate::look::Tone;
 use crate::model::Model;
-use crate::model::fleet::name_of;
+use crate::model::row::name_of;
 use crate::model::telling;
 
 /// Past operations that are shown.

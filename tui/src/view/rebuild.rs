@@ -302,7 +302,7 @@ fn confirm(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
                 ],
             ));
             for text in &disk.contents {
-                lines.push(paint::line(look, [("    ", Tone::Plain), (text, Tone::Plain)]));
+                lines.push(paint::line(look, [("    ", Tone::Plain), (&human::content(text), Tone::Plain)]));
             }
             if disk.contents.is_empty() {
                 lines.push(paint::line(look, [("    nothing that is known", Tone::Dim)]));

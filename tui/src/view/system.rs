@@ -75,16 +75,10 @@ pub fn lines(model: &Model, width: u16) -> Vec<Line<'static>> {
             ],
         ));
         if let Some(remedy) = &check.remedy {
-            for text in human::wrap(remedy, columns.saturating_sub(16)) {
-                lines.push(paint::line(
-                    look,
-                    [
-                        ("              ", Tone::Plain),
-                        (look.symbols().arrow, Tone::Accent),
-                        (" ", Tone::Plain),
-                        (&text, Tone::Plain),
-                    ],
-                ));
+            for (place, text) in human::wrap(remedy, columns.saturating_sub(16)).into_iter().enumerate() {
+                let arrow = if place == 0 { look.symbols().arrow } else { " " };
+                let lead = format!("{:14}{arrow} ", "");
+                lines.push(paint::line(look, [(&lead, Tone::Accent), (&text, Tone::Plain)]));
             }
         }
     }
