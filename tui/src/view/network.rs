@@ -78,8 +78,9 @@ fn interface(look: Look, network: &NetworkHealth) -> [Line<'static>; 2] {
             (mode, Tone::Plain),
         ],
     );
-    if network.addresses > 0 {
-        let percent = u8::try_from(network.addresses_bound * 100 / network.addresses).unwrap_or(100);
+    let share = (network.addresses_bound * 100).checked_div(network.addresses);
+    if let Some(share) = share {
+        let percent = u8::try_from(share).unwrap_or(100);
         let tone = if percent >= 90 { Tone::Warn } else { Tone::Accent };
         first.spans.push(paint::span(look, "   ", Tone::Plain));
         first.spans.extend(paint::bar(look, BAR_COLUMNS, Some(percent), 0, tone));
