@@ -29,7 +29,7 @@ use crate::look::{Look, Terminal as Described};
 use crate::message::Message;
 use crate::model::{Model, Setup};
 use crate::request::Request;
-use crate::update::update;
+use crate::update::{update, update_all};
 use crate::view;
 
 /// Frames follow one another no faster: what comes meanwhile is shown together.
@@ -174,27 +174,22 @@ async fn console(
             Some(message) = answers.recv() => message,
             () = sleep_until(tick_at) => Message::Tick { now: now() },
             () = stops.wait() => {
-                take(model, Message::Key(Key::plain(Code::Char('q'))), backend, recorder)?;
+                take(model, vec![Message::Key(Key::plain(Code::Char('q')))], backend, recorder)?;
                 break;
             }
         };
-        take(model, first, backend, recorder)?;
-        for _ in 0..BATCH_MAX {
-            let Some(message) = waiting(&mut keys, answers) else { break };
-            take(model, message, backend, recorder)?;
-        }
-        let every = if model.moves() { BEAT_EVERY } else { TICK_EVERY };
-        if tick_at <= Instant::now() || tick_at > Instant::now() + every {
-            tick_at = Instant::now() + every;
-        }
+        let mut batch = vec![first];
+        drain(&mut batch, &mut keys, answers);
         // Frames that follow too fast are one frame; what comes while it waits is in it.
         let next_at = drawn_at + FRAME_EVERY;
         if Instant::now() < next_at {
             sleep_until(next_at).await;
-            for _ in 0..BATCH_MAX {
-                let Some(message) = waiting(&mut keys, answers) else { break };
-                take(model, message, backend, recorder)?;
-            }
+            drain(&mut batch, &mut keys, answers);
+        }
+        take(model, batch, backend, recorder)?;
+        let every = if model.moves() { BEAT_EVERY } else { TICK_EVERY };
+        if tick_at <= Instant::now() || tick_at > Instant::now() + every {
+            tick_at = Instant::now() + every;
         }
         drawn_at = Instant::now();
         screen.draw(model)?;
@@ -202,27 +197,39 @@ async fn console(
     Ok(())
 }
 
-/// A message that is there already.
-fn waiting(
+/// Takes messages that are there already.
+fn drain(
+    batch: &mut Vec<Message>,
     keys: &mut (impl Stream<Item = Message> + Unpin),
     answers: &mut mpsc::Receiver<Message>,
-) -> Option<Message> {
-    keys.next().now_or_never().flatten().or_else(|| answers.try_recv().ok())
+) {
+    while batch.len() < BATCH_MAX {
+        let waiting = keys.next().now_or_never().flatten().or_else(|| answers.try_recv().ok());
+        let Some(message) = waiting else { break };
+        batch.push(message);
+    }
 }
 
 fn take(
     model: &mut Model,
-    message: Message,
+    batch: Vec<Message>,
     backend: &mut Backend,
     recorder: &mut Option<Recorder>,
 ) -> anyhow::Result<()> {
-    if let Some(recorder) = recorder {
-        recorder.record(model, &message).context("write the recording")?;
-    }
-    for request in update(model, message) {
-        if request != Request::Quit {
-            backend.perform(request);
+    let requests = match recorder {
+        None => update_all(model, batch),
+        // Whether a secret is being typed is known only once what came before was taken.
+        Some(recorder) => {
+            let mut requests = Vec::new();
+            for message in batch {
+                recorder.record(model, &message).context("write the recording")?;
+                requests.extend(update(model, message));
+            }
+            requests
         }
+    };
+    for request in requests.into_iter().filter(|request| *request != Request::Quit) {
+        backend.perform(request);
     }
     Ok(())
 }

@@ -163,6 +163,8 @@ pub struct Model {
     pub ended: bool,
     /// Checks of values that were asked for.
     pub checks: u64,
+    /// Whether operations or events are to be put in order again.
+    pub unsettled: bool,
     /// The event behind which the stream began.
     pub last_event: Option<i64>,
 }
@@ -192,6 +194,7 @@ impl Model {
             toasts: Toasts::default(),
             ended: false,
             checks: 0,
+            unsettled: false,
             last_event: None,
         }
     }

@@ -9,7 +9,7 @@ mod typing;
 
 use ironwake_api::{EventKind, Millis};
 
-use crate::message::Message;
+use crate::message::{Answer, Message};
 use crate::model::fleet::Wanted;
 use crate::model::{Link, Model, Screen};
 use crate::request::Request;
@@ -24,15 +24,53 @@ const SLOW_EVERY: Millis = 60_000;
 
 /// Takes a message; gives what is to be done.
 pub fn update(model: &mut Model, message: Message) -> Vec<Request> {
+    update_all(model, [message])
+}
+
+/// Takes messages that came together: lists are put in order once, not once for each of a thousand machines.
+pub fn update_all(model: &mut Model, messages: impl IntoIterator<Item = Message>) -> Vec<Request> {
     let mut requests = Vec::new();
+    for message in messages {
+        // A person acts on what is listed, so that has to be in order first.
+        let is_person = matches!(
+            message,
+            Message::Key(_) | Message::Paste(_) | Message::Wheel(_) | Message::Click { .. }
+        );
+        if is_person {
+            settle(model, &mut requests);
+        }
+        model.unsettled |= is_person || moves_lists(&message);
+        apply(model, message, &mut requests);
+    }
+    settle(model, &mut requests);
+    requests
+}
+
+/// Whether operations or events may be listed otherwise after a message. Of machines the fleet knows itself.
+fn moves_lists(message: &Message) -> bool {
     match message {
-        Message::Key(key) => keys::key(model, key, &mut requests),
-        Message::Paste(text) => typing::paste(model, &text, &mut requests),
+        Message::Tick { .. } => false,
+        Message::Answer(answer) => matches!(
+            **answer,
+            Answer::Operations(_)
+                | Answer::Operation(_)
+                | Answer::Made(_)
+                | Answer::MadeMany(_)
+                | Answer::Past(_)
+        ),
+        _ => true,
+    }
+}
+
+fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
+    match message {
+        Message::Key(key) => keys::key(model, key, requests),
+        Message::Paste(text) => typing::paste(model, &text, requests),
         Message::Wheel(lines) => keys::wheel(model, lines),
-        Message::Click { column, row } => keys::click(model, column, row, &mut requests),
+        Message::Click { column, row } => keys::click(model, column, row, requests),
         Message::Resize { columns, rows } => (model.setup.columns, model.setup.rows) = (columns, rows),
-        Message::Tick { now } => tick(model, now, &mut requests),
-        Message::Connected { last_event } => connected(model, last_event, &mut requests),
+        Message::Tick { now } => tick(model, now, requests),
+        Message::Connected { last_event } => connected(model, last_event, requests),
         Message::Lost { why, retry_at } => {
             let since = match model.link {
                 Link::Lost { since, .. } => since,
@@ -64,11 +102,9 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Request> {
             }
             model.tail.put(events);
         }
-        Message::Answer(answer) => answer::answer(model, *answer, &mut requests),
+        Message::Answer(answer) => answer::answer(model, *answer, requests),
         Message::Refused { asked, problem } => answer::refused(model, &asked, &problem),
     }
-    settle(model, &mut requests);
-    requests
 }
 
 fn is_gone(model: &Model, machine: Option<&str>) -> bool {
@@ -129,10 +165,13 @@ fn settle(model: &mut Model, requests: &mut Vec<Request>) {
     let screen = area::area(model);
     model.fleet.arrange();
     model.fleet.list.settle(model.fleet.shown.len(), area::list_height(Screen::Machines, screen));
-    let fleet = &model.fleet;
-    model.works.arrange(|id| fleet.name(id));
+    if std::mem::take(&mut model.unsettled) {
+        let fleet = &model.fleet;
+        model.works.arrange(|id| fleet.name(id));
+        model.tail.arrange(area::list_height(Screen::Events, screen), |id| fleet.name(id));
+    }
     model.works.list.settle(model.works.shown.len(), area::list_height(Screen::Operations, screen));
-    model.tail.arrange(area::list_height(Screen::Events, screen), |id| fleet.name(id));
+    model.tail.list.settle(model.tail.shown.len(), area::list_height(Screen::Events, screen));
     let artifacts = model.stock.shown().len();
     model.stock.list.settle(artifacts, area::list_height(Screen::Artifacts, screen));
     let leases = model.leases.shown().len();

@@ -131,3 +131,20 @@ fn above_the_screen() {
         picture(&format!("lost_{columns}"), &console);
     }
 }
+
+#[test]
+fn a_burst_of_messages_puts_lists_in_order_once() {
+    /// Ten times what it takes without optimisation on a slow computer; in order once for each, it takes minutes.
+    const SECS_MAX: u64 = 20;
+    let mut console = Console::with(200, 60, many());
+    let machines = many().into_iter().flat_map(|answer| match answer {
+        Answer::Machines(page) => page.items,
+        _ => Vec::new(),
+    });
+    let messages: Vec<Message> =
+        machines.map(|machine| Message::Answer(Box::new(Answer::Machine(machine)))).collect();
+    let began = std::time::Instant::now();
+    ironwake_tui::update::update_all(&mut console.model, messages);
+    assert!(began.elapsed().as_secs() < SECS_MAX, "{:?}", began.elapsed());
+    console.shows("10,000");
+}
