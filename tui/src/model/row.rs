@@ -89,10 +89,13 @@ pub(super) fn haystack(machine: &Machine) -> String {
         .into_iter()
         .chain([&machine.product, &machine.address, &machine.notes])
         .flatten();
-    for part in fields.chain(&machine.tags).chain([&machine.id]) {
+    for part in fields.chain(&machine.tags) {
         text.push_str(&part.to_lowercase());
         text.push('\n');
     }
+    // Of the id only what people see of it: all hexadecimal digits of a UUID would fit most short searches.
+    text.push_str(crate::human::short(&machine.id));
+    text.push('\n');
     for mac in &machine.macs {
         text.push_str(&mac.to_string());
         text.push('\n');

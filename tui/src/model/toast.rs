@@ -47,9 +47,10 @@ impl Toasts {
     /// Says that something was refused, and why.
     pub fn refused(&mut self, what: impl Into<String>, problem: &Problem, now: Millis) {
         let mut why = vec![problem.detail.clone()];
-        why.extend(
-            problem.errors.iter().take(ERRORS_MAX).map(|error| format!("{}: {}", error.field, error.message)),
-        );
+        // A single error is often the whole of what is wrong, and told by it.
+        let told = |error: &&ironwake_api::FieldProblem| problem.detail.contains(&error.message);
+        let errors = problem.errors.iter().filter(|error| !told(error)).take(ERRORS_MAX);
+        why.extend(errors.map(|error| format!("{}: {}", error.field, error.message)));
         let next = match problem.status {
             403 => "this needs more rights: ask an administrator for a token of a wider scope",
             409 => "see what runs there first: 2 shows operations",

@@ -217,7 +217,6 @@ pub(super) fn refused(model: &mut Model, problem: &Problem) -> bool {
         }
         None => Stage::Disk,
     };
-    model.toasts.refused("Refused", problem, model.now);
     true
 }
 
@@ -226,6 +225,8 @@ pub(super) fn armed(model: &mut Model) {
     if model.wizard.take().is_some() {
         model.screens.retain(|screen| *screen != Screen::Rebuild);
         model.fleet.marked.clear();
+        // What was said on the way, that nothing is armed among it, is true no more.
+        model.toasts.0.clear();
     }
 }
 

@@ -14,6 +14,8 @@ use crate::model::{Link, Model, Screen};
 
 /// What is said in passing is no wider.
 const TOAST_COLUMNS_MAX: u16 = 72;
+/// Lines at the bottom of the steps of a rebuild, where values and names are typed.
+const TYPED_ROWS: u16 = 3;
 /// Lines of one thing that is said.
 const TOAST_LINES_MAX: usize = 6;
 
@@ -180,7 +182,9 @@ pub fn footer(model: &Model, buffer: &mut Buffer) {
 pub fn toasts(model: &Model, buffer: &mut Buffer) {
     let look = model.setup.look;
     let symbols = look.symbols();
-    let mut bottom = model.setup.rows.saturating_sub(1);
+    // Where a name is typed at the bottom, that line is not to be covered.
+    let kept = if model.screen() == Screen::Rebuild { TYPED_ROWS } else { 0 };
+    let mut bottom = model.setup.rows.saturating_sub(1 + kept);
     for toast in model.toasts.0.iter().rev() {
         let width = TOAST_COLUMNS_MAX.min(model.setup.columns.saturating_sub(2));
         let room = usize::from(width.saturating_sub(4));

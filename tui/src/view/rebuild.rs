@@ -241,7 +241,7 @@ fn choices(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
             look,
             [(look.symbols().bad, Tone::Bad), (" ", Tone::Bad), (&problem.detail, Tone::Bad)],
         )];
-        for error in &problem.errors {
+        for error in problem.errors.iter().filter(|error| !problem.detail.contains(&error.message)) {
             let text = format!("  {}: {}", error.field, error.message);
             lines.extend(
                 human::wrap(&text, usize::from(area.width) - 4)

@@ -38,7 +38,8 @@ fn changes(console: &mut Console) -> Vec<Request> {
     console.asked().into_iter().filter(|request| !reads(request)).collect()
 }
 
-fn recorded(number: u64) -> Operation {
+/// An operation that is recorded, not armed.
+pub fn recorded(number: u64) -> Operation {
     serde_json::from_value(json!({
         "id": id(number), "machine": id(1), "kind": "rebuild", "state": "registered", "state_since": NOW,
         "may_have_written": false, "created_at": NOW, "created_by": { "operator": "anna" },
@@ -355,4 +356,33 @@ fn messages_are_recorded_and_played_again() {
         again.take(serde_json::from_str(&line).expect("a message"));
     }
     assert_eq!(played.screen(), again.screen());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    /// Whatever is pressed, at whatever size: nothing panics, and nothing that writes is armed unless the name was typed,
+    /// which no key of these can do.
+    #[test]
+    fn random_keys_neither_panic_nor_arm(
+        places in proptest::collection::vec(0..BINDINGS.len() + 8, 1..120),
+        size in (20_u16..220, 5_u16..70),
+    ) {
+        let mut console = Console::with(size.0, size.1, failures());
+        for place in places {
+            match BINDINGS.get(place) {
+                Some(binding) if binding.action == Action::Quit => {}
+                Some(binding) => {
+                    console.keys(binding.keys[0]);
+                },
+                None if place % 2 == 0 => console.answer(Answer::Made(recorded(200))),
+                None => {
+                    console.types("q");
+                }
+            }
+            let _ = console.screen();
+        }
+        let writes = |request: &Request| matches!(request, Request::Arm(_) | Request::RetryWriting(_));
+        proptest::prop_assert!(!console.requests.iter().any(writes));
+    }
 }

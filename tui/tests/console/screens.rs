@@ -117,6 +117,15 @@ fn rebuild() {
     check_three("rebuild_profile", "b", &[node()]);
     check_three("rebuild_values", "b enter", &[node()]);
     check_three("rebuild_disk", "b down enter enter", &[node()]);
+    for (columns, rows) in SIZES {
+        let mut console = Console::with(columns, rows, three());
+        console.keys("b");
+        console.answer(node());
+        console.keys("down enter enter enter");
+        console.answer(Answer::Made(super::keys::recorded(200)));
+        console.types("node-");
+        picture(&format!("rebuild_confirm_{columns}"), &console);
+    }
 }
 
 #[test]
