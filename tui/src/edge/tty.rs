@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backend::Backend;
 use super::record::{self, Recorder};
-use super::{now, place};
+use super::{BATCH_MAX, BEAT_EVERY, FRAME_EVERY, TICK_EVERY, WHEEL_LINES, now, place};
 use crate::key::{Code, Key};
 use crate::look::{Look, Terminal as Described};
 use crate::message::Message;
@@ -32,16 +32,6 @@ use crate::request::Request;
 use crate::update::{update, update_all};
 use crate::view;
 
-/// Frames follow one another no faster: what comes meanwhile is shown together.
-const FRAME_EVERY: Duration = Duration::from_millis(33);
-/// How often time goes on where nothing moves but the clock.
-const TICK_EVERY: Duration = Duration::from_secs(1);
-/// How often time goes on while pictures move.
-const BEAT_EVERY: Duration = Duration::from_millis(250);
-/// Messages that are taken before a frame is drawn.
-const BATCH_MAX: usize = 256;
-/// Lines that one notch of the wheel is.
-const WHEEL_LINES: i16 = 3;
 /// How long one message of a recording is shown.
 const REPLAY_EVERY: Duration = Duration::from_millis(40);
 
