@@ -31,16 +31,31 @@ fn the_service_is_confined() {
 #[test]
 fn the_units_are_understood_in_full() {
     let folder = tempfile::tempdir().expect("a folder");
-    let names = ["ironwake.service", "ironwake.socket", "ironwake-builder.service"];
+    let names = [
+        "ironwake.service",
+        "ironwake.socket",
+        "ironwake-builder.service",
+        "ironwake-ssh.service",
+        "ironwake-console@.service",
+    ];
+    // What they start is not installed where tests run, nor is the console built: the command stands for both.
+    let programs = ["/usr/bin/ironwake-console", "/usr/bin/ironwake"];
     let copies = names.map(|name| {
         let text = std::fs::read_to_string(units().join(name)).expect("the unit");
-        // The command is not installed where tests run.
-        let text = text.replace("/usr/bin/ironwake", env!("CARGO_BIN_EXE_ironwake"));
-        let copy = folder.path().join(name);
+        let text = programs.iter().fold(text, |text, program| {
+            text.replace(
+                &format!("ExecStart={program} "),
+                concat!("ExecStart=", env!("CARGO_BIN_EXE_ironwake"), " "),
+            )
+        });
+        // A template is judged by one of its instances.
+        let copy = folder.path().join(name.replace("@.", "@tty1."));
         std::fs::write(&copy, text).expect("written");
         copy.to_str().expect("UTF-8").to_owned()
     });
-    let output = run("systemd-analyze", &["verify", "--man=no", &copies[0], &copies[1], &copies[2]]);
+    let mut arguments = vec!["verify", "--man=no"];
+    arguments.extend(copies.iter().map(String::as_str));
+    let output = run("systemd-analyze", &arguments);
     assert!(output.status.success(), "{}", shown(&output));
     assert!(!shown(&output).contains("ironwake"), "{}", shown(&output));
 }
@@ -75,4 +90,34 @@ fn the_builder_is_confined_as_far_as_namespaces_allow() {
     let path = path.to_str().expect("UTF-8");
     let output = run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold=70", path]);
     assert!(output.status.success(), "{}", shown(&output));
+}
+
+/// Both are clients of the socket: they hold nothing else.
+#[test]
+fn the_console_is_confined() {
+    for (name, user) in [
+        ("ironwake-ssh.service", "User=ironwake-ssh"),
+        ("ironwake-console@.service", "User=ironwake-console"),
+    ] {
+        let path = units().join(name);
+        let text = std::fs::read_to_string(&path).expect("the unit");
+        let wanted = [
+            "CapabilityBoundingSet=",
+            "NoNewPrivileges=yes",
+            user,
+            "SupplementaryGroups=ironwake",
+            "Restart=always",
+        ];
+        for line in wanted {
+            assert!(text.lines().any(|found| found == line), "{name}: {line}");
+        }
+        assert!(!text.contains("AmbientCapabilities"), "{name}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let copy = folder.path().join(name.replace("@.", "@tty1."));
+        std::fs::copy(&path, &copy).expect("copied");
+        let path = copy.to_str().expect("UTF-8");
+        let output =
+            run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold=20", path]);
+        assert!(output.status.success(), "{name}: {}", shown(&output));
+    }
 }

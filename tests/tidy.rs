@@ -77,6 +77,17 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["http", "remote"]),
 ];
 
+/// Foreign things of the whole tree, and the folders or files that may name them.
+const PLACES: &[(&str, &[&str])] = &[
+    ("ratatui", &["tui/"]),
+    ("crossterm", &["tui/src/edge/tty.rs"]),
+    ("russh::server", &["tui/", "tests/"]),
+];
+/// The console is a client of the API: it uses no code of these.
+const NOT_IN_TUI: &[&str] = &["ironwake", "ironwake_agent"];
+/// The part of the console that meets the world; the rest of it is pure.
+const TUI_EDGES: &[&str] = &["tui/src/edge/", "tui/src/main.rs"];
+
 /// The files that may say `unsafe`, and what for.
 const UNSAFE: &[(&str, &str)] = &[
     ("src/systemd.rs", "descriptors that systemd passed"),
@@ -160,6 +171,16 @@ fn foreign_things_have_one_owner() {
 }
 
 #[test]
+fn crates_stay_in_their_places() {
+    check(rust().iter().flat_map(|source| rules::places(source, PLACES)).collect());
+}
+
+#[test]
+fn the_console_is_a_client_with_a_pure_core() {
+    check(rust().iter().flat_map(|source| rules::console(source, NOT_IN_TUI, TUI_EDGES, IMPURE)).collect());
+}
+
+#[test]
 fn unsafe_is_only_where_it_is_listed() {
     check(rust().iter().flat_map(|source| rules::unsafe_code(source, UNSAFE)).collect());
 }
@@ -182,7 +203,7 @@ fn nothing_names_the_machine_it_was_written_on() {
 #[test]
 fn the_tree_is_read() {
     let names: Vec<String> = rust().into_iter().map(|source| source.name).collect();
-    for name in ["src/lib.rs", "src/boot/mod.rs", "api/src/lib.rs", "agent/src/main.rs", "tests/tidy.rs"] {
+    for name in ["src/lib.rs", "src/boot/mod.rs", "api/src/lib.rs", "agent/src/main.rs", "tui/src/lib.rs"] {
         assert!(names.iter().any(|other| other == name), "{name} is not among {names:?}");
     }
 }

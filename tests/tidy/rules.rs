@@ -115,6 +115,39 @@ pub fn owners(source: &Source, owners: &[(&str, &[&str])]) -> Vec<String> {
     findings
 }
 
+/// In the whole tree, a foreign thing is named only in its places.
+pub fn places(source: &Source, places: &[(&str, &[&str])]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for path in &source.paths {
+        for (thing, allowed) in places.iter().filter(|row| path.names(row.0)) {
+            if !allowed.iter().any(|place| source.name.starts_with(place)) {
+                findings.push(
+                    source.finding(path.line, format_args!("{thing} belongs to {}", allowed.join(" and "))),
+                );
+            }
+        }
+    }
+    findings
+}
+
+/// The console names nothing of `foreign`, and nothing impure outside of its edges.
+pub fn console(source: &Source, foreign: &[&str], edges: &[&str], impure: &[&str]) -> Vec<String> {
+    if !source.name.starts_with("tui/src/") {
+        return Vec::new();
+    }
+    let is_edge = edges.iter().any(|edge| source.name.starts_with(edge));
+    let mut findings = Vec::new();
+    for path in &source.paths {
+        if let Some(thing) = foreign.iter().find(|thing| path.segments.len() > 1 && path.names(thing)) {
+            findings.push(source.finding(path.line, format_args!("the console uses {thing}")));
+        }
+        if let Some(thing) = impure.iter().find(|thing| !is_edge && path.names(thing)) {
+            findings.push(source.finding(path.line, format_args!("the console's core uses {thing}")));
+        }
+    }
+    findings
+}
+
 /// `unsafe` is only in listed files.
 pub fn unsafe_code(source: &Source, listed: &[(&str, &str)]) -> Vec<String> {
     if listed.iter().any(|(prefix, _)| source.name.starts_with(prefix)) {
@@ -244,6 +277,29 @@ mod tests {
         let found =
             "src/cli/mod.rs:1: std::process::Command belongs to builders and src/store/crash_tests.rs";
         check(owners("src/cli/mod.rs", "use std::process::{Command, ExitCode};"), &[found]);
+    }
+
+    #[test]
+    fn places_are_held() {
+        let rows: &[(&str, &[&str])] = &[("crossterm", &["tui/src/edge/tty.rs"])];
+        check(places(&at("tui/src/edge/tty.rs", "use crossterm::event;"), rows), &[]);
+        let found = "tui/src/key.rs:1: crossterm belongs to tui/src/edge/tty.rs";
+        check(places(&at("tui/src/key.rs", "use crossterm::event;"), rows), &[found]);
+    }
+
+    #[test]
+    fn the_console_is_held() {
+        let console = |name, text| console(&at(name, text), &["ironwake"], &["tui/src/edge/"], &["tokio"]);
+        check(console("tui/src/edge/tty.rs", "use tokio::time; use ironwake_api::Machine;"), &[]);
+        check(
+            console("tui/src/list.rs", "use tokio::time;"),
+            &["tui/src/list.rs:1: the console's core uses tokio"],
+        );
+        check(
+            console("tui/src/edge/a.rs", "use ironwake::store;"),
+            &["tui/src/edge/a.rs:1: the console uses ironwake"],
+        );
+        check(console("src/main.rs", "use ironwake::store;"), &[]);
     }
 
     #[test]

@@ -1,0 +1,29 @@
+//! The edges: the daemon on one side, a terminal or SSH clients on the other, and recordings.
+
+pub mod backend;
+mod perform;
+pub mod place;
+pub mod record;
+pub mod ssh;
+pub mod tty;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ironwake_api::Millis;
+
+/// Frames follow one another no faster: what comes meanwhile is shown together.
+const FRAME_EVERY: Duration = Duration::from_millis(33);
+/// How often time goes on where nothing moves but the clock.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+/// How often time goes on while pictures move.
+const BEAT_EVERY: Duration = Duration::from_millis(250);
+/// Messages that are taken before a frame is drawn.
+const BATCH_MAX: usize = 256;
+/// Lines that one notch of the wheel is.
+const WHEEL_LINES: i16 = 3;
+
+/// The time, in milliseconds since 1970.
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

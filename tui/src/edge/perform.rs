@@ -1,0 +1,290 @@
+//! Requests, performed with the client of the API. Each gives the messages that answer it.
+
+use ironwake_api::client::{Client, ClientError, EventQuery};
+use ironwake_api::{
+    ArmRequest, ArtifactPatch, BatchNew, BuildNew, BulkRequest, Machine, MachineQuery, Operation,
+    OperationNew, OperationQuery, Problem, RenderRequest, Selection,
+};
+use tokio::sync::mpsc;
+
+use super::backend::sentence;
+use crate::confirm::Confirmation;
+use crate::human;
+use crate::message::{Answer, Asked, Message};
+use crate::request::{BootOnly, Harmless, Plan, Request};
+
+/// The most machines that the daemon gives at once.
+const PAGE_MACHINES: u32 = 1000;
+/// Operations that are asked for at the start.
+const OPERATIONS_MAX: u32 = 1000;
+/// Past events that are asked for.
+const EVENTS_MAX: u32 = 500;
+
+type Answered = Result<Vec<Answer>, ClientError>;
+
+/// Performs a request. Pages go to `messages` as they come, so that the first is shown before the last is there.
+pub async fn perform(client: &Client, request: Request, messages: &mpsc::Sender<Message>) -> Vec<Message> {
+    let asked = asked(&request);
+    let answered = match request {
+        Request::Quit => Ok(Vec::new()),
+        Request::Machines => machines(client, messages).await,
+        show @ (Request::Machine(_)
+        | Request::Inventories(_)
+        | Request::Attempts(_)
+        | Request::Attempt(_)
+        | Request::Operations
+        | Request::Operation(_)
+        | Request::Profiles
+        | Request::Artifacts
+        | Request::Builds
+        | Request::Leases
+        | Request::Health
+        | Request::Version
+        | Request::Settings
+        | Request::Past(_)) => read(client, show).await,
+        Request::Check { number, machine, plan } => return vec![check(client, number, machine, plan).await],
+        change => write(client, change, &asked).await,
+    };
+    match answered {
+        Ok(answers) => answers.into_iter().map(|answer| Message::Answer(Box::new(answer))).collect(),
+        // The banner tells that the daemon is gone; everything is asked for again when it is back.
+        Err(ClientError::NotReachable { .. }) if matches!(asked, Asked::Show(_)) => Vec::new(),
+        Err(error) => vec![Message::Refused { asked, problem: Box::new(problem(&error)) }],
+    }
+}
+
+fn asked(request: &Request) -> Asked {
+    let does = |what: &str| Asked::Do(what.to_owned());
+    match request {
+        Request::Machine(id) => Asked::Machine(id.clone()),
+        Request::Make { .. } => Asked::Make,
+        Request::Arm(_) => Asked::Arm,
+        Request::Edit { what, .. } => Asked::Do(what.clone()),
+        Request::Bulk { action, .. } => does(action.verb()),
+        Request::Begin { work, .. } => does(work.kind().name()),
+        Request::RetryWriting(_) | Request::RetryHarmless(_) => does("try it again"),
+        Request::Cancel(_) => does("cancel"),
+        Request::Pin { name, pinned } => {
+            Asked::Do(format!("{} {name}", if *pinned { "pin" } else { "unpin" }))
+        }
+        Request::DeleteArtifact(name) => Asked::Do(format!("delete {name}")),
+        Request::Build(name) => Asked::Do(format!("build {name}")),
+        show => Asked::Show(format!("{show:?}").to_lowercase()),
+    }
+}
+
+/// What went wrong, as the daemon would say it.
+fn problem(error: &ClientError) -> Problem {
+    match error {
+        ClientError::Refused(problem) => problem.clone(),
+        ClientError::NotReachable { .. } => {
+            Problem::new(503, "Not reachable", "not_reachable", sentence(error))
+        }
+        ClientError::Protocol(_) => Problem::new(502, "Not understood", "protocol", sentence(error)),
+    }
+}
+
+async fn machines(client: &Client, messages: &mpsc::Sender<Message>) -> Answered {
+    let mut offset = 0;
+    loop {
+        let query =
+            MachineQuery { limit: Some(PAGE_MACHINES), offset: Some(offset), ..MachineQuery::default() };
+        let page = client.machines(&query).await?;
+        let count = page.items.len() as u32;
+        offset += count;
+        let ended = count == 0 || u64::from(offset) >= page.total;
+        let page = Message::Answer(Box::new(Answer::Machines(page)));
+        if messages.send(page).await.is_err() || ended {
+            return Ok(Vec::new());
+        }
+    }
+}
+
+async fn read(client: &Client, request: Request) -> Answered {
+    let answer = match request {
+        Request::Machine(id) => Answer::Machine(client.machine(&id).await?),
+        Request::Inventories(wanted) => {
+            let mut inventories = Vec::new();
+            for (id, at) in wanted {
+                // One that is gone meanwhile is no reason to show none of the others.
+                let machine: Option<Machine> = client.machine(&id).await.ok();
+                inventories.push((id, at, machine.and_then(|machine| machine.inventory)));
+            }
+            Answer::Inventories(inventories)
+        }
+        Request::Attempts(machine) => {
+            Answer::Attempts { attempts: client.attempts(&machine).await?, machine }
+        }
+        Request::Attempt(id) => Answer::Attempt(client.attempt(id).await?),
+        Request::Operations => {
+            let query = |running| OperationQuery {
+                running,
+                limit: Some(OPERATIONS_MAX),
+                ..OperationQuery::default()
+            };
+            // What runs may be older than the newest thousand.
+            let mut operations = client.operations(&query(None)).await?;
+            for operation in client.operations(&query(Some(true))).await? {
+                if operations.iter().all(|other| other.id != operation.id) {
+                    operations.push(operation);
+                }
+            }
+            Answer::Operations(operations)
+        }
+        Request::Operation(id) => Answer::Operation(client.operation(&id).await?),
+        Request::Profiles => Answer::Profiles(client.profiles().await?),
+        Request::Artifacts => Answer::Artifacts(client.artifacts().await?),
+        Request::Builds => Answer::Builds(client.builds().await?),
+        Request::Leases => Answer::Leases(client.leases().await?),
+        Request::Health => Answer::Health(client.health().await?),
+        Request::Version => Answer::Version(client.version().await?),
+        Request::Settings => Answer::Settings(client.settings().await?),
+        Request::Past(after) => {
+            let query = EventQuery { after: Some(after), limit: Some(EVENTS_MAX), machine: None };
+            Answer::Past(client.events(&query).await?)
+        }
+        _ => return Ok(Vec::new()),
+    };
+    Ok(vec![answer])
+}
+
+async fn write(client: &Client, request: Request, asked: &Asked) -> Answered {
+    let done = |said: String| Ok(vec![Answer::Done { asked: asked.clone(), said }]);
+    match request {
+        Request::Edit { machine, patch, what } => {
+            let changed = client.edit(&machine, &patch).await?;
+            Ok(vec![
+                Answer::Machine(client.machine(&changed.id).await?),
+                Answer::Done { asked: asked.clone(), said: what },
+            ])
+        }
+        Request::Bulk { machines, action } => bulk(client, machines, action, asked).await,
+        Request::Begin { machine, work } => {
+            let operation = client.operate(&machine, &harmless(work)).await?;
+            Ok(vec![
+                Answer::Operation(operation),
+                Answer::Done {
+                    asked: asked.clone(),
+                    said: format!("{} begins at its next boot", work.kind()),
+                },
+            ])
+        }
+        Request::Make { machines, plan } => make(client, machines, plan).await,
+        Request::Arm(confirmation) => arm(client, &confirmation, asked).await,
+        Request::RetryWriting(confirmation) => {
+            let mut answers = Vec::new();
+            for id in confirmation.operations() {
+                answers.push(Answer::Operation(client.retry(id, &ArmRequest::default()).await?));
+            }
+            answers.push(Answer::Done {
+                asked: asked.clone(),
+                said: "Armed again: it begins at its next boot".into(),
+            });
+            Ok(answers)
+        }
+        Request::RetryHarmless(id) => {
+            let operation = client.retry(&id, &ArmRequest::default()).await?;
+            Ok(vec![
+                Answer::Operation(operation),
+                Answer::Done { asked: asked.clone(), said: "It begins at its next boot".into() },
+            ])
+        }
+        Request::Cancel(ids) => {
+            let count = ids.len();
+            let mut answers = Vec::new();
+            for id in ids {
+                answers.push(Answer::Operation(client.cancel(&id).await?));
+            }
+            let said = format!("Taken back: {}", human::count(count, "operation"));
+            answers.push(Answer::Done { asked: asked.clone(), said });
+            Ok(answers)
+        }
+        Request::Pin { name, pinned } => {
+            client.edit_artifact(&name, &ArtifactPatch { pinned: Some(pinned) }).await?;
+            done(format!("{name} is {}", if pinned { "pinned" } else { "not pinned any more" }))
+        }
+        Request::DeleteArtifact(name) => {
+            client.delete_artifact(&name).await?;
+            done(format!("{name} is deleted"))
+        }
+        Request::Build(name) => {
+            client.order_build(&BuildNew { name: name.clone(), mirror: None }).await?;
+            done(format!("{name} is to be built"))
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What writes to no disk, armed at once.
+fn harmless(work: BootOnly) -> OperationNew {
+    OperationNew {
+        kind: work.kind(),
+        profile: None,
+        variables: Default::default(),
+        disks: Vec::new(),
+        arm: true,
+        armed_secs: None,
+    }
+}
+
+/// An operation that is recorded, never armed.
+fn unarmed(plan: Plan) -> OperationNew {
+    OperationNew {
+        kind: plan.kind,
+        profile: plan.profile,
+        variables: plan.variables,
+        disks: plan.disks,
+        arm: false,
+        armed_secs: None,
+    }
+}
+
+fn selected(machines: Vec<String>) -> Selection {
+    Selection { keys: machines, ..Selection::default() }
+}
+
+async fn bulk(client: &Client, machines: Vec<String>, action: Harmless, asked: &Asked) -> Answered {
+    let request = BulkRequest { machines: selected(machines), action: action.action() };
+    let answer = client.bulk(&request).await?;
+    let made: Vec<String> = answer
+        .results
+        .iter()
+        .filter_map(|result| result.operation.as_ref())
+        .map(|made| made.id.clone())
+        .collect();
+    if !made.is_empty() {
+        client.arm_batch(&BatchNew { operations: made, keep_going: true, ..BatchNew::default() }).await?;
+    }
+    Ok(vec![Answer::Bulk { asked: asked.clone(), answer }])
+}
+
+async fn make(client: &Client, machines: Vec<String>, plan: Plan) -> Answered {
+    let new = unarmed(plan);
+    if let [machine] = machines.as_slice() {
+        return Ok(vec![Answer::Made(client.operate(machine, &new).await?)]);
+    }
+    let action = ironwake_api::BulkAction::Operate(new);
+    Ok(vec![Answer::MadeMany(client.bulk(&BulkRequest { machines: selected(machines), action }).await?)])
+}
+
+async fn arm(client: &Client, confirmation: &Confirmation, asked: &Asked) -> Answered {
+    let armed: Vec<Operation> = match confirmation.operations() {
+        [one] => vec![client.arm(one, &ArmRequest::default()).await?],
+        many => client.arm_batch(&BatchNew { operations: many.to_vec(), ..BatchNew::default() }).await?,
+    };
+    let said = match armed.len() {
+        1 => "Armed: it begins at the machine's next boot, within the hour".into(),
+        many => format!("Armed: {many} machines, each at its next boot"),
+    };
+    Ok(vec![Answer::Operations(armed), Answer::Done { asked: asked.clone(), said }])
+}
+
+async fn check(client: &Client, number: u64, machine: String, plan: Plan) -> Message {
+    let request = RenderRequest { machine, variables: plan.variables, disk: plan.disks.into_iter().next() };
+    let problem = match client.render(plan.profile.as_deref().unwrap_or_default(), &request).await {
+        Err(error @ ClientError::Refused(_)) => Some(Box::new(problem(&error))),
+        // That it could not be checked is told when it is to be recorded.
+        Ok(_) | Err(_) => None,
+    };
+    Message::Answer(Box::new(Answer::Checked { number, problem }))
+}

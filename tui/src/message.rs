@@ -1,0 +1,146 @@
+//! Everything that can reach the console, as one closed enum: keys, time, answers, events. Messages are data, so a session
+//! can be recorded and played again.
+
+use ironwake_api::{
+    Artifact, Attempt, Build, BulkAnswer, Event, Health, Inventory, Lease, Machine, Millis, Operation, Page,
+    Problem, Profiles, Settings, Version,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::key::Key;
+
+/// What reached the console.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// A key was pressed.
+    Key(Key),
+    /// A text came at once.
+    Paste(String),
+    /// The wheel was turned: lines, negative towards the beginning.
+    Wheel(i16),
+    /// A place on the screen was clicked.
+    Click {
+        /// From 0 at the left.
+        column: u16,
+        /// From 0 at the top.
+        row: u16,
+    },
+    /// The terminal has this size.
+    Resize {
+        /// Columns.
+        columns: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// Time went on.
+    Tick {
+        /// The time.
+        now: Millis,
+    },
+    /// The daemon answers.
+    Connected {
+        /// The event behind which its stream begins.
+        last_event: Option<i64>,
+    },
+    /// The daemon does not answer.
+    Lost {
+        /// Why, in a sentence without a full stop.
+        why: String,
+        /// When it is tried again.
+        retry_at: Millis,
+    },
+    /// Things happened, in order.
+    Events(Vec<Event>),
+    /// The daemon answered.
+    Answer(Box<Answer>),
+    /// The daemon refused something, or what it answered cannot be used.
+    Refused {
+        /// What was asked.
+        asked: Asked,
+        /// Why it was refused.
+        problem: Box<Problem>,
+    },
+}
+
+/// What the daemon answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// A page of machines.
+    Machines(Page<Machine>),
+    /// One machine, with its inventory.
+    Machine(Machine),
+    /// The hardware of some machines, for the table.
+    Inventories(Vec<(String, Option<Millis>, Option<Box<Inventory>>)>),
+    /// A machine's boot attempts, newest first.
+    Attempts {
+        /// The machine's id.
+        machine: String,
+        /// Without stages.
+        attempts: Vec<Attempt>,
+    },
+    /// One boot attempt with its stages.
+    Attempt(Attempt),
+    /// Operations, newest first.
+    Operations(Vec<Operation>),
+    /// One operation with its history.
+    Operation(Operation),
+    /// An operation that was asked for, not armed.
+    Made(Operation),
+    /// Several operations that were asked for, none armed, and what was refused.
+    MadeMany(BulkAnswer),
+    /// What machines can be made into.
+    Profiles(Profiles),
+    /// What is wrong with the values of a rebuild; nothing, where the list is empty.
+    Checked {
+        /// Which check it was.
+        number: u64,
+        /// What is wrong.
+        problem: Option<Box<Problem>>,
+    },
+    /// Artifacts as they stand.
+    Artifacts(Vec<Artifact>),
+    /// The last build of each artifact.
+    Builds(Vec<Build>),
+    /// DHCP leases.
+    Leases(Vec<Lease>),
+    /// How the daemon is.
+    Health(Health),
+    /// The daemon's version.
+    Version(Version),
+    /// Every setting.
+    Settings(Settings),
+    /// Events that are stored, oldest first.
+    Past(Vec<Event>),
+    /// Something that was asked for is done.
+    Done {
+        /// What was asked.
+        asked: Asked,
+        /// What came of it, in a sentence without a full stop.
+        said: String,
+    },
+    /// Something was done with many machines.
+    Bulk {
+        /// What was asked.
+        asked: Asked,
+        /// What became of each.
+        answer: BulkAnswer,
+    },
+}
+
+/// What was asked of the daemon, as an answer or a refusal tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// Something was to be shown.
+    Show(String),
+    /// One machine was to be shown.
+    Machine(String),
+    /// Something was to be done; a verb and what with.
+    Do(String),
+    /// An operation was to be made.
+    Make,
+    /// An operation was to be armed.
+    Arm,
+}

@@ -1,0 +1,299 @@
+//! Everything that the console knows and shows. Only [`crate::update::update`] changes it.
+
+pub mod condition;
+pub mod fleet;
+pub mod hardware;
+pub mod machine;
+pub mod order;
+pub mod overlay;
+pub mod row;
+pub mod stock;
+pub mod tail;
+pub mod telling;
+pub mod toast;
+pub mod values;
+pub mod wizard;
+pub mod works;
+
+use ironwake_api::{Health, HealthState, Millis, Profiles, Settings, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::bindings::Context;
+use crate::input::Input;
+use crate::list::List;
+use crate::look::Look;
+use fleet::Fleet;
+use machine::Opened;
+use overlay::Overlay;
+use stock::{Leases, Stock};
+use tail::Tail;
+use toast::Toasts;
+use wizard::Wizard;
+use works::Works;
+
+/// How long one picture of what is being worked on is shown.
+const BEAT_MILLIS: Millis = 250;
+
+/// What the console is told when it starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    /// Name of the appliance.
+    pub name: String,
+    /// Where it is asked.
+    pub place: String,
+    /// How things look.
+    pub look: Look,
+    /// Columns of the terminal.
+    pub columns: u16,
+    /// Rows of the terminal.
+    pub rows: u16,
+    /// The time.
+    pub now: Millis,
+}
+
+/// Whether the daemon answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Link {
+    /// It was not reached yet.
+    Connecting,
+    /// It does.
+    Live,
+    /// It does not.
+    Lost {
+        /// Why.
+        why: String,
+        /// Since when.
+        since: Millis,
+        /// When it is tried again.
+        retry_at: Millis,
+    },
+}
+
+/// A screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    /// The list of machines.
+    Machines,
+    /// Operations.
+    Operations,
+    /// The tail of events.
+    Events,
+    /// Artifacts and builds.
+    Artifacts,
+    /// Interfaces and leases.
+    Network,
+    /// The appliance itself.
+    System,
+    /// One machine.
+    Machine,
+    /// One operation.
+    Operation,
+    /// The steps of a rebuild.
+    Rebuild,
+}
+
+impl Screen {
+    /// The screens of the tabs, from the left.
+    pub const TABS: [Self; 6] =
+        [Self::Machines, Self::Operations, Self::Events, Self::Artifacts, Self::Network, Self::System];
+
+    /// Its title.
+    pub fn title(self) -> &'static str {
+        self.context().title()
+    }
+
+    /// Where its keys stand in the table.
+    pub fn context(self) -> Context {
+        match self {
+            Self::Machines => Context::Machines,
+            Self::Operations => Context::Operations,
+            Self::Events => Context::Events,
+            Self::Artifacts => Context::Artifacts,
+            Self::Network => Context::Network,
+            Self::System => Context::System,
+            Self::Machine => Context::Machine,
+            Self::Operation => Context::Operation,
+            Self::Rebuild => Context::Rebuild,
+        }
+    }
+}
+
+/// Everything that the console knows and shows.
+#[derive(Debug)]
+pub struct Model {
+    /// What it was told at its start.
+    pub setup: Setup,
+    /// The time.
+    pub now: Millis,
+    /// Whether the daemon answers.
+    pub link: Link,
+    /// How the daemon is.
+    pub health: Option<Health>,
+    /// Its version.
+    pub version: Option<Version>,
+    /// Every machine.
+    pub fleet: Fleet,
+    /// Operations.
+    pub works: Works,
+    /// Events.
+    pub tail: Tail,
+    /// Artifacts and builds.
+    pub stock: Stock,
+    /// Leases.
+    pub leases: Leases,
+    /// Profiles.
+    pub profiles: Option<Profiles>,
+    /// Settings.
+    pub settings: Option<Settings>,
+    /// The setting under the cursor.
+    pub settings_list: List,
+    /// What is searched for among settings.
+    pub settings_search: Input,
+    /// The machine that is open.
+    pub opened: Option<Opened>,
+    /// The steps of a rebuild that are open.
+    pub wizard: Option<Wizard>,
+    /// Open screens; the last one is shown, the first one is a tab's.
+    pub screens: Vec<Screen>,
+    /// What lies above the screen.
+    pub overlay: Option<Overlay>,
+    /// What was said lately.
+    pub toasts: Toasts,
+    /// Whether the console is to end.
+    pub ended: bool,
+    /// Checks of values that were asked for.
+    pub checks: u64,
+    /// Whether operations or events are to be put in order again.
+    pub unsettled: bool,
+    /// The event behind which the stream began.
+    pub last_event: Option<i64>,
+}
+
+impl Model {
+    /// A console that knows nothing yet.
+    pub fn new(setup: Setup) -> Self {
+        Self {
+            now: setup.now,
+            setup,
+            link: Link::Connecting,
+            health: None,
+            version: None,
+            fleet: Fleet::default(),
+            works: Works::default(),
+            tail: Tail::default(),
+            stock: Stock::default(),
+            leases: Leases::default(),
+            profiles: None,
+            settings: None,
+            settings_list: List::default(),
+            settings_search: Input::default(),
+            opened: None,
+            wizard: None,
+            screens: vec![Screen::Machines],
+            overlay: None,
+            toasts: Toasts::default(),
+            ended: false,
+            checks: 0,
+            unsettled: false,
+            last_event: None,
+        }
+    }
+
+    /// The screen that is shown.
+    pub fn screen(&self) -> Screen {
+        *self.screens.last().expect("a tab is always open")
+    }
+
+    /// The tab that is open.
+    pub fn tab(&self) -> Screen {
+        self.screens[0]
+    }
+
+    /// Where keys count, the innermost first.
+    pub fn contexts(&self) -> Vec<Context> {
+        match &self.overlay {
+            Some(Overlay::Help { .. }) => vec![Context::Help],
+            Some(Overlay::Palette(_)) => vec![Context::Palette],
+            Some(Overlay::Search | Overlay::Prompt(_) | Overlay::Demanded(_)) => vec![Context::Typing],
+            Some(Overlay::Question(_)) => vec![Context::Question],
+            None => vec![self.screen().context(), Context::Everywhere],
+        }
+    }
+
+    /// Whether what is typed is not to be recorded.
+    pub fn is_typing_a_secret(&self) -> bool {
+        self.overlay.is_none()
+            && self.screen() == Screen::Rebuild
+            && self.wizard.as_ref().is_some_and(Wizard::is_secret)
+    }
+
+    /// Which picture of what is being worked on is shown.
+    pub fn beat(&self) -> u64 {
+        self.now / BEAT_MILLIS
+    }
+
+    /// Whether pictures move, so that time has to come more often than by the second.
+    pub fn moves(&self) -> bool {
+        self.link == Link::Live && (self.fleet.is_busy() || self.works.running() > 0 || self.stock.is_busy())
+    }
+
+    /// Whether the daemon is lost, which takes a line of the screen.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.link, Link::Lost { .. })
+    }
+
+    /// How the daemon is, and what the worst is in words.
+    pub fn worst(&self) -> (HealthState, String) {
+        let Some(health) = &self.health else { return (HealthState::Ok, String::new()) };
+        let checks =
+            health.checks.iter().map(|check| (check.state, format!("{}: {}", check.name, check.message)));
+        let networks = health
+            .networks
+            .iter()
+            .map(|network| (network.state, format!("{}: {}", network.interface, network.message)));
+        let mut worst = (HealthState::Ok, String::new());
+        for (state, text) in checks.chain(networks) {
+            if state > worst.0 {
+                worst = (state, text);
+            }
+        }
+        worst
+    }
+
+    /// What is searched for on the screen that is shown, where it can be searched.
+    pub fn search_mut(&mut self) -> Option<&mut Input> {
+        match self.screen() {
+            Screen::Machines => Some(&mut self.fleet.search),
+            Screen::Operations => Some(&mut self.works.search),
+            Screen::Events => Some(&mut self.tail.search),
+            Screen::Artifacts => Some(&mut self.stock.search),
+            Screen::Network => Some(&mut self.leases.search),
+            Screen::System => Some(&mut self.settings_search),
+            Screen::Machine | Screen::Operation | Screen::Rebuild => None,
+        }
+    }
+
+    /// The same, to be shown.
+    pub fn search(&self) -> Option<&Input> {
+        match self.screen() {
+            Screen::Machines => Some(&self.fleet.search),
+            Screen::Operations => Some(&self.works.search),
+            Screen::Events => Some(&self.tail.search),
+            Screen::Artifacts => Some(&self.stock.search),
+            Screen::Network => Some(&self.leases.search),
+            Screen::System => Some(&self.settings_search),
+            Screen::Machine | Screen::Operation | Screen::Rebuild => None,
+        }
+    }
+
+    /// Settings that are listed.
+    pub fn settings_shown(&self) -> Vec<&ironwake_api::Setting> {
+        let words = self.settings_search.text().to_lowercase();
+        let all = self.settings.as_ref().map(|settings| settings.settings.as_slice()).unwrap_or_default();
+        let fits = |setting: &&ironwake_api::Setting| {
+            let text = format!("{} {}", setting.key, setting.value).to_lowercase();
+            words.split_whitespace().all(|word| text.contains(word))
+        };
+        all.iter().filter(fits).collect()
+    }
+}

@@ -1,0 +1,309 @@
+//! Events, stages and states as sentences, with the tone in which they are said.
+
+use ironwake_api::{
+    Actor, ArtifactState, AttemptOutcome, ClientStage, DownloadStep, Enrolment, EventKind, OperationState,
+    Stage, StageKind, StepState,
+};
+
+use crate::human;
+use crate::look::Tone;
+
+/// An event as a sentence.
+pub fn event(kind: &EventKind) -> (Tone, String) {
+    use EventKind as E;
+    let plain = |text: String| (Tone::Plain, text);
+    match kind {
+        E::MachineSeen { mac } => (Tone::Accent, format!("first seen as {mac}")),
+        E::MachineRegistered => plain("registered".into()),
+        E::Enrolment { from, to, by } => {
+            (Tone::Ok, format!("{} → {} by {by}", enrolment(*from), enrolment(*to)))
+        }
+        E::MachineEdited { fields } => plain(format!("changed: {}", fields.join(", "))),
+        E::OrderGiven { order } => plain(format!("ordered: {order:?}").to_lowercase()),
+        E::MachineDeleted => plain("record deleted".into()),
+        E::MachineAbsorbed { other } => plain(format!("{} is another NIC of it", human::short(other))),
+        E::IdentityConflict { other, key, value } => {
+            (Tone::Bad, format!("claims the {key} {value} of {}; nothing was merged", human::short(other)))
+        }
+        E::OperationMade { work, .. } => plain(format!("{work} recorded")),
+        E::OperationWaits { .. } => plain("waits for its turn in a batch".into()),
+        E::OperationChanged { work, from, to, cause, .. } => {
+            let tone = match to {
+                OperationState::Ready => Tone::Ok,
+                OperationState::Failed => Tone::Bad,
+                OperationState::PxeReady => Tone::Warn,
+                _ => Tone::Busy,
+            };
+            (tone, format!("{work}: {} → {}: {cause}", state_word(*from), state_word(*to)))
+        }
+        E::OperationProgress { progress, what, .. } => {
+            let percent = progress.percent().map(|percent| format!(", {percent} %")).unwrap_or_default();
+            plain(format!("{what}, {}{percent}", human::size(progress.done_bytes)))
+        }
+        E::ShellOpened { shell, .. } => (Tone::Warn, format!("shell {shell} opened")),
+        E::ShellClosed { shell, secs, reason, .. } => {
+            plain(format!("shell {shell} closed after {}: {reason}", human::duration(secs * 1000)))
+        }
+        E::OperationStep { step, state, tries, problem, .. } => {
+            let again = if *tries > 1 { format!(", try {tries}") } else { String::new() };
+            let why = problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default();
+            (step_tone(*state), format!("step {step} is {state}{again}{why}"))
+        }
+        E::LoginKeyRemoved { what, .. } => plain(what.clone()),
+        E::HostBooted { changes, .. } => {
+            let also: String = changes.iter().map(|change| format!("; {change}")).collect();
+            (Tone::Ok, format!("its host has booted again{also}"))
+        }
+        E::HostChanged { changes, .. } => plain(format!("its host has changed: {}", changes.join("; "))),
+        E::HostSilent { called_at, .. } => {
+            (Tone::Bad, format!("its host is silent since {}", human::time(*called_at)))
+        }
+        E::HostBack { silent_secs, .. } => {
+            (Tone::Ok, format!("its host calls again after {}", human::duration(silent_secs * 1000)))
+        }
+        E::TokenRefused { from, reason, .. } => {
+            (Tone::Bad, format!("a token from {from} was refused: {reason}"))
+        }
+        E::Inventory { first: true, .. } => (Tone::Ok, "first inventory".into()),
+        E::Inventory { changes, .. } if changes.is_empty() => plain("inventory, unchanged".into()),
+        E::Inventory { changes, .. } => (Tone::Warn, format!("inventory changed: {}", changes.join("; "))),
+        E::AttemptStarted { mac, .. } => plain(format!("boots by {mac}")),
+        E::AttemptStage { stage, .. } => {
+            let (tone, text) = self::stage(stage);
+            (tone, format!("{}: {text}", client(stage.client)))
+        }
+        E::AttemptEnded { attempt } => {
+            let (tone, word) = outcome(attempt.outcome);
+            let why =
+                attempt.diagnosis.as_ref().map(|found| format!(": {}", found.message)).unwrap_or_default();
+            (tone, format!("boot ended: {word}{why}"))
+        }
+        E::OtherDhcpServer { interface, server, silenced, .. } => {
+            let effect = if *silenced { "; server mode is silent here" } else { "" };
+            (Tone::Bad, format!("another DHCP server on {interface}: {server}{effect}"))
+        }
+        E::OtherDhcpServerGone { interface, server } => {
+            (Tone::Ok, format!("the other DHCP server on {interface}, {server}, is gone"))
+        }
+        E::AddressConflict { interface, address, .. } => {
+            (Tone::Warn, format!("{address} on {interface} is in use; it is set aside"))
+        }
+        E::WebhookTest { webhook } => plain(format!("webhook {webhook} is tried")),
+        E::DaemonStarted { version } => (Tone::Ok, format!("the daemon {version} started")),
+        E::ArtifactAsked { name, url } => plain(format!("{name} is to be imported from {url}")),
+        E::ArtifactProgress { name, step, progress } => {
+            let percent = progress.percent().map(|percent| format!(", {percent} %")).unwrap_or_default();
+            plain(format!("{name}: {}, {}{percent}", download(*step), human::size(progress.done_bytes)))
+        }
+        E::ArtifactTrouble { name, reason } => (Tone::Warn, format!("{name}: {reason}")),
+        E::ArtifactFailed { name, reason } => (Tone::Bad, format!("{name} is not imported: {reason}")),
+        E::ArtifactCancelled { name } => plain(format!("the import of {name} is cancelled")),
+        E::ArtifactEvicted { name, reason, .. } => (Tone::Warn, format!("{name} is removed: {reason}")),
+        E::ArtifactReady { name, .. } => (Tone::Ok, format!("{name} is ready")),
+        E::ArtifactBuild { name, state, said } => {
+            (if *state == ArtifactState::Failed { Tone::Bad } else { Tone::Plain }, format!("{name} {said}"))
+        }
+        E::ArtifactPinned { name, pinned } => {
+            plain(format!("{name} is {}", if *pinned { "pinned" } else { "unpinned" }))
+        }
+        E::SettingsChanged { keys } => plain(format!("settings changed: {}", keys.join(", "))),
+        E::TokenMade { name, scope, .. } => plain(format!("token {name} made, scope {scope}")),
+        E::TokenRevoked { name } => plain(format!("token {name} revoked")),
+        E::AccessSlowed { from, failures } => {
+            (Tone::Bad, format!("{failures} wrong tokens came from {from}; it is made to wait"))
+        }
+        E::CertificateChanged { expires_at, .. } => {
+            plain(format!("the API shows another certificate, good until {}", human::time(*expires_at)))
+        }
+        E::CertificateRefused { reason } => (Tone::Bad, format!("a certificate cannot be used: {reason}")),
+        E::ArtifactDeleted { name, .. } => plain(format!("{name} is deleted")),
+    }
+}
+
+/// What happened in a stage of a boot, why, and how often.
+pub fn stage(stage: &Stage) -> (Tone, String) {
+    let (tone, mut text) = stage_kind(&stage.kind);
+    if stage.repeats > 0 {
+        text.push_str(&format!(", {} times", stage.repeats.saturating_add(1)));
+    }
+    (tone, text)
+}
+
+fn stage_kind(kind: &StageKind) -> (Tone, String) {
+    match kind {
+        StageKind::Dhcp { message, answer, address, file, why } => {
+            let mut text = format!("DHCP {message} → {}", answer.as_deref().unwrap_or("no answer"));
+            for part in [address, file].into_iter().flatten() {
+                text.push_str(&format!(" {part}"));
+            }
+            if !why.is_empty() {
+                text.push_str(&format!(" ({why})"));
+            }
+            let tone = match answer.as_deref() {
+                Some("NAK") => Tone::Warn,
+                Some(_) => Tone::Plain,
+                None => Tone::Dim,
+            };
+            (tone, text)
+        }
+        StageKind::Tftp { file, bytes, size, duration_ms, retries, aborted } => {
+            let again = if *retries > 0 { format!(", {retries} windows sent again") } else { String::new() };
+            let took = human::duration(*duration_ms);
+            match aborted {
+                None => (Tone::Plain, format!("TFTP {file}, {} in {took}{again}", human::size(*bytes))),
+                Some(why) => {
+                    let (done, all) = (human::size(*bytes), human::size(*size));
+                    (Tone::Warn, format!("TFTP {file}, {done} of {all} in {took}{again}, ended: {why}"))
+                }
+            }
+        }
+        StageKind::Http { method, path, status, bytes, duration_ms, plan } => {
+            let plan = plan.as_deref().map(|plan| format!(": {plan}")).unwrap_or_default();
+            let verb = if method == "GET" { String::new() } else { format!("{method} ") };
+            let path = path.split('?').next().unwrap_or(path);
+            let moved = format!("{} in {}", human::size(*bytes), human::duration(*duration_ms));
+            if *status >= 400 {
+                (Tone::Warn, format!("HTTP {verb}{path} → {status}{plan}"))
+            } else {
+                (Tone::Plain, format!("HTTP {verb}{path}, {moved}{plan}"))
+            }
+        }
+        StageKind::Agent { message, failed } => {
+            (if *failed { Tone::Bad } else { Tone::Plain }, message.clone())
+        }
+        StageKind::Inventory { changes } => {
+            let text = match changes {
+                None => "first inventory".into(),
+                Some(0) => "inventory, unchanged".into(),
+                Some(count) => format!("inventory, {count} changes"),
+            };
+            (Tone::Ok, text)
+        }
+    }
+}
+
+/// A stage in a few words, for the table.
+pub fn stage_brief(stage: &Stage) -> String {
+    let file = |path: &str| {
+        let path = path.split('?').next().unwrap_or(path);
+        path.rsplit('/').next().unwrap_or(path).to_owned()
+    };
+    match &stage.kind {
+        StageKind::Dhcp { message, answer, .. } => {
+            format!("DHCP {}", answer.as_deref().unwrap_or(message).to_lowercase())
+        }
+        StageKind::Tftp { file: path, .. } | StageKind::Http { path, .. } => file(path),
+        StageKind::Agent { message, .. } => message.clone(),
+        StageKind::Inventory { .. } => "inventory".into(),
+    }
+}
+
+/// How long a stage took and how much it moved, where it says so.
+pub fn stage_size(stage: &Stage) -> Option<(u64, u64)> {
+    match &stage.kind {
+        StageKind::Tftp { bytes, duration_ms, .. } | StageKind::Http { bytes, duration_ms, .. } => {
+            Some((*bytes, *duration_ms))
+        }
+        _ => None,
+    }
+}
+
+/// How an attempt stands.
+pub fn outcome(outcome: AttemptOutcome) -> (Tone, &'static str) {
+    match outcome {
+        AttemptOutcome::Running => (Tone::Busy, "running"),
+        AttemptOutcome::Inventoried => (Tone::Ok, "inventoried"),
+        AttemptOutcome::LocalBoot => (Tone::Ok, "local boot"),
+        AttemptOutcome::Failed => (Tone::Bad, "failed"),
+    }
+}
+
+/// Which program spoke.
+pub fn client(stage: ClientStage) -> &'static str {
+    match stage {
+        ClientStage::Firmware => "firmware",
+        ClientStage::Ipxe => "iPXE",
+        ClientStage::Grub => "GRUB",
+        ClientStage::Agent => "agent",
+        ClientStage::Os => "OS",
+    }
+}
+
+/// Whether a machine is known.
+pub fn enrolment(enrolment: Enrolment) -> &'static str {
+    match enrolment {
+        Enrolment::Registered => "registered",
+        Enrolment::Unenrolled => "unenrolled",
+        Enrolment::Enrolled => "enrolled",
+    }
+}
+
+/// How far an operation is, for people.
+pub fn state_word(state: OperationState) -> &'static str {
+    match state {
+        OperationState::Registered => "recorded",
+        OperationState::PxeReady => "armed",
+        OperationState::PxeBooted => "booted",
+        OperationState::Installing => "installing",
+        OperationState::Installed => "installed",
+        OperationState::FirstBoot => "first boot",
+        OperationState::Joining => "joining",
+        OperationState::Ready => "ready",
+        OperationState::Failed => "failed",
+        OperationState::Cancelled => "cancelled",
+    }
+}
+
+/// How a state of an operation is to be seen.
+pub fn state_tone(state: OperationState) -> Tone {
+    match state {
+        OperationState::Registered | OperationState::Cancelled => Tone::Dim,
+        OperationState::PxeReady => Tone::Warn,
+        OperationState::Ready => Tone::Ok,
+        OperationState::Failed => Tone::Bad,
+        _ => Tone::Busy,
+    }
+}
+
+/// How a step is to be seen.
+pub fn step_tone(state: StepState) -> Tone {
+    match state {
+        StepState::Waiting => Tone::Dim,
+        StepState::Running => Tone::Busy,
+        StepState::Done => Tone::Ok,
+        StepState::Failed => Tone::Bad,
+    }
+}
+
+/// What a download is doing.
+pub fn download(step: DownloadStep) -> &'static str {
+    match step {
+        DownloadStep::Waiting => "waiting",
+        DownloadStep::Fetching => "fetching",
+        DownloadStep::Retrying => "retrying",
+        DownloadStep::Checking => "checking",
+        DownloadStep::Converting => "converting",
+        DownloadStep::Failed => "failed",
+    }
+}
+
+/// Where an artifact stands.
+pub fn artifact_state(state: ArtifactState) -> (Tone, &'static str) {
+    match state {
+        ArtifactState::Queued => (Tone::Dim, "queued"),
+        ArtifactState::Working => (Tone::Busy, "working"),
+        ArtifactState::Done => (Tone::Ok, "here"),
+        ArtifactState::Failed => (Tone::Bad, "failed"),
+        ArtifactState::Missing => (Tone::Warn, "missing"),
+    }
+}
+
+/// Who caused something.
+pub fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Machine => "machine".into(),
+        Actor::Daemon => "daemon".into(),
+        Actor::Operator(name) => name.clone(),
+        Actor::Token(name) => format!("token {name}"),
+    }
+}

@@ -1,0 +1,181 @@
+//! What the console wants of the daemon, as data. What may write to a disk needs a [`Confirmation`], which only a name
+//! typed in full makes.
+
+use std::collections::BTreeMap;
+
+use ironwake_api::{BulkAction, MachinePatch, Millis, OperationKind};
+
+use crate::confirm::Confirmation;
+
+/// Something to ask of the daemon, or of what runs the console.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// End the console, once what stands before it is done.
+    Quit,
+    /// Every machine, page after page.
+    Machines,
+    /// One machine with its inventory.
+    Machine(String),
+    /// The hardware of these machines: id, and the time of the inventory that is wanted.
+    Inventories(Vec<(String, Option<Millis>)>),
+    /// Boot attempts of a machine.
+    Attempts(String),
+    /// One boot attempt.
+    Attempt(i64),
+    /// The newest operations.
+    Operations,
+    /// One operation.
+    Operation(String),
+    /// Profiles.
+    Profiles,
+    /// Artifacts.
+    Artifacts,
+    /// Builds.
+    Builds,
+    /// Leases.
+    Leases,
+    /// Health.
+    Health,
+    /// Version.
+    Version,
+    /// Settings.
+    Settings,
+    /// Stored events behind this one.
+    Past(i64),
+    /// Change fields of a machine.
+    Edit {
+        /// The machine's id.
+        machine: String,
+        /// What to change.
+        patch: MachinePatch,
+        /// What that is, as a person says it.
+        what: String,
+    },
+    /// Do something that writes nothing to disks with machines.
+    Bulk {
+        /// Ids of the machines.
+        machines: Vec<String>,
+        /// What to do.
+        action: Harmless,
+    },
+    /// Begin an operation that writes nothing at the machine's next boot.
+    Begin {
+        /// The machine's id.
+        machine: String,
+        /// What to do.
+        work: BootOnly,
+    },
+    /// Record an operation, which is not armed.
+    Make {
+        /// The machines' ids.
+        machines: Vec<String>,
+        /// What to do.
+        plan: Plan,
+    },
+    /// Check the values of a rebuild.
+    Check {
+        /// Which check it is.
+        number: u64,
+        /// The machine's id.
+        machine: String,
+        /// With which values.
+        plan: Plan,
+    },
+    /// Let the machines' next boot begin operations that were recorded.
+    Arm(Confirmation),
+    /// Make an operation again and arm it.
+    RetryWriting(Confirmation),
+    /// Make an operation again that writes nothing, and arm it.
+    RetryHarmless(String),
+    /// Take operations back.
+    Cancel(Vec<String>),
+    /// Pin an import or take its pin back.
+    Pin {
+        /// Its name.
+        name: String,
+        /// Whether it is to be pinned.
+        pinned: bool,
+    },
+    /// Delete an import, or cancel its download.
+    DeleteArtifact(String),
+    /// Have an artifact built.
+    Build(String),
+}
+
+/// What may be done with many machines without a name being typed: nothing here reaches a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harmless {
+    /// Make them known.
+    Enroll,
+    /// Delete their records.
+    Delete,
+    /// Record and arm an inspection of each.
+    Inspect,
+}
+
+/// What a machine's next boot may be without a name being typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootOnly {
+    /// Read its inventory again.
+    Inspect,
+    /// A system in RAM.
+    Rescue,
+}
+
+/// An operation that writes, as far as it is planned: there is no field by which it could be armed.
+#[derive(Clone, PartialEq)]
+pub struct Plan {
+    /// What is done.
+    pub kind: OperationKind,
+    /// The profile of a rebuild.
+    pub profile: Option<String>,
+    /// Values for its variables.
+    pub variables: BTreeMap<String, serde_json::Value>,
+    /// Which disks, each by a rule.
+    pub disks: Vec<String>,
+}
+
+impl std::fmt::Debug for Plan {
+    // Values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&String> = self.variables.keys().collect();
+        write!(f, "Plan({} {:?} {names:?} {:?})", self.kind, self.profile, self.disks)
+    }
+}
+
+impl Harmless {
+    /// The action of the API that records it; inspections are armed when they are recorded, which writes nothing.
+    pub fn action(self) -> BulkAction {
+        match self {
+            Self::Enroll => BulkAction::Enroll,
+            Self::Delete => BulkAction::Delete,
+            Self::Inspect => BulkAction::Operate(ironwake_api::OperationNew {
+                kind: OperationKind::Inspect,
+                profile: None,
+                variables: BTreeMap::new(),
+                disks: Vec::new(),
+                arm: false,
+                armed_secs: None,
+            }),
+        }
+    }
+
+    /// As a person says it.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Enroll => "enroll",
+            Self::Delete => "delete",
+            Self::Inspect => "inspect",
+        }
+    }
+}
+
+impl BootOnly {
+    /// The kind of operation.
+    pub fn kind(self) -> OperationKind {
+        match self {
+            Self::Inspect => OperationKind::Inspect,
+            Self::Rescue => OperationKind::Rescue,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What answers and refusals change.
+
+use ironwake_api::{BulkAnswer, Operation, Problem};
+
+use super::rebuild;
+use crate::message::{Answer, Asked};
+use crate::model::{Model, Screen};
+use crate::request::Request;
+
+/// Refusals of many machines that are named.
+const REFUSALS_NAMED: usize = 3;
+
+pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Request>) {
+    match answer {
+        Answer::Machines(page) => model.fleet.page(page),
+        Answer::Machine(machine) => {
+            let id = machine.id.clone();
+            model.fleet.hardware(&id, machine.inventory_at, machine.inventory.as_deref());
+            if let Some(opened) = model.opened.as_mut().filter(|opened| opened.id == id) {
+                opened.machine = Some(machine.clone());
+            }
+            rebuild::inventory(model, &machine);
+            model.fleet.put(machine);
+        }
+        Answer::Inventories(inventories) => {
+            for (id, at, inventory) in inventories {
+                model.fleet.hardware(&id, at, inventory.as_deref());
+            }
+        }
+        Answer::Attempts { machine, attempts } => {
+            model.fleet.attempts(&machine, &attempts);
+            if let Some(opened) = model.opened.as_mut().filter(|opened| opened.id == machine) {
+                (opened.attempts, opened.attempts_loaded) = (attempts, true);
+                requests.extend(opened.attempt_wanted().map(Request::Attempt));
+            }
+        }
+        Answer::Attempt(attempt) => {
+            let shown =
+                model.opened.as_mut().filter(|opened| opened.attempts.iter().any(|a| a.id == attempt.id));
+            if let Some(opened) = shown {
+                opened.attempt = Some(attempt);
+            }
+        }
+        Answer::Operations(operations) => {
+            model.fleet.operations(&operations);
+            model.works.put(operations);
+            model.works.loaded = true;
+        }
+        Answer::Operation(operation) => operation_changed(model, operation),
+        Answer::Made(operation) => {
+            operation_changed(model, operation.clone());
+            rebuild::made(model, vec![operation], Vec::new(), requests);
+        }
+        Answer::MadeMany(BulkAnswer { results, .. }) => {
+            let (mut made, mut refusals) = (Vec::new(), Vec::new());
+            for result in results {
+                let name = result.name.unwrap_or_else(|| model.fleet.name(&result.machine));
+                match (result.operation, result.problem) {
+                    (Some(operation), _) => made.push(*operation),
+                    (None, problem) => refusals.push((name, problem.map_or_else(String::new, |p| p.detail))),
+                }
+            }
+            for operation in &made {
+                operation_changed(model, operation.clone());
+            }
+            rebuild::made(model, made, refusals, requests);
+        }
+        Answer::Profiles(profiles) => model.profiles = Some(profiles),
+        Answer::Checked { number, problem } => {
+            if let Some(wizard) = model.wizard.as_mut().filter(|wizard| wizard.check == number) {
+                wizard.refuse(problem.map(|problem| *problem));
+            }
+        }
+        Answer::Artifacts(artifacts) => {
+            (model.stock.artifacts, model.stock.loaded, model.stock.asked) = (artifacts, true, false);
+        }
+        Answer::Builds(builds) => model.stock.builds = builds,
+        Answer::Leases(leases) => model.leases.put(leases),
+        Answer::Health(health) => model.health = Some(health),
+        Answer::Version(version) => model.version = Some(version),
+        Answer::Settings(settings) => model.settings = Some(settings),
+        Answer::Past(events) => {
+            model.tail.loaded = true;
+            model.tail.put(events);
+        }
+        Answer::Done { asked, said } => {
+            if asked == Asked::Arm {
+                rebuild::armed(model);
+            }
+            model.toasts.done(said, model.now);
+            requests.push(Request::Operations);
+            if let Some(opened) = &mut model.opened {
+                opened.stale = true;
+            }
+        }
+        Answer::Bulk { asked, answer } => bulk(model, &asked, &answer, requests),
+    }
+}
+
+fn operation_changed(model: &mut Model, operation: Operation) {
+    let newest =
+        model.works.of_machine(&operation.machine).next().is_none_or(|other| other.id <= operation.id);
+    if newest {
+        model.fleet.operation(&operation);
+    }
+    model.works.put(vec![operation]);
+}
+
+fn bulk(model: &mut Model, asked: &Asked, answer: &BulkAnswer, requests: &mut Vec<Request>) {
+    let what = said(asked);
+    if answer.done > 0 {
+        let count = crate::human::count(usize::try_from(answer.done).unwrap_or(usize::MAX), "machine");
+        model.toasts.done(format!("{what}: {count}"), model.now);
+    }
+    let refused = || answer.results.iter().filter(|result| result.problem.is_some());
+    if answer.refused > 0 {
+        let mut lines: Vec<String> = refused()
+            .take(REFUSALS_NAMED)
+            .map(|result| {
+                let name = result.name.clone().unwrap_or_else(|| model.fleet.name(&result.machine));
+                format!("{name}: {}", result.problem.as_ref().map_or("", |problem| &problem.detail))
+            })
+            .collect();
+        if refused().count() > REFUSALS_NAMED {
+            lines.push(format!("and {} more", refused().count() - REFUSALS_NAMED));
+        }
+        let problem = Problem::new(422, "", "bulk", lines.join("; "));
+        model.toasts.refused(format!("{what}: refused for {}", answer.refused), &problem, model.now);
+    }
+    // What was refused stays marked, to be tried again.
+    model.fleet.marked =
+        refused().map(|result| result.machine.clone()).filter(|_| model.fleet.marked.len() > 1).collect();
+    requests.push(Request::Operations);
+    model.fleet.forget();
+    if let Some(opened) = &mut model.opened {
+        opened.stale = true;
+    }
+}
+
+fn said(asked: &Asked) -> String {
+    match asked {
+        Asked::Show(what) | Asked::Do(what) => what.clone(),
+        Asked::Machine(_) => "show the machine".into(),
+        Asked::Make => "record the operation".into(),
+        Asked::Arm => "arm".into(),
+    }
+}
+
+pub(super) fn refused(model: &mut Model, asked: &Asked, problem: &Problem) {
+    match asked {
+        Asked::Machine(id) => {
+            model.fleet.unanswered(id);
+            if problem.status == 404 {
+                model.fleet.remove(id);
+                let open = model.opened.as_ref().is_some_and(|opened| opened.id == *id);
+                if open && model.screen() == Screen::Machine {
+                    model.screens.pop();
+                    model.opened = None;
+                    model.toasts.hint("That machine is gone", "its record was deleted", model.now);
+                }
+            }
+            return;
+        }
+        Asked::Make if rebuild::refused(model, problem) => return,
+        Asked::Arm => rebuild::not_armed(model),
+        Asked::Make | Asked::Show(_) | Asked::Do(_) => {}
+    }
+    model.toasts.refused(format!("Refused: {}", said(asked)), problem, model.now);
+}

@@ -1,0 +1,211 @@
+//! What a message changes, and what is to be asked for because of it. Pure: time and answers come in as messages.
+
+mod answer;
+mod keys;
+mod machines;
+mod rebuild;
+mod screens;
+mod typing;
+
+use ironwake_api::{EventKind, Millis};
+
+use crate::message::{Answer, Message};
+use crate::model::fleet::Wanted;
+use crate::model::{Link, Model, Screen};
+use crate::request::Request;
+use crate::view::area;
+
+/// Past events that are shown at the start.
+const PAST_EVENTS: i64 = 500;
+/// How often leases are asked for while they are shown: no event tells of them.
+const LEASES_EVERY: Millis = 5_000;
+/// How often the open machine or operation is asked for again while it is shown, should an event be missed.
+const SLOW_EVERY: Millis = 60_000;
+
+/// Takes a message; gives what is to be done.
+pub fn update(model: &mut Model, message: Message) -> Vec<Request> {
+    update_all(model, [message])
+}
+
+/// Takes messages that came together: lists are put in order once, not once for each of a thousand machines.
+pub fn update_all(model: &mut Model, messages: impl IntoIterator<Item = Message>) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for message in messages {
+        // A person acts on what is listed, so that has to be in order first.
+        let is_person = matches!(
+            message,
+            Message::Key(_) | Message::Paste(_) | Message::Wheel(_) | Message::Click { .. }
+        );
+        if is_person {
+            settle(model, &mut requests);
+        }
+        model.unsettled |= is_person || moves_lists(&message);
+        apply(model, message, &mut requests);
+    }
+    settle(model, &mut requests);
+    requests
+}
+
+/// Whether operations or events may be listed otherwise after a message. Of machines the fleet knows itself.
+fn moves_lists(message: &Message) -> bool {
+    match message {
+        Message::Tick { .. } => false,
+        Message::Answer(answer) => matches!(
+            **answer,
+            Answer::Operations(_)
+                | Answer::Operation(_)
+                | Answer::Made(_)
+                | Answer::MadeMany(_)
+                | Answer::Past(_)
+        ),
+        _ => true,
+    }
+}
+
+fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
+    match message {
+        Message::Key(key) => keys::key(model, key, requests),
+        Message::Paste(text) => typing::paste(model, &text, requests),
+        Message::Wheel(lines) => keys::wheel(model, lines),
+        Message::Click { column, row } => keys::click(model, column, row, requests),
+        Message::Resize { columns, rows } => (model.setup.columns, model.setup.rows) = (columns, rows),
+        Message::Tick { now } => tick(model, now, requests),
+        Message::Connected { last_event } => connected(model, last_event, requests),
+        Message::Lost { why, retry_at } => {
+            let since = match model.link {
+                Link::Lost { since, .. } => since,
+                Link::Connecting | Link::Live => model.now,
+            };
+            model.link = Link::Lost { why, since, retry_at };
+        }
+        Message::Events(events) => {
+            for event in &events {
+                model.fleet.event(event);
+                model.works.event(event);
+                model.stock.event(event);
+                if let Some(opened) = &mut model.opened
+                    && event.machine.as_ref() == Some(&opened.id)
+                {
+                    opened.event(event);
+                }
+                match event.kind {
+                    EventKind::OtherDhcpServer { .. } | EventKind::OtherDhcpServerGone { .. } => {
+                        requests.push(Request::Health);
+                    }
+                    EventKind::SettingsChanged { .. } => requests.push(Request::Settings),
+                    EventKind::MachineDeleted if is_gone(model, event.machine.as_deref()) => {
+                        model.screens.truncate(1);
+                        model.opened = None;
+                    }
+                    _ => {}
+                }
+            }
+            model.tail.put(events);
+        }
+        Message::Answer(answer) => answer::answer(model, *answer, requests),
+        Message::Refused { asked, problem } => answer::refused(model, &asked, &problem),
+    }
+}
+
+fn is_gone(model: &Model, machine: Option<&str>) -> bool {
+    model.opened.as_ref().is_some_and(|opened| Some(opened.id.as_str()) == machine)
+}
+
+fn tick(model: &mut Model, now: Millis, requests: &mut Vec<Request>) {
+    let passes = |every: Millis| now / every != model.now / every;
+    let (leases, slow) = (passes(LEASES_EVERY), passes(SLOW_EVERY));
+    model.now = now;
+    model.toasts.tick(now);
+    if slow {
+        model.fleet.tick(now);
+    }
+    if model.link != Link::Live {
+        return;
+    }
+    if leases && model.screen() == Screen::Network {
+        requests.push(Request::Leases);
+    }
+    if slow && let Some(opened) = &mut model.opened {
+        opened.stale = true;
+    }
+}
+
+/// Everything is asked for: what happened while nothing was heard is not known.
+fn connected(model: &mut Model, last_event: Option<i64>, requests: &mut Vec<Request>) {
+    if model.is_lost() {
+        model.toasts.done("The daemon answers again", model.now);
+    }
+    model.link = Link::Live;
+    model.last_event = last_event;
+    refresh(model, requests);
+    if let Some(last) = last_event {
+        requests.push(Request::Past((last - PAST_EVENTS).max(0)));
+    }
+}
+
+/// Asks for everything.
+fn refresh(model: &mut Model, requests: &mut Vec<Request>) {
+    model.fleet.forget();
+    (model.stock.stale, model.stock.asked) = (true, false);
+    requests.extend([
+        Request::Health,
+        Request::Version,
+        Request::Operations,
+        Request::Profiles,
+        Request::Leases,
+        Request::Settings,
+    ]);
+    if let Some(opened) = &mut model.opened {
+        (opened.stale, opened.attempts_stale) = (true, true);
+    }
+}
+
+/// Puts lists in order, cursors where they are legal, and asks for what has become stale.
+fn settle(model: &mut Model, requests: &mut Vec<Request>) {
+    let screen = area::area(model);
+    model.fleet.arrange();
+    model.fleet.list.settle(model.fleet.shown.len(), area::list_height(Screen::Machines, screen));
+    if std::mem::take(&mut model.unsettled) {
+        let fleet = &model.fleet;
+        model.works.arrange(|id| fleet.name(id));
+        model.tail.arrange(area::list_height(Screen::Events, screen), |id| fleet.name(id));
+    }
+    model.works.list.settle(model.works.shown.len(), area::list_height(Screen::Operations, screen));
+    model.tail.list.settle(model.tail.shown.len(), area::list_height(Screen::Events, screen));
+    let artifacts = model.stock.shown().len();
+    model.stock.list.settle(artifacts, area::list_height(Screen::Artifacts, screen));
+    let leases = model.leases.shown().len();
+    model.leases.list.settle(leases, area::leases_height(model, screen));
+    let settings = model.settings_shown().len();
+    model.settings_list.settle(settings, area::settings_height(model, screen));
+    if model.link != Link::Live {
+        return;
+    }
+    match model.fleet.wanted() {
+        Some(Wanted::All) => requests.push(Request::Machines),
+        Some(Wanted::Some(ids)) => requests.extend(ids.into_iter().map(Request::Machine)),
+        None => {}
+    }
+    if model.tab() == Screen::Machines && model.screens.len() == 1 {
+        let unread = model.fleet.unread(area::list_height(Screen::Machines, screen));
+        requests.extend((!unread.is_empty()).then_some(Request::Inventories(unread)));
+    }
+    for id in std::mem::take(&mut model.works.stale) {
+        if !requests.contains(&Request::Operation(id.clone())) {
+            requests.push(Request::Operation(id));
+        }
+    }
+    if model.stock.stale && !model.stock.asked {
+        (model.stock.stale, model.stock.asked) = (false, true);
+        requests.extend([Request::Artifacts, Request::Builds]);
+    }
+    if let Some(opened) = &mut model.opened {
+        if std::mem::take(&mut opened.stale) {
+            requests.push(Request::Machine(opened.id.clone()));
+        }
+        if std::mem::take(&mut opened.attempts_stale) {
+            requests.push(Request::Attempts(opened.id.clone()));
+        }
+        opened.attempt_list.settle(opened.attempts.len(), area::attempts_height(screen));
+    }
+}

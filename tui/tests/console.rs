@@ -1,0 +1,10 @@
+//! The console as a person meets it: screen, keys, screen.
+
+#[path = "console/fleet.rs"]
+mod fleet;
+#[path = "console/harness.rs"]
+mod harness;
+#[path = "console/keys.rs"]
+mod keys;
+#[path = "console/screens.rs"]
+mod screens;

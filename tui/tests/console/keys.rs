@@ -1,0 +1,388 @@
+//! Keys, and what they ask for.
+
+use ironwake_api::{Operation, Problem};
+use ironwake_tui::bindings::{Action, BINDINGS, Context};
+use ironwake_tui::message::{Answer, Asked, Message};
+use ironwake_tui::request::{BootOnly, Harmless, Request};
+use serde_json::json;
+
+use super::fleet::{attempts, failures, id, inventory, many, three};
+use super::harness::{Console, NOW};
+
+fn console() -> Console {
+    Console::with(120, 40, three())
+}
+
+/// What changes something, of all that was asked for.
+fn changes(console: &mut Console) -> Vec<Request> {
+    let reads = |request: &Request| {
+        matches!(
+            request,
+            Request::Machine(_)
+                | Request::Inventories(_)
+                | Request::Attempts(_)
+                | Request::Attempt(_)
+                | Request::Operation(_)
+                | Request::Operations
+                | Request::Profiles
+                | Request::Leases
+                | Request::Machines
+                | Request::Health
+                | Request::Version
+                | Request::Settings
+                | Request::Artifacts
+                | Request::Builds
+                | Request::Check { .. }
+        )
+    };
+    console.asked().into_iter().filter(|request| !reads(request)).collect()
+}
+
+/// An operation that is recorded, not armed.
+pub fn recorded(number: u64) -> Operation {
+    serde_json::from_value(json!({
+        "id": id(number), "machine": id(1), "kind": "rebuild", "state": "registered", "state_since": NOW,
+        "may_have_written": false, "created_at": NOW, "created_by": { "operator": "anna" },
+        "profile": { "name": "debian-image", "version": "1", "variables": {} },
+        "disks": [{ "name": "nvme0n1", "size_bytes": 960_197_124_096_u64, "contents": ["2: ext4 \"root\", 429496729600 bytes"] }],
+    }))
+    .expect("the contract")
+}
+
+/// The steps up to the typed name, with an operation that the daemon has recorded.
+fn at_the_name() -> Console {
+    let mut console = console();
+    console.keys("b");
+    let machine = three().into_iter().find_map(|answer| match answer {
+        Answer::Machines(page) => Some(page.items[0].clone()),
+        _ => None,
+    });
+    console.answer(Answer::Machine(machine.expect("a machine")));
+    console.keys("down enter enter enter");
+    assert!(matches!(changes(&mut console).as_slice(), [Request::Make { .. }]));
+    console.answer(Answer::Made(recorded(200)));
+    console
+}
+
+#[test]
+fn digits_and_tab_go_to_screens() {
+    let mut console = console();
+    console.keys("3").shows("following");
+    console.keys("tab").shows("4 artifacts");
+    console.keys("shift-tab shift-tab").shows("1 running");
+    console.keys("6").shows("store schema 14");
+    console.keys("1").shows("node-2");
+}
+
+#[test]
+fn a_search_narrows_as_it_is_typed_and_escape_drops_it() {
+    let mut console = console();
+    console.keys("/").types("qemu").shows("52:54:00:00:00:03").hides("node-2");
+    console.keys("enter").shows("1 of 3");
+    console.keys("esc").shows("node-2");
+    console.keys("/").types("zzz").shows("No machine fits").keys("esc").shows("node-2");
+}
+
+#[test]
+fn filters_and_sort_go_round() {
+    let mut console = console();
+    console.keys("f").shows("working").shows("1 of 3").keys("f").shows("unknown").keys("f f").hides(" of 3");
+    console.keys("t").shows("tag lab").keys("t").shows("tag rack=7").keys("esc").hides("tag rack=7");
+    console.keys("s").shows("STATE ▴").keys("S").shows("STATE ▾").keys("s").shows("SEEN ▴");
+}
+
+#[test]
+fn marked_machines_are_acted_on_together() {
+    let mut console = console();
+    console.keys("a").shows("3 marked").keys("e").shows("Enroll 3 machines?").keys("y");
+    let machines = vec![id(1), id(2), id(3)];
+    assert_eq!(changes(&mut console), [Request::Bulk { machines, action: Harmless::Enroll }]);
+    console.keys("esc").hides("marked").keys("home space").shows("1 marked").keys("D n").hides("Delete");
+    assert_eq!(changes(&mut console), []);
+    console.keys("D y");
+    assert_eq!(changes(&mut console), [Request::Bulk { machines: vec![id(1)], action: Harmless::Delete }]);
+}
+
+#[test]
+fn one_machine_is_enrolled_inspected_and_opened() {
+    let mut console = console();
+    console.keys("end e");
+    assert_eq!(changes(&mut console), [Request::Bulk { machines: vec![id(3)], action: Harmless::Enroll }]);
+    console.keys("i").shows("Nothing is written to").keys("y");
+    assert_eq!(changes(&mut console), [Request::Begin { machine: id(3), work: BootOnly::Inspect }]);
+    console.keys("enter").shows("Overview").keys("r y");
+    assert_eq!(changes(&mut console), [Request::Begin { machine: id(3), work: BootOnly::Rescue }]);
+    console.keys("x");
+    assert!(
+        matches!(changes(&mut console).as_slice(), [Request::Edit { patch, .. }] if patch.discover_next == Some(true))
+    );
+}
+
+#[test]
+fn name_tags_and_notes_are_edited() {
+    let mut console = console();
+    console.keys("enter n ctrl-u").types("web-1").keys("enter");
+    assert!(
+        matches!(changes(&mut console).as_slice(), [Request::Edit { patch, .. }] if patch.name == Some(Some("web-1".into())))
+    );
+    console.keys("T").types(" blue").keys("enter");
+    let tags = vec!["lab".to_owned(), "rack=7".into(), "blue".into()];
+    assert!(
+        matches!(changes(&mut console).as_slice(), [Request::Edit { patch, .. }] if patch.tags == Some(tags))
+    );
+    console.keys("N ctrl-u enter");
+    assert!(
+        matches!(changes(&mut console).as_slice(), [Request::Edit { patch, .. }] if patch.notes == Some(None))
+    );
+    console.keys("N").types("x").keys("esc");
+    assert_eq!(changes(&mut console), []);
+}
+
+#[test]
+fn boots_show_where_they_stopped() {
+    let mut console = console();
+    console.keys("enter tab tab");
+    for answer in attempts() {
+        console.answer(answer);
+    }
+    console
+        .shows("stopped here: loader_not_started")
+        .shows("Secure Boot is probably on")
+        .shows("6.4 s without a word");
+    console.keys("down");
+    assert!(console.asked().contains(&Request::Attempt(6)));
+}
+
+#[test]
+fn only_the_name_in_full_arms() {
+    let mut console = at_the_name();
+    console.shows("cannot be had back").shows("2: ext4 \"root\"").shows("type the machine's name, node-1");
+    console.keys("enter").shows("Nothing is armed");
+    console.types("node-").keys("enter");
+    console.take(Message::Paste("1".into()));
+    console.keys("enter");
+    assert_eq!(changes(&mut console), [], "a part of the name, or one that was pasted, arms nothing");
+    console.types("1").keys("enter");
+    let armed = changes(&mut console);
+    assert!(
+        matches!(armed.as_slice(), [Request::Arm(confirmation)] if confirmation.operations() == [id(200)])
+    );
+    console.keys("enter esc");
+    assert_eq!(changes(&mut console), [], "once");
+    console.answer(Answer::Done { asked: Asked::Arm, said: "Armed".into() });
+    console.shows("Armed").hides("Confirm");
+}
+
+#[test]
+fn whoever_leaves_takes_back_what_was_recorded() {
+    for (keys, goes) in [("esc", "Disk"), ("ctrl-c", ""), ("ctrl-p g o", "")] {
+        let mut console = at_the_name();
+        console.keys(keys);
+        if keys == "ctrl-p g o" {
+            console.keys("esc ctrl-c");
+        }
+        let taken_back = Request::Cancel(vec![id(200)]);
+        assert!(changes(&mut console).contains(&taken_back), "{keys}");
+        console.shows(goes);
+    }
+    // The daemon's answer comes when nobody waits for it any more.
+    let mut console = console();
+    console.answer(Answer::Made(recorded(201)));
+    assert_eq!(changes(&mut console), [Request::Cancel(vec![id(201)])]);
+}
+
+#[test]
+fn values_are_checked_as_they_are_typed() {
+    let mut console = console();
+    console.keys("b enter enter").shows("image has to be given");
+    console.types("noble").keys("down").types("10.0.0.5").shows("expected an address with its prefix length");
+    console
+        .types("/24")
+        .hides("expected an address")
+        .keys("down")
+        .types("hunter2")
+        .shows("*******")
+        .hides("hunter2");
+    assert!(console.model.is_typing_a_secret());
+    console.keys("down space").shows("true").keys("enter").shows("Disk");
+}
+
+#[test]
+fn what_the_daemon_refuses_is_shown_at_its_field() {
+    let mut console = console();
+    console.keys("b");
+    let node = three().into_iter().find_map(|answer| match answer {
+        Answer::Machines(page) => Some(page.items[0].clone()),
+        _ => None,
+    });
+    console.answer(Answer::Machine(node.expect("a machine")));
+    console.keys("enter").types("nope").keys("enter enter");
+    let mut problem = Problem::new(422, "Unprocessable", "invalid", "1 field is wrong");
+    let message = "there is no artifact called \"nope\"".to_owned();
+    problem.errors.push(ironwake_api::FieldProblem { field: "variables.image".into(), message });
+    console.take(Message::Refused { asked: Asked::Make, problem: Box::new(problem) });
+    console.shows("there is no artifact called");
+    console.types("x");
+    assert!(console.asked().iter().any(|request| matches!(request, Request::Check { .. })));
+}
+
+#[test]
+fn operations_are_cancelled_and_tried_again() {
+    let mut console = console();
+    console.keys("2 c").shows("A disk may have been written").keys("y");
+    assert_eq!(changes(&mut console), [Request::Cancel(vec![id(91)])]);
+    console.keys("r").shows("Only what failed or was cancelled");
+    let mut console = Console::with(120, 40, failures());
+    console
+        .keys("2 f f r")
+        .shows("Type node-2 to confirm")
+        .types("node")
+        .keys("enter")
+        .shows("Nothing is armed");
+    console.types("-2").keys("enter");
+    assert!(
+        matches!(changes(&mut console).as_slice(), [Request::RetryWriting(confirmation)] if confirmation.operations() == [id(92)])
+    );
+}
+
+#[test]
+fn artifacts_are_pinned_and_deleted() {
+    let mut console = console();
+    console.keys("4 D").shows("is pinned").keys("p");
+    let name = "debian-image/trixie-amd64".to_owned();
+    assert_eq!(changes(&mut console), [Request::Pin { name: name.clone(), pinned: false }]);
+    console.keys("b");
+    assert_eq!(changes(&mut console), [Request::Build(name)]);
+    console.keys("down D").shows("Cancel the download of noble?").keys("y");
+    assert_eq!(changes(&mut console), [Request::DeleteArtifact("noble".into())]);
+    console.keys("end p").shows("not an import");
+}
+
+#[test]
+fn events_are_held_filtered_and_lead_to_their_machine() {
+    let mut console = console();
+    console.keys("3").shows("following").keys("up").shows("held").keys("end").shows("following");
+    console.keys("f f").shows("1 of 7 events").keys("f").shows("7 of 7").keys("up o").shows("1 of 7");
+    console.keys("enter").shows("Overview");
+}
+
+#[test]
+fn the_palette_reaches_actions_and_machines() {
+    let mut console = console();
+    console.keys(":").types("wipe").keys("enter").shows("Wipe node-1");
+    console.keys("esc :").types("node-2").keys("enter").shows("Overview").shows("node-2");
+    console.keys(":").types("pin").keys("enter");
+    assert!(matches!(changes(&mut console).as_slice(), [Request::Pin { .. }]), "on the screen of artifacts");
+}
+
+#[test]
+fn help_has_every_binding() {
+    let mut console = Console::with(120, 200, three());
+    console.keys("?");
+    for binding in BINDINGS {
+        console.shows(binding.help);
+    }
+    console.keys("esc").hides(Context::Question.title());
+}
+
+#[test]
+fn every_action_does_something_somewhere() {
+    // An action that no key leads to is found by the table's own test; here each one is pressed where it counts.
+    for binding in BINDINGS.iter().filter(|binding| !binding.context.is_modal()) {
+        let mut console = Console::with(120, 40, failures());
+        let open = match binding.context {
+            Context::Machine => "enter",
+            Context::Rebuild => "b",
+            Context::Operations => "2",
+            Context::Operation => "2 enter",
+            Context::Events => "3",
+            Context::Artifacts => "4",
+            Context::Network => "5",
+            Context::System => "6",
+            _ => "",
+        };
+        console.keys(open);
+        console.keys(binding.keys[0]);
+        let _ = console.screen();
+        assert_eq!(console.model.ended, binding.action == Action::Quit, "{binding:?}");
+    }
+}
+
+#[test]
+fn a_lost_daemon_is_told_and_everything_is_asked_again() {
+    let mut console = console();
+    console.take(Message::Lost { why: "connection refused".into(), retry_at: NOW + 2_000 });
+    console.shows("The daemon does not answer, again in 2 s").shows("connection refused").shows("node-2");
+    console.take(Message::Connected { last_event: Some(1200) });
+    console.hides("does not answer").shows("answers again");
+    let asked = console.asked();
+    assert!(asked.contains(&Request::Machines) && asked.contains(&Request::Past(700)), "{asked:?}");
+}
+
+#[test]
+fn ten_thousand_machines_scroll_and_keep_their_place() {
+    let mut console = Console::with(80, 24, many());
+    console.shows("10,000").keys("end").shows("52:54:00:00:27:10");
+    console.keys("home pagedown pagedown");
+    let chosen = console.model.fleet.chosen().expect("one").machine.id.clone();
+    console.keys("s s S s s s s");
+    assert_eq!(
+        console.model.fleet.chosen().expect("one").machine.id,
+        chosen,
+        "the cursor stays on its machine"
+    );
+}
+
+#[test]
+fn messages_are_recorded_and_played_again() {
+    let mut played = Console::new(120, 40);
+    let mut lines = Vec::new();
+    let mut messages = vec![Message::Connected { last_event: Some(7) }];
+    messages.extend(three().into_iter().map(|answer| Message::Answer(Box::new(answer))));
+    messages.push(Message::Answer(Box::new(Answer::Inventories(vec![(
+        id(1),
+        Some(NOW),
+        Some(inventory()),
+    )]))));
+    for key in ["j", "/", "n", "enter", "b", "enter"] {
+        messages.push(Message::Key(key.parse().expect("a key")));
+    }
+    for message in messages {
+        lines.push(serde_json::to_string(&message).expect("JSON"));
+        played.take(message);
+    }
+    let mut again = Console::new(120, 40);
+    for line in lines {
+        again.take(serde_json::from_str(&line).expect("a message"));
+    }
+    assert_eq!(played.screen(), again.screen());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    /// Whatever is pressed, at whatever size: nothing panics, and nothing that writes is armed unless the name was typed,
+    /// which no key of these can do.
+    #[test]
+    fn random_keys_neither_panic_nor_arm(
+        places in proptest::collection::vec(0..BINDINGS.len() + 8, 1..120),
+        size in (20_u16..220, 5_u16..70),
+    ) {
+        let mut console = Console::with(size.0, size.1, failures());
+        for place in places {
+            match BINDINGS.get(place) {
+                Some(binding) if binding.action == Action::Quit => {}
+                Some(binding) => {
+                    console.keys(binding.keys[0]);
+                },
+                None if place % 2 == 0 => console.answer(Answer::Made(recorded(200))),
+                None => {
+                    console.types("q");
+                }
+            }
+            let _ = console.screen();
+        }
+        let writes = |request: &Request| matches!(request, Request::Arm(_) | Request::RetryWriting(_));
+        proptest::prop_assert!(!console.requests.iter().any(writes));
+    }
+}
