@@ -16,7 +16,7 @@ use tracing::warn;
 use super::imports::Wanted;
 use super::{SharedSite, Site, SiteError};
 use crate::artifact::{
-    Digest, Download, FLOOR_BYTES_PER_SEC, Keyring, PATIENCE_MILLIS, Pace, check_import_name, shown_url,
+    Digest, Download, FLOOR_BYTES_PER_SEC, Keyring, Pace, Tries, check_import_name, shown_url,
 };
 use crate::artifacts::{Fetch, FetchError, Fetched, Gauge};
 use crate::store::Change;
@@ -55,8 +55,8 @@ struct Entry {
     pace: Pace,
     /// Since when it waits for its turn.
     waits_since: Millis,
-    /// Tries so far that brought nothing.
-    tries: u32,
+    /// What the tries of its turns have come to.
+    tries: Tries,
 }
 
 impl Entry {
@@ -73,7 +73,7 @@ impl Entry {
             event_at: 0,
             pace: Pace::default(),
             waits_since,
-            tries: 0,
+            tries: Tries::default(),
         }
     }
 
@@ -157,8 +157,8 @@ impl Downloads {
         gauge.is_some()
     }
 
-    /// Has as many that are slow end as others wait for their places; which.
-    fn make_way(&self) -> Vec<String> {
+    /// Has as many that are slow end as others wait for their places; which, and for how long they were slow.
+    fn make_way(&self) -> Vec<(String, Millis)> {
         let mut table = self.lock();
         let Table { by_name, in_use } = &mut *table;
         let mut wanted = by_name.values().filter(|entry| entry.waits(in_use)).count();
@@ -170,7 +170,7 @@ impl Downloads {
                 wanted -= 1;
                 if !leaves {
                     gauge.interrupt();
-                    gone.push(name.clone());
+                    gone.push((name.clone(), entry.pace.patience()));
                 }
             }
         }
@@ -183,7 +183,7 @@ impl Downloads {
         let entry = table.by_name.get_mut(&download.name).filter(|entry| entry.download == *download);
         let Some(entry) = entry else { return false };
         if let Some(gauge) = entry.gauge.take() {
-            entry.tries = if entry.pace.has_gained() { 0 } else { gauge.tries() };
+            entry.tries = if entry.pace.has_gained() { gauge.tries().came() } else { gauge.tries() };
         }
         entry.waits_since = now;
         true
@@ -274,7 +274,7 @@ impl Site {
         let event = self.event(actor.clone(), None, EventKind::ArtifactCancelled { name: name.into() });
         self.store.save(vec![Change::DownloadDeleted(name.into()), event]).await?;
         if !self.downloads.take(name) {
-            self.imports.fetch(&download, 0).discard();
+            self.imports.fetch(&download, Tries::default()).discard();
         }
         Ok(true)
     }
@@ -309,7 +309,7 @@ impl Site {
             Ok((download, Err(FetchError::Ending))) => {
                 // What was taken back right behind its end leaves nothing either.
                 if !self.downloads.put_back(&download, self.now()) {
-                    self.imports.fetch(&download, 0).discard();
+                    self.imports.fetch(&download, Tries::default()).discard();
                 }
                 Ok(())
             }
@@ -391,11 +391,11 @@ impl Site {
             }
         }
         self.save_behind(events);
-        for name in self.downloads.make_way() {
+        for (name, patience) in self.downloads.make_way() {
             let reason = format!(
                 "it was slower than {} KiB/s for {} s, and gives its place to others that wait",
                 FLOOR_BYTES_PER_SEC >> 10,
-                PATIENCE_MILLIS / 1000
+                patience / 1000
             );
             self.trouble(&name, &reason, Duration::ZERO);
         }
