@@ -109,7 +109,7 @@ impl Gauge {
     }
 
     /// Waits for either.
-    pub(super) async fn over(&self) {
+    pub async fn over(&self) {
         self.0.over.cancelled().await;
     }
 
