@@ -112,6 +112,8 @@ impl Fetch {
         let keyring =
             self.download.keyring.as_deref().map(|keys| Keyring::parse(keys.as_bytes())).transpose();
         let keyring = keyring.map_err(ImportError::from)?;
+        // What is there counts as there while the list of checksums comes.
+        self.gauge.set(fs::metadata(self.partial()).map_or(0, |file| file.len()));
         let (expected, mut signed_by) = self.expected(&client, keyring.as_ref(), now, told).await?;
         let checked = self.checked(&client, expected, told).await?;
         let signature = self.download.signature.as_deref().filter(|_| self.download.checksums.is_none());
@@ -205,8 +207,13 @@ impl Fetch {
     ) -> Result<Vec<u8>, FetchError> {
         let mut tries = self.gauge.tries();
         loop {
-            let error = match client.text(url, bytes_max).await {
-                Ok(text) => return Ok(text),
+            // A server that is slow with it keeps a place as well. The bytes shown stay those of the image.
+            self.gauge.enter(DownloadStep::Fetching);
+            let error = match self.unless_over(client.text(url, bytes_max)).await? {
+                Ok(text) => {
+                    self.gauge.set_tries(tries.came());
+                    return Ok(text);
+                }
                 Err(error) => error,
             };
             tries = tries.failed(false, false);
@@ -227,7 +234,10 @@ impl Fetch {
             self.gauge.enter(DownloadStep::Fetching);
             let tried = self.attempt(client, intake, &mut known).await?;
             intake = tried.intake;
-            let Some(trouble) = tried.trouble else { return Ok((intake, resumed)) };
+            let Some(trouble) = tried.trouble else {
+                self.gauge.set_tries(tries.came());
+                return Ok((intake, resumed));
+            };
             tries = tries.failed(tried.lost, intake.size_bytes() > before);
             self.wait("the image", trouble, tries, told).await?;
         }
