@@ -119,7 +119,12 @@ impl Fetch {
         let signature = self.download.signature.as_deref().filter(|_| self.download.checksums.is_none());
         let checked = match (signature, keyring) {
             (Some(url), Some(keyring)) => {
-                let signature = self.text(&client, "the signature", url, SIGNATURE_BYTES_MAX, told).await?;
+                let signature = self.text(&client, "the signature", url, SIGNATURE_BYTES_MAX, told).await;
+                if matches!(signature, Err(FetchError::Ending)) {
+                    checked.keep();
+                    return Err(FetchError::Ending);
+                }
+                let signature = signature?;
                 let (signer, checked) = blocking(move || {
                     let signer = keyring.verify("the image", &signature, checked.bytes(), now)?;
                     Ok((signer, checked))
