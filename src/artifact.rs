@@ -15,9 +15,7 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
-pub use download::{
-    Download, Head, Known, TRIES_MAX, Trouble, Verdict, is_web_page, judge, pause, shown_url,
-};
+pub use download::{Download, Head, Known, Tries, Trouble, Verdict, is_web_page, judge, pause, shown_url};
 pub use expected::{BadExpected, CHECKSUMS_BYTES_MAX, ChecksumError, Digest512, Expected, find_checksum};
 pub use image::{ForeignFormat, HEAD_BYTES, Shape, disk_bytes, recognise};
 pub use import::{BadImportName, Import, check_import_name};

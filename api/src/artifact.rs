@@ -184,7 +184,7 @@ pub struct ArtifactUpload {
     pub percent: Option<u8>,
 }
 
-/// What a download is doing.
+/// What a download is doing, or an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]

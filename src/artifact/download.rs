@@ -13,7 +13,10 @@ const URL_BYTES_MAX: usize = 2048;
 /// Largest keyring: a distribution's has some ten keys.
 const KEYRING_BYTES_MAX: usize = 512 << 10;
 /// Tries that bring nothing before it is given up: with the pauses between them about an hour.
-pub const TRIES_MAX: u32 = 20;
+const TRIES_MAX: u32 = 20;
+/// Times that all that had come was of no use before it is given up: a server that cannot go on from there has to send
+/// the whole of it at once some time.
+const LOSSES_MAX: u32 = 20;
 /// The first pause; it doubles with each try that brings nothing.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause, and the longest that a server may ask for.
@@ -373,6 +376,34 @@ pub fn is_web_page(head: &[u8]) -> bool {
     let text = head.trim_ascii_start();
     let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
     begins(b"<!doctype html") || begins(b"<html")
+}
+
+/// What the tries of a download have come to, over all its turns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// So many in a row brought nothing to go on from.
+    pub in_vain: u32,
+    /// So many made what had come of no use.
+    pub losses: u32,
+}
+
+impl Tries {
+    /// One more failed. `lost` says that it made what had come of no use, and `brought` that there is more than before.
+    pub fn failed(self, lost: bool, brought: bool) -> Self {
+        // What goes on from what is there may go on for ever. What a server sends anew it may send for ever too.
+        let in_vain = if brought && !lost { 1 } else { self.in_vain.saturating_add(1) };
+        Self { in_vain, losses: self.losses.saturating_add(lost.into()) }
+    }
+
+    /// What was asked for came.
+    pub fn came(self) -> Self {
+        Self { in_vain: 0, ..self }
+    }
+
+    /// Whether there is no sense in another.
+    pub fn are_over(self) -> bool {
+        self.in_vain >= TRIES_MAX || self.losses >= LOSSES_MAX
+    }
 }
 
 /// How long to wait after so many tries that brought nothing.

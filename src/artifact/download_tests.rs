@@ -127,3 +127,30 @@ fn pauses_grow_to_a_limit() {
     let all: Duration = (1..TRIES_MAX).map(pause).sum();
     assert!(all > Duration::from_secs(50 * 60), "{all:?}");
 }
+
+#[test]
+fn tries_that_get_nowhere_come_to_an_end() {
+    /// How many tries there are, of those that fail in this way over and over; a hundred stand for no end.
+    #[track_caller]
+    fn check(fails: &[(bool, bool)], expected: usize) {
+        let (mut tries, mut count) = (Tries::default(), 0);
+        for (lost, brought) in fails.iter().cycle().take(100) {
+            tries = tries.failed(*lost, *brought);
+            count += 1;
+            if tries.are_over() {
+                break;
+            }
+        }
+        assert_eq!(count, expected, "{fails:?}");
+    }
+    check(&[(false, false)], TRIES_MAX as usize);
+    check(&[(false, true)], 100);
+    check(&[(false, false), (false, true)], 100);
+    // Sent from the start each time, each time a little more.
+    check(&[(true, true)], LOSSES_MAX as usize);
+    check(&[(true, true), (false, true)], 2 * LOSSES_MAX as usize - 1);
+    check(&[(true, false), (false, true), (false, true)], 3 * LOSSES_MAX as usize - 2);
+    let tries = Tries { in_vain: 7, losses: 3 };
+    assert_eq!(tries.came(), Tries { in_vain: 0, losses: 3 });
+    assert_eq!(tries.failed(false, true).in_vain, 1);
+}

@@ -14,21 +14,40 @@ pub struct Pace {
     /// When the time began that is looked at, and how many bytes were there.
     window: Option<(Millis, u64)>,
     slow: bool,
-    /// The most that was there.
+    /// What was there last, in this turn or in an earlier one.
     had_bytes: u64,
+    turn: Turn,
     gained: bool,
+}
+
+/// What of a turn is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Nothing was asked for.
+    Begun,
+    /// The server was asked; whether it goes on from what is there is not known.
+    Asked,
+    /// It went on from there, or began anew.
+    Decided,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { patience: PATIENCE_MILLIS, window: None, slow: false, had_bytes: 0, gained: false }
+        Self {
+            patience: PATIENCE_MILLIS,
+            window: None,
+            slow: false,
+            had_bytes: 0,
+            turn: Turn::Begun,
+            gained: false,
+        }
     }
 }
 
 impl Pace {
     /// It gets a place.
     pub fn begin(&mut self) {
-        (self.window, self.slow, self.gained) = (None, false, false);
+        (self.window, self.slow, self.turn, self.gained) = (None, false, Turn::Begun, false);
     }
 
     /// Notes how far it is.
@@ -40,22 +59,41 @@ impl Pace {
             return;
         }
         if step == DownloadStep::Fetching {
-            if done_bytes < self.had_bytes {
-                // The server begins anew with each turn. With turns of one length such a download would never end.
-                self.patience = self.patience.saturating_mul(2);
-            }
-            self.gained |= done_bytes > self.had_bytes && self.had_bytes > 0;
-            self.had_bytes = done_bytes;
+            self.note(done_bytes);
         }
-        let Some((since, before)) = self.window.filter(|(_, before)| *before <= done_bytes) else {
-            self.window = Some((now, done_bytes));
-            return;
-        };
+        // Beginning anew gives no further time, or a server that breaks off each minute would never be slow.
+        let (since, before) =
+            self.window.map_or((now, done_bytes), |(since, before)| (since, before.min(done_bytes)));
+        self.window = Some((since, before));
         let millis = now.saturating_sub(since);
         if millis >= self.patience {
             self.slow = done_bytes - before < millis.saturating_mul(FLOOR_BYTES_PER_SEC) / 1000;
             self.window = Some((now, done_bytes));
         }
+    }
+
+    /// Notes what is there while bytes come.
+    fn note(&mut self, done_bytes: u64) {
+        let first = self.turn == Turn::Begun;
+        if first {
+            // What an earlier turn brought did not come within this one.
+            (self.window, self.turn) = (None, Turn::Asked);
+        }
+        if done_bytes < self.had_bytes && self.turn == Turn::Asked {
+            // The server begins anew with each turn. With turns of one length such a download would never end. What it
+            // loses later in a turn is not the turn's doing, and gets it no longer ones.
+            self.patience = self.patience.saturating_mul(2);
+            self.turn = Turn::Decided;
+        }
+        if done_bytes > self.had_bytes && !first {
+            (self.turn, self.gained) = (Turn::Decided, true);
+        }
+        self.had_bytes = done_bytes;
+    }
+
+    /// For how long it may be slow.
+    pub fn patience(&self) -> Millis {
+        self.patience
     }
 
     /// Whether it should give its place to one that waits.
@@ -135,6 +173,13 @@ mod tests {
             run(&mut pace, &mut now, 2, secs * 100, 100);
             assert!(pace.is_slow(), "turn {turn}");
         }
+        // The server's answer may come behind the first look at what is there.
+        pace.begin();
+        let before = pace.patience();
+        pace.measure(now, DownloadStep::Fetching, 1 << 20);
+        pace.measure(now, DownloadStep::Fetching, 1 << 20);
+        pace.measure(now, DownloadStep::Fetching, 100);
+        assert_eq!(pace.patience(), 2 * before);
         // One that goes on from what is there has turns of the same length.
         let mut pace = Pace::default();
         let mut bytes = 0;
@@ -143,5 +188,37 @@ mod tests {
             bytes = run(&mut pace, &mut now, 61, bytes, 100);
             assert!(pace.is_slow(), "turn {turn}");
         }
+        assert_eq!(pace.patience(), PATIENCE_MILLIS);
+    }
+
+    #[test]
+    fn beginning_anew_within_a_turn_gives_no_time() {
+        let (mut pace, mut now) = (Pace::default(), 0);
+        pace.begin();
+        for _ in 0..3 {
+            assert!(!pace.is_slow());
+            run(&mut pace, &mut now, 30, 0, FLOOR_BYTES_PER_SEC / 2);
+        }
+        assert!(pace.is_slow(), "broken off each half minute");
+        assert_eq!(pace.patience(), PATIENCE_MILLIS);
+        // The turn begins anew too: once is that.
+        pace.begin();
+        for _ in 0..5 {
+            assert!(!pace.is_slow());
+            run(&mut pace, &mut now, 30, 0, FLOOR_BYTES_PER_SEC / 2);
+        }
+        assert!(pace.is_slow());
+        assert_eq!(pace.patience(), 2 * PATIENCE_MILLIS);
+    }
+
+    #[test]
+    fn what_an_earlier_turn_brought_did_not_come_in_this_one() {
+        let (mut pace, mut now) = (Pace::default(), 0);
+        let there = 1 << 30;
+        pace.begin();
+        pace.measure(now, DownloadStep::Waiting, 0);
+        now += SECOND;
+        run(&mut pace, &mut now, 61, there, 0);
+        assert!(pace.is_slow() && !pace.has_gained());
     }
 }

@@ -20,7 +20,7 @@ use super::received::{Checked, PARTIAL, Whole};
 use super::room::{check_room, failed};
 use super::{Gauge, IMAGE_BYTES_MAX, ImportError, Received};
 use crate::artifact::{
-    CHECKSUMS_BYTES_MAX, Download, Expected, Head, Keyring, Known, SIGNATURE_BYTES_MAX, TRIES_MAX, Trouble,
+    CHECKSUMS_BYTES_MAX, Download, Expected, Head, Keyring, Known, SIGNATURE_BYTES_MAX, Tries, Trouble,
     Verdict, find_checksum, judge, pause,
 };
 use crate::remote::http::{Answer, HttpClient, HttpError};
@@ -71,8 +71,8 @@ pub struct Fetched {
 }
 
 impl Fetch {
-    /// Behind so many tries of an earlier turn that brought nothing.
-    pub(super) fn new(download: Download, dir: PathBuf, tries: u32) -> Self {
+    /// Behind the tries of earlier turns.
+    pub(super) fn new(download: Download, dir: PathBuf, tries: Tries) -> Self {
         let gauge = Gauge::default();
         gauge.set_tries(tries);
         Self { download, dir, gauge }
@@ -112,12 +112,19 @@ impl Fetch {
         let keyring =
             self.download.keyring.as_deref().map(|keys| Keyring::parse(keys.as_bytes())).transpose();
         let keyring = keyring.map_err(ImportError::from)?;
+        // What is there counts as there while the list of checksums comes.
+        self.gauge.set(fs::metadata(self.partial()).map_or(0, |file| file.len()));
         let (expected, mut signed_by) = self.expected(&client, keyring.as_ref(), now, told).await?;
         let checked = self.checked(&client, expected, told).await?;
         let signature = self.download.signature.as_deref().filter(|_| self.download.checksums.is_none());
         let checked = match (signature, keyring) {
             (Some(url), Some(keyring)) => {
-                let signature = self.text(&client, "the signature", url, SIGNATURE_BYTES_MAX, told).await?;
+                let signature = self.text(&client, "the signature", url, SIGNATURE_BYTES_MAX, told).await;
+                if matches!(signature, Err(FetchError::Ending)) {
+                    checked.keep();
+                    return Err(FetchError::Ending);
+                }
+                let signature = signature?;
                 let (signer, checked) = blocking(move || {
                     let signer = keyring.verify("the image", &signature, checked.bytes(), now)?;
                     Ok((signer, checked))
@@ -205,11 +212,16 @@ impl Fetch {
     ) -> Result<Vec<u8>, FetchError> {
         let mut tries = self.gauge.tries();
         loop {
-            let error = match client.text(url, bytes_max).await {
-                Ok(text) => return Ok(text),
+            // A server that is slow with it keeps a place as well. The bytes shown stay those of the image.
+            self.gauge.enter(DownloadStep::Fetching);
+            let error = match self.unless_over(client.text(url, bytes_max)).await? {
+                Ok(text) => {
+                    self.gauge.set_tries(tries.came());
+                    return Ok(text);
+                }
                 Err(error) => error,
             };
-            tries += 1;
+            tries = tries.failed(false, false);
             self.wait(what, trouble(error), tries, told).await?;
         }
     }
@@ -227,9 +239,11 @@ impl Fetch {
             self.gauge.enter(DownloadStep::Fetching);
             let tried = self.attempt(client, intake, &mut known).await?;
             intake = tried.intake;
-            let Some(trouble) = tried.trouble else { return Ok((intake, resumed)) };
-            // What brings something may go on for ever.
-            tries = if intake.size_bytes() > before { 1 } else { tries + 1 };
+            let Some(trouble) = tried.trouble else {
+                self.gauge.set_tries(tries.came());
+                return Ok((intake, resumed));
+            };
+            tries = tries.failed(tried.lost, intake.size_bytes() > before);
             self.wait("the image", trouble, tries, told).await?;
         }
     }
@@ -264,7 +278,7 @@ impl Fetch {
     ) -> Result<Tried, FetchError> {
         let have = intake.size_bytes();
         if have > 0 && known.total_bytes == Some(have) {
-            return Ok(Tried { intake, trouble: None });
+            return Ok(Tried::whole(intake));
         }
         let mut headers = Vec::new();
         // Without a way to tell, the digest tells in the end, and another download would be needed.
@@ -276,12 +290,14 @@ impl Fetch {
         }
         let mut answer = match self.unless_over(client.get(&self.download.url, &headers)).await? {
             Ok(answer) => answer,
-            Err(error) => return Ok(Tried { intake, trouble: Some(trouble(error)) }),
+            Err(error) => return Ok(Tried::failed(intake, trouble(error))),
         };
+        let mut lost = false;
         let found = match judge(&head(&answer), have, known, IMAGE_BYTES_MAX) {
-            Ok(Verdict::Whole) => return Ok(Tried { intake, trouble: None }),
+            Ok(Verdict::Whole) => return Ok(Tried::whole(intake)),
             Ok(Verdict::GoOn(found)) => found,
             Ok(verdict) => {
+                lost = have > 0;
                 let restarted = blocking(move || intake.restart().map(|()| intake)).await?;
                 match verdict {
                     Verdict::FromStart(found) => {
@@ -290,11 +306,11 @@ impl Fetch {
                     }
                     _ => {
                         *known = Known::default();
-                        return Ok(Tried { intake: restarted, trouble: Some(Trouble::Changed) });
+                        return Ok(Tried { lost, ..Tried::failed(restarted, Trouble::Changed) });
                     }
                 }
             }
-            Err(trouble) => return Ok(Tried { intake, trouble: Some(trouble) }),
+            Err(trouble) => return Ok(Tried::failed(intake, trouble)),
         };
         let missing = found.total_bytes.unwrap_or_default().saturating_sub(intake.size_bytes());
         check_room(&self.dir, missing)?;
@@ -302,7 +318,8 @@ impl Fetch {
         self.gauge.set(intake.size_bytes());
         self.gauge.set_total(found.total_bytes);
         *known = found;
-        self.body(&mut answer, intake, known.total_bytes).await
+        let tried = self.body(&mut answer, intake, known.total_bytes).await?;
+        Ok(Tried { lost: lost || tried.lost, ..tried })
     }
 
     /// Writes a body to the disk as it comes.
@@ -328,7 +345,7 @@ impl Fetch {
             }
             _ => None,
         };
-        Ok(Tried { intake, trouble })
+        Ok(Tried { intake, trouble, lost: longer })
     }
 
     /// Waits before the next try, unless there is no sense in one.
@@ -336,14 +353,14 @@ impl Fetch {
         &self,
         what: &'static str,
         trouble: Trouble,
-        tries: u32,
+        tries: Tries,
         told: Told<'_>,
     ) -> Result<(), FetchError> {
         self.gauge.set_tries(tries);
-        if !trouble.may_pass() || tries >= TRIES_MAX {
+        if !trouble.may_pass() || tries.are_over() {
             return Err(FetchError::Server { what, trouble });
         }
-        let pause = trouble.wait().unwrap_or_default().max(pause(tries));
+        let pause = trouble.wait().unwrap_or_default().max(pause(tries.in_vain));
         self.gauge.enter(DownloadStep::Retrying);
         told(&format!("{what}: {trouble}"), pause);
         self.unless_over(tokio::time::sleep(pause)).await
@@ -388,6 +405,18 @@ struct Tried {
     intake: Intake,
     /// Nothing, where all is there.
     trouble: Option<Trouble>,
+    /// What had come before is of no use.
+    lost: bool,
+}
+
+impl Tried {
+    fn whole(intake: Intake) -> Self {
+        Self { intake, trouble: None, lost: false }
+    }
+
+    fn failed(intake: Intake, trouble: Trouble) -> Self {
+        Self { intake, trouble: Some(trouble), lost: false }
+    }
 }
 
 fn write(

@@ -6,6 +6,8 @@ use std::sync::{Arc, Weak};
 use ironwake_api::DownloadStep;
 use tokio_util::sync::CancellationToken;
 
+use crate::artifact::Tries;
+
 /// Shared between an import's work and those who watch it. Zero bytes in all means that nobody knows.
 #[derive(Debug, Clone, Default)]
 pub struct Gauge(Arc<State>);
@@ -15,7 +17,8 @@ struct State {
     step: AtomicU8,
     done_bytes: AtomicU64,
     total_bytes: AtomicU64,
-    tries: AtomicU32,
+    in_vain: AtomicU32,
+    losses: AtomicU32,
     cancelled: AtomicBool,
     over: CancellationToken,
 }
@@ -73,14 +76,18 @@ impl Gauge {
         self.0.total_bytes.store(total_bytes.unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// So many tries in a row have brought nothing.
-    pub(super) fn set_tries(&self, tries: u32) {
-        self.0.tries.store(tries, Ordering::Relaxed);
+    /// What the tries have come to.
+    pub(super) fn set_tries(&self, tries: Tries) {
+        self.0.in_vain.store(tries.in_vain, Ordering::Relaxed);
+        self.0.losses.store(tries.losses, Ordering::Relaxed);
     }
 
-    /// How many tries in a row have brought nothing.
-    pub fn tries(&self) -> u32 {
-        self.0.tries.load(Ordering::Relaxed)
+    /// What the tries have come to.
+    pub fn tries(&self) -> Tries {
+        Tries {
+            in_vain: self.0.in_vain.load(Ordering::Relaxed),
+            losses: self.0.losses.load(Ordering::Relaxed),
+        }
     }
 
     /// A conversion begins.
@@ -102,7 +109,7 @@ impl Gauge {
     }
 
     /// Waits for either.
-    pub(super) async fn over(&self) {
+    pub async fn over(&self) {
         self.0.over.cancelled().await;
     }
 

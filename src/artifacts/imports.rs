@@ -15,7 +15,7 @@ use super::intake::Intake;
 use super::received::{PARTIAL, Upload, temporary};
 use super::room::{FREE_BYTES_MIN, check_room};
 use super::{ArtifactError, Blob, Gauge, Shelf, map_file};
-use crate::artifact::{BadQcow2, BadSignature, Digest, Download, Expected, ForeignFormat, Import};
+use crate::artifact::{BadQcow2, BadSignature, Digest, Download, Expected, ForeignFormat, Import, Tries};
 
 /// Largest image: distributions' are below 4 GiB, a golden image of a workstation is some tens.
 pub const IMAGE_BYTES_MAX: u64 = 64 << 30;
@@ -147,8 +147,8 @@ impl Imports {
         Ok(Upload { intake: Intake::new(file, &self.dir), path, dir: self.dir.clone(), place, gauge })
     }
 
-    /// What fetches an image, from the bytes on that an earlier turn has brought; `tries` of it brought nothing at last.
-    pub fn fetch(&self, download: &Download, tries: u32) -> Fetch {
+    /// What fetches an image, from the bytes on that an earlier turn has brought; `tries` is what its tries have come to.
+    pub fn fetch(&self, download: &Download, tries: Tries) -> Fetch {
         Fetch::new(download.clone(), self.dir.clone(), tries)
     }
 

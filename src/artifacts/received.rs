@@ -112,6 +112,11 @@ impl Checked {
         &self.bytes
     }
 
+    /// Leaves the file where it is, for a later turn to go on with.
+    pub fn keep(mut self) {
+        self.file.disable_cleanup(true);
+    }
+
     /// Makes of it what machines fetch.
     pub fn receive(self, gauge: Gauge, place: Option<OwnedSemaphorePermit>) -> Result<Received, ImportError> {
         let Self { mut file, dir, bytes, shape, sha256 } = self;

@@ -118,7 +118,8 @@ async fn edit(
     Ok(axum::Json(to_its_end(edit).await?))
 }
 
-/// Deletes an import that is not pinned; or ends its download, and leaves what the name had before.
+/// Deletes an import that is not pinned; or ends its download, or else what is being sent under this name, and leaves
+/// what the name had before.
 #[utoipa::path(delete, path = "/api/v1/artifacts/{name}", tag = "artifacts", operation_id = "artifact_delete",
     params(("name" = String, Path)),
     responses((status = 204, description = "Deleted"), NotFound, Conflict))]
@@ -144,13 +145,21 @@ async fn receive(
     let expected = expected(query)?;
     let upload = site.receive_import(name, body.size_hint().exact())?;
     let (pieces, waiting) = mpsc::channel(PIECES_WAITING_MAX);
+    let gauge = upload.gauge();
     let writing = tokio::task::spawn_blocking(move || write(upload, waiting));
-    let forwarded = while_good(standing, forward(body, pieces)).await;
+    let forwarded = while_good(standing, async {
+        tokio::select! {
+            forwarded = forward(body, pieces) => forwarded,
+            // Nothing may come for long from whoever sends it.
+            () = gauge.over() => Err(SiteError::from(ImportError::Cancelled).into()),
+        }
+    });
+    let forwarded = forwarded.await;
     // Why the disk took no more tells more than that it did not.
     let upload = blocking(writing.await)?;
     forwarded?;
     // A conversion takes minutes: it ends with the token, and with its sender.
-    let mut unwanted = CancelOnDrop(Some(upload.gauge()));
+    let mut unwanted = CancelOnDrop(Some(gauge));
     let finishing = tokio::task::spawn_blocking(move || upload.finish(expected));
     let received = while_good(standing, async { blocking(finishing.await) }).await?;
     unwanted.0 = None;

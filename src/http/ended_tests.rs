@@ -1,6 +1,7 @@
 //! Requests that are under way when their token ends.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -145,8 +146,44 @@ async fn a_builder_that_waits_gets_nothing_to_build_once_its_token_is_revoked() 
     let mut answer = pin!(api.ask(Method::POST, path, "application/json", Body::empty()));
     assert!(answer.as_mut().now_or_never().is_none(), "it waits for an order");
     api.revoke().await;
-    let new = BuildNew { name: "debian-image/trixie-amd64".into(), mirror: None };
-    api.site.order_build(new, root()).await.expect("ordered");
+    order(&api).await;
     check_refused(&answer.await);
     assert_eq!(api.site.builds()[0].state, ArtifactState::Queued);
+}
+
+async fn order(api: &Api) {
+    let new = BuildNew { name: "debian-image/trixie-amd64".into(), mirror: None };
+    api.site.order_build(new, root()).await.expect("ordered");
+}
+
+#[tokio::test]
+async fn an_order_goes_to_another_builder_when_the_first_that_waits_is_refused() {
+    let api = Api::new().await;
+    let path = "/api/v1/builds/next?wait_secs=20";
+    let mut refused = pin!(api.ask(Method::POST, path, "application/json", Body::empty()));
+    assert!(refused.as_mut().now_or_never().is_none(), "it waits for an order");
+    // Longer than anybody waits for the test.
+    let mut other = pin!(api.site.next_build(Duration::from_secs(3600), root(), None));
+    assert!(other.as_mut().now_or_never().is_none(), "it waits too");
+    api.revoke().await;
+    order(&api).await;
+    check_refused(&refused.await);
+    let taken = other.await.expect("an answer").expect("the order");
+    assert_eq!(taken.state, ArtifactState::Working);
+}
+
+#[tokio::test]
+async fn an_upload_that_stalls_is_ended_by_its_name() {
+    let api = Api::new().await;
+    let (pieces, image) = body();
+    let answer = tokio::spawn(api.ask(Method::PUT, IMAGE, "application/octet-stream", image));
+    pieces.send(vec![7; 4096].into()).expect("it is read");
+    while api.files() == 0 && !answer.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    api.site.delete_import("disk.img", root()).await.expect("ended");
+    // Nothing more is sent.
+    assert!(answer.await.expect("answered").status().is_client_error());
+    assert_eq!(api.files(), 0);
+    drop(pieces);
 }

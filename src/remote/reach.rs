@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use nix::ifaddrs::getifaddrs;
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -71,18 +72,24 @@ impl Reach {
             return Ok(());
         }
         match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            Ok(address) if is_near(address) => refused(Shown::Address(address)),
+            Ok(address) if is_near(address, &own_addresses()) => refused(Shown::Address(address)),
             Err(_) if self.0.proxies.iter().any(|proxy| proxy == host) => refused(Shown::Proxy),
             _ => Ok(()),
         }
     }
 
-    /// Of a name's addresses those that may be connected to.
-    fn allowed(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, TooNear> {
+    /// Of a name's addresses those that may be connected to by a host that has the addresses `here`.
+    fn allowed(
+        &self,
+        name: &str,
+        found: Vec<SocketAddr>,
+        here: &[IpAddr],
+    ) -> Result<Vec<SocketAddr>, TooNear> {
         if self.0.own.iter().chain(&self.0.proxies).any(|host| host == name) {
             return Ok(found);
         }
-        let (near, far): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| is_near(address.ip()));
+        let (near, far): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|address| is_near(address.ip(), here));
         match near.first().filter(|_| far.is_empty()) {
             Some(near) => Err(TooNear { host: name.to_owned(), address: Shown::Address(near.ip()) }),
             None => Ok(far),
@@ -95,15 +102,29 @@ impl Resolve for Reach {
         let reach = self.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = reach.allowed(name.as_str(), found)?;
+            let allowed = reach.allowed(name.as_str(), found, &own_addresses())?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
 
-/// Whether an address is of this host, or of neighbours that no router leads to.
-fn is_near(address: IpAddr) -> bool {
-    match address.to_canonical() {
+/// The addresses of this host's interfaces, which change while it runs.
+fn own_addresses() -> Vec<IpAddr> {
+    let address = |entry: nix::ifaddrs::InterfaceAddress| {
+        let address = entry.address?;
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    };
+    getifaddrs().into_iter().flatten().filter_map(address).collect()
+}
+
+/// Whether an address is of this host, which has those `here`, or of neighbours that no router leads to.
+fn is_near(address: IpAddr, here: &[IpAddr]) -> bool {
+    let address = address.to_canonical();
+    if here.contains(&address) {
+        return true;
+    }
+    match address {
         // 0.0.0.0/8 is this host (RFC 1122, section 3.2.1.3).
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.octets()[0] == 0,
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_unicast_link_local(),
@@ -180,6 +201,13 @@ mod tests {
         ] {
             check(location, &[], false).await;
         }
+        for address in own_addresses() {
+            let host = match address {
+                IpAddr::V4(v4) => v4.to_string(),
+                IpAddr::V6(v6) => format!("[{v6}]"),
+            };
+            check(&format!("http://{host}:PORT/x"), &[], false).await;
+        }
         check("/x", &[], true).await;
         check("http://127.0.0.5:PORT/x", &[], true).await;
         check("http://127.5:PORT/x", &[], true).await;
@@ -194,13 +222,19 @@ mod tests {
             texts.iter().map(|text| SocketAddr::new(text.parse().expect("an address"), 0)).collect()
         };
         let both = addresses(&["127.0.0.1", "192.0.2.7", "::1", "::ffff:127.0.0.1", "2001:db8::1"]);
-        assert_eq!(reach.allowed("own.example", both.clone()), Ok(both.clone()));
-        assert_eq!(reach.allowed("other.example", both), Ok(addresses(&["192.0.2.7", "2001:db8::1"])));
+        assert_eq!(reach.allowed("own.example", both.clone(), &[]), Ok(both.clone()));
+        assert_eq!(reach.allowed("other.example", both, &[]), Ok(addresses(&["192.0.2.7", "2001:db8::1"])));
         for near in ["127.0.0.1", "0.0.0.0", "0.1.2.3", "::", "::1", "fe80::1", "::ffff:169.254.0.1"] {
-            assert!(reach.allowed("other.example", addresses(&[near])).is_err(), "{near}");
+            assert!(reach.allowed("other.example", addresses(&[near]), &[]).is_err(), "{near}");
         }
         for far in ["10.0.0.1", "192.168.1.1", "fd00::1", "8.8.8.8"] {
-            assert!(reach.allowed("other.example", addresses(&[far])).is_ok(), "{far}");
+            let found = addresses(&[far]);
+            assert!(reach.allowed("other.example", found.clone(), &[]).is_ok(), "{far}");
+            let here = [found[0].ip()];
+            assert!(reach.allowed("other.example", found.clone(), &here).is_err(), "{far} of this host");
+            assert!(reach.allowed("own.example", found, &here).is_ok(), "{far} as the operator named it");
         }
+        let here = [addresses(&["10.0.0.1"])[0].ip()];
+        assert!(reach.allowed("other.example", addresses(&["::ffff:10.0.0.1"]), &here).is_err());
     }
 }

@@ -120,8 +120,14 @@ impl Site {
     ) -> Result<Option<Build>, SiteError> {
         let until = tokio::time::Instant::now() + wait;
         loop {
-            if let Some(build) = self.take_build(&actor, standing).await? {
-                return Ok(Some(build));
+            match self.take_build(&actor, standing).await {
+                Ok(None) => {}
+                Ok(Some(build)) => return Ok(Some(build)),
+                Err(error) => {
+                    // The order woke nobody else, and is for whoever waits still.
+                    self.builds.ordered.notify_one();
+                    return Err(error);
+                }
             }
             if tokio::time::timeout_at(until, self.builds.ordered.notified()).await.is_err() {
                 return Ok(None);

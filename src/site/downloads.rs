@@ -1,6 +1,7 @@
 //! Downloads: asked for and saved, fetched in the background, named through the gate, taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tracing::warn;
 use super::imports::Wanted;
 use super::{SharedSite, Site, SiteError};
 use crate::artifact::{
-    Digest, Download, FLOOR_BYTES_PER_SEC, Keyring, PATIENCE_MILLIS, Pace, check_import_name, shown_url,
+    Digest, Download, FLOOR_BYTES_PER_SEC, Keyring, Pace, Tries, check_import_name, shown_url,
 };
 use crate::artifacts::{Fetch, FetchError, Fetched, Gauge};
 use crate::store::Change;
@@ -55,8 +56,10 @@ struct Entry {
     pace: Pace,
     /// Since when it waits for its turn.
     waits_since: Millis,
-    /// Tries so far that brought nothing.
-    tries: u32,
+    /// From when until when its server is not to be asked. Outside it counts for nothing: clocks may be set back.
+    pause: Range<Millis>,
+    /// What the tries of its turns have come to.
+    tries: Tries,
 }
 
 impl Entry {
@@ -73,7 +76,8 @@ impl Entry {
             event_at: 0,
             pace: Pace::default(),
             waits_since,
-            tries: 0,
+            pause: 0..0,
+            tries: Tries::default(),
         }
     }
 
@@ -86,8 +90,9 @@ impl Entry {
     }
 
     /// Whether it could begin, were there a place; its files may be in use by one that was taken back.
-    fn waits(&self, in_use: &BTreeSet<Digest>) -> bool {
-        self.gauge.is_none() && self.download.failed.is_none() && !in_use.contains(&self.download.key())
+    fn waits(&self, now: Millis, in_use: &BTreeSet<Digest>) -> bool {
+        let idle = self.gauge.is_none() && self.download.failed.is_none();
+        idle && !self.pause.contains(&now) && !in_use.contains(&self.download.key())
     }
 
     fn progress(&self) -> Progress {
@@ -157,11 +162,11 @@ impl Downloads {
         gauge.is_some()
     }
 
-    /// Has as many that are slow end as others wait for their places; which.
-    fn make_way(&self) -> Vec<String> {
+    /// Has as many that are slow end as others wait for their places; which, and for how long they were slow.
+    fn make_way(&self, now: Millis) -> Vec<(String, Millis)> {
         let mut table = self.lock();
         let Table { by_name, in_use } = &mut *table;
-        let mut wanted = by_name.values().filter(|entry| entry.waits(in_use)).count();
+        let mut wanted = by_name.values().filter(|entry| entry.waits(now, in_use)).count();
         let mut gone = Vec::new();
         for (name, entry) in by_name.iter() {
             let Some(gauge) = &entry.gauge else { continue };
@@ -170,7 +175,7 @@ impl Downloads {
                 wanted -= 1;
                 if !leaves {
                     gauge.interrupt();
-                    gone.push(name.clone());
+                    gone.push((name.clone(), entry.pace.patience()));
                 }
             }
         }
@@ -183,10 +188,16 @@ impl Downloads {
         let entry = table.by_name.get_mut(&download.name).filter(|entry| entry.download == *download);
         let Some(entry) = entry else { return false };
         if let Some(gauge) = entry.gauge.take() {
-            entry.tries = if entry.pace.has_gained() { 0 } else { gauge.tries() };
+            entry.tries = if entry.pace.has_gained() { gauge.tries().came() } else { gauge.tries() };
         }
         entry.waits_since = now;
         true
+    }
+
+    /// How many have their files in use, the cancelled among them.
+    #[cfg(test)]
+    pub(super) fn running(&self) -> usize {
+        self.lock().in_use.len()
     }
 
     fn with(&self, name: &str, change: impl FnOnce(&mut Entry)) {
@@ -274,17 +285,18 @@ impl Site {
         let event = self.event(actor.clone(), None, EventKind::ArtifactCancelled { name: name.into() });
         self.store.save(vec![Change::DownloadDeleted(name.into()), event]).await?;
         if !self.downloads.take(name) {
-            self.imports.fetch(&download, 0).discard();
+            self.imports.fetch(&download, Tries::default()).discard();
         }
         Ok(true)
     }
 
     /// One that waits, as running.
     fn next_download(&self) -> Option<(Download, Fetch)> {
+        let now = self.now();
         let mut table = self.downloads.lock();
         let Table { by_name, in_use } = &mut *table;
         // Whoever has waited longest gets it first.
-        let waiting = by_name.values_mut().filter(|entry| entry.waits(in_use));
+        let waiting = by_name.values_mut().filter(|entry| entry.waits(now, in_use));
         let entry = waiting.min_by_key(|entry| entry.waits_since)?;
         let fetch = self.imports.fetch(&entry.download, entry.tries);
         entry.gauge = Some(fetch.gauge());
@@ -309,7 +321,7 @@ impl Site {
             Ok((download, Err(FetchError::Ending))) => {
                 // What was taken back right behind its end leaves nothing either.
                 if !self.downloads.put_back(&download, self.now()) {
-                    self.imports.fetch(&download, 0).discard();
+                    self.imports.fetch(&download, Tries::default()).discard();
                 }
                 Ok(())
             }
@@ -366,13 +378,20 @@ impl Site {
             true => reason.to_owned(),
             false => format!("{reason}; again in {} s", pause.as_secs()),
         };
-        self.downloads.with(name, |entry| entry.trouble = Some(reason.clone()));
+        let now = self.now();
+        self.downloads.with(name, |entry| {
+            entry.trouble = Some(reason.clone());
+            if !pause.is_zero() {
+                // Its turn may end before the pause does.
+                entry.pause = now..now.saturating_add(pause.as_millis() as Millis);
+            }
+        });
         let kind = EventKind::ArtifactTrouble { name: name.into(), reason };
         self.save_behind(vec![self.event(Actor::Daemon, None, kind)]);
     }
 
     /// Measures rates, and tells how far downloads are.
-    fn measure_downloads(&self) {
+    pub(super) fn measure_downloads(&self) {
         let now = self.now();
         let mut events = Vec::new();
         for (name, entry) in &mut self.downloads.lock().by_name {
@@ -391,11 +410,11 @@ impl Site {
             }
         }
         self.save_behind(events);
-        for name in self.downloads.make_way() {
+        for (name, patience) in self.downloads.make_way(now) {
             let reason = format!(
                 "it was slower than {} KiB/s for {} s, and gives its place to others that wait",
                 FLOOR_BYTES_PER_SEC >> 10,
-                PATIENCE_MILLIS / 1000
+                patience / 1000
             );
             self.trouble(&name, &reason, Duration::ZERO);
         }

@@ -66,6 +66,10 @@ impl Site {
         if gauges.is_empty() {
             return Ok(false);
         }
+        // One that ends already was told of; its sender has yet to notice.
+        if gauges.iter().all(Gauge::is_over) {
+            return Ok(true);
+        }
         let event = self.event(actor.clone(), None, EventKind::ArtifactCancelled { name: name.into() });
         self.store.save(vec![event]).await?;
         gauges.iter().for_each(Gauge::cancel);

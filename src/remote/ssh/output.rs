@@ -48,8 +48,11 @@ impl Output {
         errors.finish(&mut bytes);
         let (bytes, before) = cut(bytes, before);
         let text = String::from_utf8_lossy(&bytes);
-        let plain = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-        (text.chars().filter(plain).collect(), before)
+        // The veil has dropped the others. Dropping these behind it would join what they split, a secret perhaps.
+        let plain = |c: char| {
+            if c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c }
+        };
+        (text.chars().map(plain).collect(), before)
     }
 }
 
@@ -106,6 +109,17 @@ mod tests {
             output.push(Stream::Errors, b"oops\n");
             output.push(Stream::Output, tail);
             assert_eq!(output.text().0, "oops\n***", "{at}");
+        }
+    }
+
+    #[test]
+    fn what_splits_a_secret_unseen_stays_within_it() {
+        for control in '\u{80}'..='\u{9f}' {
+            let mut output = output();
+            let split = SECRET.replacen(' ', &format!(" {control}"), 1);
+            output.push(Stream::Output, split.as_bytes());
+            let text = output.text().0;
+            assert_eq!(text, SECRET.replacen(' ', " \u{fffd}", 1), "{control:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -11,7 +12,7 @@ const IMAGE_BYTES: usize = 8192;
 
 /// A server of one image, which stalls in the middle of each of the first `stalls` answers. What each request asked for as
 /// its range is sent to `ranges`.
-async fn serve(image: Vec<u8>, stalls: usize, ranges: tokio::sync::mpsc::UnboundedSender<String>) -> String {
+async fn serve(image: Vec<u8>, stalls: usize, ranges: UnboundedSender<String>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/disk.img", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
@@ -27,7 +28,7 @@ async fn answer(
     stream: TcpStream,
     image: Vec<u8>,
     stalls: bool,
-    ranges: tokio::sync::mpsc::UnboundedSender<String>,
+    ranges: UnboundedSender<String>,
 ) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut range = String::new();
@@ -74,7 +75,7 @@ async fn slow_downloads_give_their_places_to_those_that_wait_and_go_on_later() {
     let mut asked = Vec::new();
     for (number, (name, stalls)) in [("slow-1", 1), ("slow-2", 1), ("quick", 0)].into_iter().enumerate() {
         let image = vec![number as u8 + 1; IMAGE_BYTES];
-        let (sender, ranges) = tokio::sync::mpsc::unbounded_channel();
+        let (sender, ranges) = unbounded_channel();
         let request = ImportRequest {
             sha256: Some(Digest::of(&image).to_string()),
             url: serve(image, stalls, sender).await,
@@ -119,6 +120,96 @@ async fn slow_downloads_give_their_places_to_those_that_wait_and_go_on_later() {
     assert_eq!(order[0], "quick");
     let gave = |kind: &EventKind| matches!(kind, EventKind::ArtifactTrouble { reason, .. } if reason.contains("gives its place"));
     assert!(events.iter().any(|event| gave(&event.kind)));
+    shutdown.cancel();
+    running.await.expect("ended");
+}
+
+/// Seconds that the busy server asks to wait: as long as it may.
+const BUSY_SECS: u64 = 300;
+
+/// A server that has no time for anybody. Each connection is told of to `asked`.
+async fn serve_busy(path: &str, asked: UnboundedSender<()>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/{path}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = asked.send(());
+            let _ = stream.read(&mut [0; 4096]).await;
+            let head = format!(
+                "HTTP/1.1 503 Busy\r\nretry-after: {BUSY_SECS}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all(head.as_bytes()).await;
+        }
+    });
+    url
+}
+
+async fn ask(site: &SharedSite, name: &str, url: String, image: &[u8]) {
+    let sha256 = Some(Digest::of(image).to_string());
+    let request = ImportRequest { sha256, url, ..ImportRequest::default() };
+    site.download(name, request, Actor::Operator("root".into())).await.expect("begun");
+    advance(Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_server_that_asked_to_wait_is_not_asked_before_whoever_had_turns_in_between() {
+    let Fixture { site, state: _state, .. } = Fixture::new().await;
+    let site = SharedSite::new(site);
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(run_downloads(site.clone(), shutdown.clone()));
+    let (sender, mut asked) = unbounded_channel();
+    for name in ["busy-1", "busy-2"] {
+        ask(&site, name, serve_busy(name, sender.clone()).await, name.as_bytes()).await;
+    }
+    let step = |name: &str| site.artifact(name).expect("it").download.map(|download| download.step);
+    while [step("busy-1"), step("busy-2")] != [Some(DownloadStep::Retrying); 2] {
+        tokio::task::yield_now().await;
+    }
+    // The first one gets its place as a busy one makes way, the other one while that waits, and has waited longest.
+    let (sender, _ranges) = unbounded_channel();
+    for name in ["quick", "quicker"] {
+        let image = vec![name.len() as u8; IMAGE_BYTES];
+        site.measure_downloads();
+        ask(&site, name, serve(image.clone(), 0, sender.clone()).await, &image).await;
+        advance(Duration::from_millis(PATIENCE_MILLIS));
+        site.measure_downloads();
+        while site.artifact(name).expect("it").state != ArtifactState::Done {
+            tokio::task::yield_now().await;
+        }
+    }
+    let count = |asked: &mut UnboundedReceiver<()>| std::iter::from_fn(|| asked.try_recv().ok()).count();
+    assert_eq!(count(&mut asked), 2, "each once");
+    advance(Duration::from_secs(BUSY_SECS));
+    asked.recv().await.expect("it is asked again");
+    shutdown.cancel();
+    running.await.expect("ended");
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_come_keeps_nothing_up() {
+    let Fixture { site, state: _state, .. } = Fixture::new().await;
+    let site = SharedSite::new(site);
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(run_downloads(site.clone(), shutdown.clone()));
+    // A list of which half has come, for ever.
+    let (sender, mut asked) = unbounded_channel();
+    let url = serve(vec![b'0'; IMAGE_BYTES], usize::MAX, sender).await;
+    let request = ImportRequest {
+        checksums: Some(url.replace("disk.img", "SHA256SUMS")),
+        url,
+        ..ImportRequest::default()
+    };
+    let operator = || Actor::Operator("root".into());
+    site.download("disk", request, operator()).await.expect("begun");
+    asked.recv().await.expect("it is asked");
+    let step = site.artifact("disk").expect("it").download.map(|download| download.step);
+    assert_eq!(step, Some(DownloadStep::Fetching), "the network's turn");
+    let gone = site.downloads.running();
+    site.delete_import("disk", operator()).await.expect("ended");
+    while site.downloads.running() == gone {
+        tokio::task::yield_now().await;
+    }
     shutdown.cancel();
     running.await.expect("ended");
 }

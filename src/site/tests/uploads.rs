@@ -21,6 +21,10 @@ async fn what_is_being_sent_is_shown_and_ended_by_its_name() {
     assert_eq!((shown.step, shown.percent), (DownloadStep::Fetching, Some(25)));
     assert!(site.artifacts().iter().any(|artifact| artifact.name == NAME));
     site.delete_import(NAME, operator()).await.expect("ended");
+    site.delete_import(NAME, operator()).await.expect("it ends already");
+    let events = site.store().events_after(0, None, 1000).await.expect("events");
+    let cancelled = |event: &&Event| matches!(event.kind, EventKind::ArtifactCancelled { .. });
+    assert_eq!(events.iter().filter(cancelled).count(), 1);
     assert!(matches!(upload.write(&[7; 512]), Err(ImportError::Cancelled)));
     drop(upload);
     assert!(site.artifact(NAME).is_err());
