@@ -285,16 +285,10 @@ impl Person {
         self.heard.bytes().len()
     }
 
-    /// Waits until the terminal has shown a text.
+    /// Waits until the terminal shows a text.
     #[track_caller]
     pub fn sees(&self, text: &str) {
-        self.sees_after(0, text);
-    }
-
-    /// The same, of what has come behind a mark.
-    #[track_caller]
-    pub fn sees_after(&self, mark: usize, text: &str) {
-        self.heard.wait(text, |bytes| shown(&bytes[mark..]).contains(text).then_some(()));
+        self.heard.wait(text, |bytes| shown(bytes).contains(text).then_some(()));
     }
 
     /// Waits for bytes, control sequences among them.
@@ -314,7 +308,7 @@ impl Person {
         String::from_utf8_lossy(&self.heard.bytes()).into_owned()
     }
 
-    /// The same without control sequences.
+    /// What the terminal shows.
     pub fn text(&self) -> String {
         shown(&self.heard.bytes())
     }
@@ -339,22 +333,40 @@ impl Drop for Person {
     }
 }
 
-/// Text without control sequences. What a frame draws beside one another stays so.
+/// What a terminal shows that got these bytes: text, places, and an empty screen are all that the console sends.
 fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let mut plain = String::new();
+    let mut rows: Vec<Vec<char>> = Vec::new();
+    let (mut column, mut row) = (0, 0);
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
-                let last = chars.by_ref().find(|c| matches!(c, '@'..='~'));
-                // What stands elsewhere is no part of the text before.
-                if last == Some('H') {
-                    plain.push('\n');
+                let mut sequence = String::new();
+                let last = chars.by_ref().find(|c| {
+                    matches!(c, '@'..='~') || {
+                        sequence.push(*c);
+                        false
+                    }
+                });
+                let mut place =
+                    sequence.split(';').map(|field| field.parse().unwrap_or(1_usize).saturating_sub(1));
+                match last {
+                    Some('H') => (row, column) = (place.next().unwrap_or(0), place.next().unwrap_or(0)),
+                    Some('J') => rows.clear(),
+                    _ => {}
                 }
             }
-            c => plain.push(c),
+            '\r' => column = 0,
+            '\n' => row += 1,
+            c => {
+                rows.resize(rows.len().max(row + 1), Vec::new());
+                let cells = &mut rows[row];
+                cells.resize(cells.len().max(column + 1), ' ');
+                cells[column] = c;
+                column += 1;
+            }
         }
     }
-    plain
+    rows.into_iter().map(|cells| cells.into_iter().collect::<String>() + "\n").collect()
 }

@@ -79,7 +79,8 @@ pub(super) async fn attend(
             error => debug!("{from}: {error}"),
         }
     }
-    if *stages.borrow_and_update() < Stage::LoggedIn
+    // Who only looks whether something listens tries no key.
+    if *stages.borrow_and_update() == Stage::Agreed
         && let Some(wait) = shared.door.failed(from.ip(), Instant::now())
     {
         warn!("logins from {} fail: it is not let in for {} s", from.ip(), wait.as_secs());

@@ -58,7 +58,7 @@ impl Keys {
                     at += took;
                     messages.extend(message);
                 }
-                Read::Part if rest.len() >= SEQUENCE_BYTES_MAX => at += rest.len(),
+                Read::Part if rest.len() >= SEQUENCE_BYTES_MAX => at += SEQUENCE_BYTES_MAX,
                 Read::Part => break,
             }
         }
@@ -165,7 +165,8 @@ fn sequence(bytes: &[u8]) -> Read {
         }
         _ => {}
     }
-    let Some(end) = bytes.iter().position(|byte| !matches!(byte, 0x20..=0x3f)) else { return Read::Part };
+    let mut within = bytes.iter().take(SEQUENCE_BYTES_MAX - INTRODUCER);
+    let Some(end) = within.position(|byte| !matches!(byte, 0x20..=0x3f)) else { return Read::Part };
     if !matches!(bytes[end], 0x40..=0x7e) {
         // Broken off by another control code, which is read by itself.
         return Read::Whole(INTRODUCER + end, None);
