@@ -7,6 +7,7 @@ mod bulk;
 mod calls;
 mod follow;
 mod builds;
+mod place;
 mod remote;
 mod shell;
 mod sse;
@@ -34,6 +35,7 @@ use crate::Problem;
 
 pub use calls::EventQuery;
 pub use follow::EventStream;
+pub use place::PlaceError;
 pub use remote::{Remote, RemoteError};
 pub use shell::{ShellReader, ShellWriter};
 

@@ -1,18 +1,8 @@
 //! Where a command finds the daemon: its socket on this host, or a URL with a token.
 
-use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
-use ironwake_api::client::{Client, Remote};
-
-/// Holds the token. It is never an argument: every user of a host sees those.
-const TOKEN_VARIABLE: &str = "IRONWAKE_TOKEN";
-/// Where hosts keep the authorities that they trust: Debian, then Fedora, then what both link to.
-const BUNDLES: &[&str] =
-    &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-/// A token and a line end.
-const TOKEN_BYTES_MAX: u64 = 4096;
+use ironwake_api::client::Client;
 
 /// Arguments of every command.
 #[derive(Debug, clap::Args)]
@@ -42,24 +32,6 @@ impl Args {
     /// The client that a command speaks through.
     pub fn client(self) -> anyhow::Result<Client> {
         let Some(url) = &self.url else { return Ok(Client::new(self.socket)) };
-        let roots = match &self.ca {
-            Some(file) => fs::read(file).with_context(|| format!("read {}", file.display()))?,
-            None => BUNDLES.iter().find_map(|file| fs::read(file).ok()).unwrap_or_default(),
-        };
-        let token = match &self.token_file {
-            Some(file) => read_token(file)?,
-            None => env::var(TOKEN_VARIABLE).with_context(|| {
-                format!("--url needs a token: name a file with --token-file, or set {TOKEN_VARIABLE}")
-            })?,
-        };
-        Ok(Client::remote(Remote::new(url, &roots, token.trim())?))
+        Ok(Client::at(url, self.ca.as_deref(), self.token_file.as_deref())?)
     }
-}
-
-fn read_token(file: &Path) -> anyhow::Result<String> {
-    let read = |error| anyhow::Error::from(error).context(format!("read the token {}", file.display()));
-    if fs::metadata(file).map_err(read)?.len() > TOKEN_BYTES_MAX {
-        bail!("the token {} is larger than {TOKEN_BYTES_MAX} bytes: it should hold one line", file.display());
-    }
-    fs::read_to_string(file).map_err(read)
 }
