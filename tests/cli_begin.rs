@@ -112,9 +112,10 @@ fn ctrl_c_ends_the_watching_alone() {
     assert!(!double.lines().iter().any(|line| line.ends_with("/cancel")), "{:?}", double.lines());
 }
 
-/// Runs a command on a terminal; what is typed there comes by its standard input.
+/// Runs a command on a terminal; what is typed there comes by its standard input. The shell between gives its place up: one
+/// that stays, as dash does, ends by Ctrl-C itself, with a code of its own.
 fn on_terminal(double: &Double, words: &str) -> Child {
-    let line = format!("{} {words}", env!("CARGO_BIN_EXE_ironwake"));
+    let line = format!("exec {} {words}", env!("CARGO_BIN_EXE_ironwake"));
     let mut script = std::process::Command::new("script");
     script.args(["-q", "-e", "-c", &line, "/dev/null"]).env("IRONWAKE_SOCKET", double.socket());
     script.stdin(Stdio::piped()).stdout(Stdio::piped());
