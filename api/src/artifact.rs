@@ -203,6 +203,20 @@ pub enum DownloadStep {
     Failed,
 }
 
+impl DownloadStep {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Fetching => "fetching",
+            Self::Retrying => "retrying",
+            Self::Checking => "checking",
+            Self::Converting => "converting",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// `PUT /api/v1/artifacts/{name}`: what is said of the bytes that come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
@@ -241,6 +255,19 @@ pub enum ArtifactKind {
     Image,
     /// Anything else.
     File,
+}
+
+impl ArtifactKind {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loader => "loader",
+            Self::Kernel => "kernel",
+            Self::Initramfs => "initramfs",
+            Self::Image => "image",
+            Self::File => "file",
+        }
+    }
 }
 
 /// Where an artifact stands.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MacAddr, Millis};
+use crate::{MacAddr, Millis, human};
 
 /// Which program on the machine speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,6 +19,19 @@ pub enum ClientStage {
     Agent,
     /// An installed operating system.
     Os,
+}
+
+impl ClientStage {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Firmware => "firmware",
+            Self::Ipxe => "iPXE",
+            Self::Grub => "GRUB",
+            Self::Agent => "agent",
+            Self::Os => "OS",
+        }
+    }
 }
 
 /// One boot attempt.
@@ -64,6 +77,18 @@ pub enum AttemptOutcome {
     Failed,
 }
 
+impl AttemptOutcome {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Inventoried => "inventoried",
+            Self::LocalBoot => "local boot",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Why an attempt failed, named, with a remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -90,6 +115,17 @@ pub struct Stage {
     /// How many times more the same happened in a row.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeats: u32,
+}
+
+impl Stage {
+    /// What happened, why, and how often.
+    pub fn sentence(&self) -> String {
+        let text = self.kind.sentence();
+        match self.repeats {
+            0 => text,
+            more => format!("{text} ({} times)", more.saturating_add(1)),
+        }
+    }
 }
 
 fn is_zero(count: &u32) -> bool {
@@ -163,4 +199,45 @@ pub enum StageKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         changes: Option<u32>,
     },
+}
+
+impl StageKind {
+    /// What happened, and why.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Dhcp { message, answer, address, file, why } => {
+                let mut text = format!("DHCP {message} → {}", answer.as_deref().unwrap_or("no answer"));
+                for part in [address, file].into_iter().flatten() {
+                    text.push_str(&format!(" {part}"));
+                }
+                if !why.is_empty() {
+                    text.push_str(&format!(" ({why})"));
+                }
+                text
+            }
+            Self::Tftp { file, bytes, size, duration_ms, retries, aborted } => {
+                let again =
+                    if *retries > 0 { format!(", {retries} windows sent again") } else { String::new() };
+                let (done, took) = (human::size(*bytes), human::duration(*duration_ms));
+                match aborted {
+                    None => format!("TFTP {file}: {done} in {took}{again}"),
+                    Some(why) => {
+                        format!(
+                            "TFTP {file}: {done} of {} in {took}{again}, ended: {why}",
+                            human::size(*size)
+                        )
+                    }
+                }
+            }
+            Self::Http { method, path, status, bytes, duration_ms, plan } => {
+                let plan = plan.as_deref().map(|plan| format!(": {plan}")).unwrap_or_default();
+                let (sent, took) = (human::size(*bytes), human::duration(*duration_ms));
+                format!("HTTP {method} {path} → {status}, {sent} in {took}{plan}")
+            }
+            Self::Agent { message, .. } => message.clone(),
+            Self::Inventory { changes: None } => "first inventory".into(),
+            Self::Inventory { changes: Some(0) } => "inventory, unchanged".into(),
+            Self::Inventory { changes: Some(count) } => format!("inventory, {count} changes"),
+        }
+    }
 }

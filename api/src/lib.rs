@@ -1,6 +1,6 @@
 //! The JSON contract of Ironwake: what operators' programs and machines exchange with the daemon.
 //!
-//! Plain types, nothing else; a change here is a change of the contract. Times are milliseconds
+//! Plain types, and how people read them ([`human`]); a change here is a change of the contract. Times are milliseconds
 //! since 1970-01-01 UTC ([`Millis`]), sizes are bytes, MAC addresses are lower case with colons.
 //! With the feature `client` comes a client for the operators' API.
 
@@ -16,6 +16,7 @@ pub mod client;
 mod event;
 mod health;
 mod host;
+pub mod human;
 mod inventory;
 mod lease;
 mod mac;

@@ -17,6 +17,17 @@ pub enum Enrolment {
     Enrolled,
 }
 
+impl Enrolment {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Registered => "registered",
+            Self::Unenrolled => "unenrolled",
+            Self::Enrolled => "enrolled",
+        }
+    }
+}
+
 /// How a machine's or network's firmware treats unsigned loaders.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

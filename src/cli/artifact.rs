@@ -1,6 +1,6 @@
 //! `ironwake artifact`: boot files, what is built of them, and imported images.
 
-use ironwake_api::{Actor, Artifact, ArtifactKind, ArtifactOrigin, ArtifactPatch, ArtifactState, Packing};
+use ironwake_api::{Actor, Artifact, ArtifactOrigin, ArtifactPatch, ArtifactState, Packing};
 
 use super::import::{self, ImportArgs};
 use super::output::{Style, clean};
@@ -98,7 +98,7 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
         let plain = |text: Option<String>| (text.unwrap_or_default(), Style::Plain);
         table.row([
             plain(Some(artifact.name.clone())),
-            plain(Some(kind(artifact.kind).into())),
+            plain(Some(artifact.kind.name().into())),
             (state.to_owned(), style),
             plain(artifact.size.map(human::size)),
             plain(artifact.used_at.map(|at| human::ago(at, now))),
@@ -129,7 +129,7 @@ fn write(artifact: &Artifact, context: &mut Context) -> std::io::Result<()> {
     let source = artifact.origin.as_ref();
     let fields = [
         ("name", Some(clean(&artifact.name))),
-        ("kind", Some(kind(artifact.kind).into())),
+        ("kind", Some(artifact.kind.name().into())),
         ("state", Some(state)),
         ("size", artifact.size.map(bytes)),
         ("packing", artifact.packing.map(|packing| packing_name(packing).into())),
@@ -183,16 +183,6 @@ fn state(artifact: &Artifact) -> (&'static str, Style) {
     }
 }
 
-fn kind(kind: ArtifactKind) -> &'static str {
-    match kind {
-        ArtifactKind::Loader => "loader",
-        ArtifactKind::Kernel => "kernel",
-        ArtifactKind::Initramfs => "initramfs",
-        ArtifactKind::Image => "image",
-        ArtifactKind::File => "file",
-    }
-}
-
 /// As people call it.
 pub fn packing_name(packing: Packing) -> &'static str {
     match packing {
@@ -208,7 +198,7 @@ pub fn packing_name(packing: Packing) -> &'static str {
 fn kept_by(artifact: &Artifact) -> Option<String> {
     let pin = artifact.pinned.then(|| "pin".to_owned());
     let needed = artifact.needed_by.iter().map(|need| match need.strip_prefix("operation ") {
-        Some(id) => format!("operation {}", super::events::short(id)),
+        Some(id) => format!("operation {}", ironwake_api::human::short(id)),
         None => need.clone(),
     });
     let all: Vec<String> = pin.into_iter().chain(needed).collect();

@@ -1,10 +1,11 @@
 //! `ironwake events`: what happened, stored or as it happens.
 
 use ironwake_api::client::EventQuery;
-use ironwake_api::{Actor, ArtifactState, Enrolment, Event, EventKind, OperationState, StepState};
+use ironwake_api::human::short;
+use ironwake_api::{Actor, ArtifactState, Event, EventKind, OperationState, StepState};
 
 use super::output::{Output, Style, clean};
-use super::{Context, Failure, human, import, timeline};
+use super::{Context, Failure, human, timeline};
 
 /// Arguments of `events`.
 #[derive(Debug, clap::Args)]
@@ -72,11 +73,6 @@ fn write(event: &Event, output: &mut Output) -> std::io::Result<()> {
     output.line(format!("{number}  {:13}  {what}{}", clean(machine), clean(&by)))
 }
 
-/// The part of an id by which people tell machines apart: the last group of a UUID, whose beginning is a time.
-pub fn short(id: &str) -> &str {
-    id.rsplit('-').next().unwrap_or(id)
-}
-
 /// An event as a sentence for people.
 pub fn sentence(kind: &EventKind) -> String {
     describe(kind).0
@@ -88,9 +84,7 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
     match kind {
         E::MachineSeen { mac } => plain(format!("first seen as {mac}")),
         E::MachineRegistered => plain("registered".into()),
-        E::Enrolment { from, to, by } => {
-            (format!("{} → {} by {by}", enrolment(*from), enrolment(*to)), Style::Good)
-        }
+        E::Enrolment { from, to, by } => (format!("{} → {} by {by}", from.name(), to.name()), Style::Good),
         E::MachineEdited { fields } => plain(format!("changed: {}", fields.join(", "))),
         E::OrderGiven { order } => plain(format!("ordered: {order:?}").to_lowercase()),
         E::MachineDeleted => plain("deleted".into()),
@@ -161,10 +155,10 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
         E::AttemptStarted { attempt, mac } => plain(format!("boot attempt {attempt} of {mac}")),
         E::AttemptStage { stage, .. } => {
             let (what, style) = timeline::describe(stage);
-            (format!("{}: {what}", timeline::client(stage.client)), style)
+            (format!("{}: {what}", stage.client.name()), style)
         }
         E::AttemptEnded { attempt } => {
-            let (outcome, style) = timeline::outcome(attempt.outcome);
+            let (outcome, style) = (attempt.outcome.name(), timeline::style(attempt.outcome));
             let why =
                 attempt.diagnosis.as_ref().map(|found| format!(": {}; {}", found.message, found.remedy));
             (format!("boot attempt {} {outcome}{}", attempt.id, why.unwrap_or_default()), style)
@@ -185,7 +179,7 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
         E::ArtifactAsked { name, url } => plain(format!("{name} is to be imported from {url}")),
         E::ArtifactProgress { name, step, progress } => {
             let percent = progress.percent().map(|percent| format!(", {percent} %")).unwrap_or_default();
-            let step = import::step_name(*step);
+            let step = step.name();
             plain(format!("{name}: {step}, {}{percent}", human::size(progress.done_bytes)))
         }
         E::ArtifactTrouble { name, reason } => (format!("{name}: {reason}"), Style::Warning),
@@ -218,14 +212,5 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
             (format!("a certificate cannot be used, the one before it stays: {reason}"), Style::Bad)
         }
         E::ArtifactDeleted { name, digest } => plain(format!("{name} is deleted, {digest}")),
-    }
-}
-
-/// As people read it.
-pub fn enrolment(enrolment: Enrolment) -> &'static str {
-    match enrolment {
-        Enrolment::Registered => "registered",
-        Enrolment::Unenrolled => "unenrolled",
-        Enrolment::Enrolled => "enrolled",
     }
 }

@@ -82,8 +82,8 @@ mod tests {
             ("addresses", "10.0.0.1, 2001:db8::1"),
             ("kernel", "6.12"),
             ("last call", "20 m ago from 10.0.0.1"),
-            ("up", "2 h 5 m at that time"),
-            ("calls", "silent: it should every 5 m 0 s"),
+            ("up", "2 h 05 m at that time"),
+            ("calls", "silent: it should every 5 m 00 s"),
             ("operation", "o1"),
         ];
         assert_eq!(fields(&host, 1_201_000), expected.map(|(name, value)| (name, value.to_owned())));

@@ -133,10 +133,10 @@ pub fn line(download: &ArtifactDownload) -> String {
             let why = download.trouble.as_deref().unwrap_or_default();
             return format!("{done}, {}", clean(why));
         }
-        (step, None) => format!("{} {done}", step_name(step)),
+        (step, None) => format!("{} {done}", step.name()),
         (step, Some(total)) => {
             let percent = download.percent.unwrap_or_default();
-            format!("{} {done} of {}, {percent} %", step_name(step), human::size(total))
+            format!("{} {done} of {}, {percent} %", step.name(), human::size(total))
         }
     };
     if progress.bytes_per_sec > 0 {
@@ -153,25 +153,13 @@ pub fn upload_line(upload: &ArtifactUpload) -> String {
     let done = human::size(upload.progress.done_bytes);
     let step = match upload.step {
         DownloadStep::Fetching => "receiving",
-        step => step_name(step),
+        step => step.name(),
     };
     match (upload.progress.total_bytes, upload.percent) {
         (Some(total), Some(percent)) => {
             format!("{step} {done} of {}, {percent} %", human::size(total))
         }
         _ => format!("{step} {done}"),
-    }
-}
-
-/// What is being done.
-pub fn step_name(step: DownloadStep) -> &'static str {
-    match step {
-        DownloadStep::Waiting => "waiting",
-        DownloadStep::Fetching => "fetching",
-        DownloadStep::Retrying => "retrying",
-        DownloadStep::Checking => "checking",
-        DownloadStep::Converting => "converting",
-        DownloadStep::Failed => "failed",
     }
 }
 

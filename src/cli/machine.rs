@@ -8,7 +8,7 @@ use ironwake_api::{
 use super::output::{Style, clean};
 use super::selection::{self, Selected};
 use super::table::Table;
-use super::{Context, Failure, events, host, human, inventory, operation, timeline, values};
+use super::{Context, Failure, host, human, inventory, operation, timeline, values};
 
 /// Boot attempts that `show` prints, where not told otherwise.
 const ATTEMPTS_SHOWN: usize = 1;
@@ -292,7 +292,7 @@ async fn list(args: ListArgs, context: &mut Context) -> Result<(), Failure> {
         table.row([
             plain(machine.id.clone()),
             plain(machine.name.clone().unwrap_or_default()),
-            (events::enrolment(machine.enrolment).to_owned(), style),
+            (machine.enrolment.name().to_owned(), style),
             plain(macs),
             plain(machine.address.clone().unwrap_or_default()),
             plain(product.join(" ")),
@@ -367,7 +367,7 @@ fn write_identity(machine: &Machine, context: &mut Context) -> std::io::Result<(
     let fields = [
         ("id", Some(machine.id.clone())),
         ("name", machine.name.clone()),
-        ("state", Some(events::enrolment(machine.enrolment).to_owned())),
+        ("state", Some(machine.enrolment.name().to_owned())),
         ("MAC", Some(macs.join(", "))),
         ("address", machine.address.clone()),
         ("UUID", machine.uuid.clone()),

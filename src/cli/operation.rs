@@ -1,10 +1,11 @@
 //! `ironwake operation`: what is done with machines, and watching it.
 
+use ironwake_api::human::short;
 use ironwake_api::{
     ApprovedDisk, ArmRequest, EventKind, Operation, OperationQuery, OperationState, Progress,
 };
 
-use super::events::{describe, short};
+use super::events::describe;
 use super::human;
 use super::output::{Style, clean};
 use super::table::Table;

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
+use ironwake_api::human::steers;
 use serde::Serialize;
 
 /// Width of a line where it is not known.
@@ -114,9 +115,5 @@ fn width_of_terminal() -> usize {
 
 /// Text of a machine without what would steer a terminal or break a table: control characters and bidi overrides.
 pub fn clean(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }

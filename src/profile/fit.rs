@@ -1,5 +1,6 @@
 //! Whether a machine can become what a profile says.
 
+use ironwake_api::human::size;
 use ironwake_api::{ApprovedDisk, Inventory};
 
 use super::shape::{Architecture, Firmware, Profile};
@@ -69,15 +70,4 @@ pub fn fits(profile: &Profile, hardware: Hardware<'_>) -> Vec<String> {
 
 fn list<T: std::fmt::Display>(items: &[T]) -> String {
     items.iter().map(T::to_string).collect::<Vec<_>>().join(" and ")
-}
-
-/// Bytes for people, in units of 1024.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (bytes as f64, 0);
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        (value, unit) = (value / 1024.0, unit + 1);
-    }
-    let digits = if value < 10.0 && value.fract() > 0.05 { 1 } else { 0 };
-    format!("{value:.digits$} {}", UNITS[unit])
 }

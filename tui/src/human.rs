@@ -1,21 +1,9 @@
-//! Sizes, times and durations as people read them; texts that fit a column.
+//! What only a console shows of figures and times; texts that fit a column.
 
 use ironwake_api::Millis;
+use ironwake_api::human::steers;
+pub use ironwake_api::human::{clock, duration, short, size, time};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
-/// Bytes in binary units: `612 B`, `1.5 MiB`, `16 GiB`.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut unit = 0;
-    let mut value = bytes as f64;
-    // 1023.95 would be shown as "1024.0" of the smaller unit.
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let shown = format!("{value:.1}");
-    format!("{} {}", shown.strip_suffix(".0").unwrap_or(&shown), UNITS[unit])
-}
 
 /// A disk's size as its label has it, in powers of ten: `960 GB`, `1.9 TB`.
 pub fn disk(bytes: u64) -> String {
@@ -26,18 +14,6 @@ pub fn disk(bytes: u64) -> String {
     }
     let shown = if value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") };
     format!("{} {}", shown.strip_suffix(".0").unwrap_or(&shown), UNITS[unit])
-}
-
-/// A duration in its two largest units: `850 ms`, `12.3 s`, `4 m 05 s`, `2 d 3 h`.
-pub fn duration(millis: u64) -> String {
-    let secs = millis / 1000;
-    match secs {
-        0 => format!("{millis} ms"),
-        1..60 => format!("{}.{} s", secs, millis % 1000 / 100),
-        60..3600 => format!("{} m {:02} s", secs / 60, secs % 60),
-        3600..86_400 => format!("{} h {:02} m", secs / 3600, secs % 3600 / 60),
-        _ => format!("{} d {} h", secs / 86_400, secs % 86_400 / 3600),
-    }
 }
 
 /// How long ago, short: `now`, `42 s`, `3 m`, `5 h`, `12 d`.
@@ -65,40 +41,9 @@ pub fn until(at: Millis, now: Millis) -> String {
     if at <= now { "over".into() } else { format!("in {}", duration((at - now) / 1000 * 1000)) }
 }
 
-/// A point in time, UTC: `2026-03-14 15:09:26`.
-pub fn time(at: Millis) -> String {
-    let (year, month, day) = date(at / 86_400_000);
-    format!("{year:04}-{month:02}-{day:02} {}", clock(at))
-}
-
-/// The time of day, UTC: `15:09:26`.
-pub fn clock(at: Millis) -> String {
-    let secs = at / 1000 % 86_400;
-    format!("{:02}:{:02}:{:02}", secs / 3600, secs % 3600 / 60, secs % 60)
-}
-
 /// A recent point in time: the time of day today, else with the date.
 pub fn when(at: Millis, now: Millis) -> String {
     if at / 86_400_000 == now / 86_400_000 { clock(at) } else { time(at)[5..16].to_owned() }
-}
-
-/// The Gregorian date of a day since 1970. Years run from March, so that the leap day is the last.
-fn date(days: u64) -> (u64, u64, u64) {
-    const DAYS_TO_1970: u64 = 719_468; // from 0000-03-01
-    const DAYS_OF_400_YEARS: u64 = 146_097;
-    let days = days + DAYS_TO_1970;
-    let (era, day) = (days / DAYS_OF_400_YEARS, days % DAYS_OF_400_YEARS);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day_of_month = day - (153 * month + 2) / 5 + 1;
-    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + next_year, month, day_of_month)
-}
-
-/// The part of an id by which people tell records apart: the last group of a UUID, whose beginning is a time.
-pub fn short(id: &str) -> &str {
-    id.rsplit('-').next().unwrap_or(id)
 }
 
 /// `1 machine`, `3 machines`.
@@ -128,9 +73,9 @@ pub fn content(line: &str) -> String {
     }
 }
 
-/// `text` without what a terminal would obey: what machines say of themselves is shown, not executed.
+/// `text` without what a terminal would obey; a space stands for it, which every font has.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
 }
 
 /// `text` in at most `columns`, `end` for what is cut off.
@@ -189,22 +134,14 @@ mod tests {
 
     #[test]
     fn sizes_times_and_counts() {
-        assert_eq!([0, 1023, 1_572_864, u64::MAX].map(size), ["0 B", "1023 B", "1.5 MiB", "16 EiB"]);
         assert_eq!(
             [960_197_124_096, 1_920_383_410_176, 512_110_190_592].map(disk),
             ["960 GB", "1.9 TB", "512 GB"]
         );
-        assert_eq!(
-            [850, 12_345, 245_000, 183_600_000].map(duration),
-            ["850 ms", "12.3 s", "4 m 05 s", "2 d 3 h"]
-        );
-        assert_eq!(time(1_773_500_966_000), "2026-03-14 15:09:26");
-        assert_eq!(time(951_782_400_000), "2000-02-29 00:00:00");
         assert_eq!(when(1_773_500_966_000, 1_773_500_967_000), "15:09:26");
         assert_eq!(when(1_773_500_966_000, 1_773_600_967_000), "03-14 15:09");
         assert_eq!((ago(1000, 2000), ago(0, 180_000)), ("just now".into(), "3 m ago".into()));
         assert_eq!([7, 999, 1000, 1_234_567].map(grouped), ["7", "999", "1,000", "1,234,567"]);
-        let _ = time(u64::MAX);
         assert_eq!(content("2: ext4 \"a, b\", 1536 bytes"), "2: ext4 \"a, b\", 1.5 KiB");
         assert_eq!(content("whole disk: LVM2_member"), "whole disk: LVM2_member");
     }
@@ -217,6 +154,6 @@ mod tests {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
         assert_eq!(wrap("", 4), [""]);
-        assert_eq!(clean("a\x1b[31mb"), "a [31mb");
+        assert_eq!(clean("a\x1b[31mb\u{202e}c"), "a [31mb c");
     }
 }

@@ -1,8 +1,7 @@
 //! Events, stages and states as sentences, with the tone in which they are said.
 
 use ironwake_api::{
-    Actor, ArtifactState, AttemptOutcome, ClientStage, DownloadStep, Enrolment, EventKind, OperationState,
-    Stage, StageKind, StepState,
+    Actor, ArtifactState, AttemptOutcome, EventKind, OperationState, Stage, StageKind, StepState,
 };
 
 use crate::human;
@@ -15,9 +14,7 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
     match kind {
         E::MachineSeen { mac } => (Tone::Accent, format!("first seen as {mac}")),
         E::MachineRegistered => plain("registered".into()),
-        E::Enrolment { from, to, by } => {
-            (Tone::Ok, format!("{} → {} by {by}", enrolment(*from), enrolment(*to)))
-        }
+        E::Enrolment { from, to, by } => (Tone::Ok, format!("{} → {} by {by}", from.name(), to.name())),
         E::MachineEdited { fields } => plain(format!("changed: {}", fields.join(", "))),
         E::OrderGiven { order } => plain(format!("ordered: {order:?}").to_lowercase()),
         E::MachineDeleted => plain("record deleted".into()),
@@ -70,10 +67,10 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
         E::AttemptStarted { mac, .. } => plain(format!("boots by {mac}")),
         E::AttemptStage { stage, .. } => {
             let (tone, text) = self::stage(stage);
-            (tone, format!("{}: {text}", client(stage.client)))
+            (tone, format!("{}: {text}", stage.client.name()))
         }
         E::AttemptEnded { attempt } => {
-            let (tone, word) = outcome(attempt.outcome);
+            let (tone, word) = (outcome_tone(attempt.outcome), attempt.outcome.name());
             let why =
                 attempt.diagnosis.as_ref().map(|found| format!(": {}", found.message)).unwrap_or_default();
             (tone, format!("boot ended: {word}{why}"))
@@ -93,7 +90,7 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
         E::ArtifactAsked { name, url } => plain(format!("{name} is to be imported from {url}")),
         E::ArtifactProgress { name, step, progress } => {
             let percent = progress.percent().map(|percent| format!(", {percent} %")).unwrap_or_default();
-            plain(format!("{name}: {}, {}{percent}", download(*step), human::size(progress.done_bytes)))
+            plain(format!("{name}: {}, {}{percent}", step.name(), human::size(progress.done_bytes)))
         }
         E::ArtifactTrouble { name, reason } => (Tone::Warn, format!("{name}: {reason}")),
         E::ArtifactFailed { name, reason } => (Tone::Bad, format!("{name} is not imported: {reason}")),
@@ -122,64 +119,26 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
 
 /// What happened in a stage of a boot, why, and how often.
 pub fn stage(stage: &Stage) -> (Tone, String) {
-    let (tone, mut text) = stage_kind(&stage.kind);
-    if stage.repeats > 0 {
-        text.push_str(&format!(", {} times", stage.repeats.saturating_add(1)));
-    }
+    let tone = match &stage.kind {
+        StageKind::Dhcp { answer: Some(answer), .. } if answer == "NAK" => Tone::Warn,
+        StageKind::Dhcp { answer: None, .. } => Tone::Dim,
+        StageKind::Tftp { aborted: Some(_), .. } | StageKind::Http { status: 400.., .. } => Tone::Warn,
+        StageKind::Agent { failed: true, .. } => Tone::Bad,
+        StageKind::Inventory { .. } => Tone::Ok,
+        _ => Tone::Plain,
+    };
+    let text = match &stage.kind {
+        // A query repeats what the machine is, and would fill the line.
+        StageKind::Http { path, .. } if path.contains('?') => {
+            let mut short = stage.clone();
+            if let StageKind::Http { path, .. } = &mut short.kind {
+                path.truncate(path.find('?').unwrap_or(path.len()));
+            }
+            short.sentence()
+        }
+        _ => stage.sentence(),
+    };
     (tone, text)
-}
-
-fn stage_kind(kind: &StageKind) -> (Tone, String) {
-    match kind {
-        StageKind::Dhcp { message, answer, address, file, why } => {
-            let mut text = format!("DHCP {message} → {}", answer.as_deref().unwrap_or("no answer"));
-            for part in [address, file].into_iter().flatten() {
-                text.push_str(&format!(" {part}"));
-            }
-            if !why.is_empty() {
-                text.push_str(&format!(" ({why})"));
-            }
-            let tone = match answer.as_deref() {
-                Some("NAK") => Tone::Warn,
-                Some(_) => Tone::Plain,
-                None => Tone::Dim,
-            };
-            (tone, text)
-        }
-        StageKind::Tftp { file, bytes, size, duration_ms, retries, aborted } => {
-            let again = if *retries > 0 { format!(", {retries} windows sent again") } else { String::new() };
-            let took = human::duration(*duration_ms);
-            match aborted {
-                None => (Tone::Plain, format!("TFTP {file}, {} in {took}{again}", human::size(*bytes))),
-                Some(why) => {
-                    let (done, all) = (human::size(*bytes), human::size(*size));
-                    (Tone::Warn, format!("TFTP {file}, {done} of {all} in {took}{again}, ended: {why}"))
-                }
-            }
-        }
-        StageKind::Http { method, path, status, bytes, duration_ms, plan } => {
-            let plan = plan.as_deref().map(|plan| format!(": {plan}")).unwrap_or_default();
-            let verb = if method == "GET" { String::new() } else { format!("{method} ") };
-            let path = path.split('?').next().unwrap_or(path);
-            let moved = format!("{} in {}", human::size(*bytes), human::duration(*duration_ms));
-            if *status >= 400 {
-                (Tone::Warn, format!("HTTP {verb}{path} → {status}{plan}"))
-            } else {
-                (Tone::Plain, format!("HTTP {verb}{path}, {moved}{plan}"))
-            }
-        }
-        StageKind::Agent { message, failed } => {
-            (if *failed { Tone::Bad } else { Tone::Plain }, message.clone())
-        }
-        StageKind::Inventory { changes } => {
-            let text = match changes {
-                None => "first inventory".into(),
-                Some(0) => "inventory, unchanged".into(),
-                Some(count) => format!("inventory, {count} changes"),
-            };
-            (Tone::Ok, text)
-        }
-    }
 }
 
 /// A stage in a few words, for the table.
@@ -208,33 +167,12 @@ pub fn stage_size(stage: &Stage) -> Option<(u64, u64)> {
     }
 }
 
-/// How an attempt stands.
-pub fn outcome(outcome: AttemptOutcome) -> (Tone, &'static str) {
+/// How an outcome is to be seen.
+pub fn outcome_tone(outcome: AttemptOutcome) -> Tone {
     match outcome {
-        AttemptOutcome::Running => (Tone::Busy, "running"),
-        AttemptOutcome::Inventoried => (Tone::Ok, "inventoried"),
-        AttemptOutcome::LocalBoot => (Tone::Ok, "local boot"),
-        AttemptOutcome::Failed => (Tone::Bad, "failed"),
-    }
-}
-
-/// Which program spoke.
-pub fn client(stage: ClientStage) -> &'static str {
-    match stage {
-        ClientStage::Firmware => "firmware",
-        ClientStage::Ipxe => "iPXE",
-        ClientStage::Grub => "GRUB",
-        ClientStage::Agent => "agent",
-        ClientStage::Os => "OS",
-    }
-}
-
-/// Whether a machine is known.
-pub fn enrolment(enrolment: Enrolment) -> &'static str {
-    match enrolment {
-        Enrolment::Registered => "registered",
-        Enrolment::Unenrolled => "unenrolled",
-        Enrolment::Enrolled => "enrolled",
+        AttemptOutcome::Running => Tone::Busy,
+        AttemptOutcome::Inventoried | AttemptOutcome::LocalBoot => Tone::Ok,
+        AttemptOutcome::Failed => Tone::Bad,
     }
 }
 
@@ -272,18 +210,6 @@ pub fn step_tone(state: StepState) -> Tone {
         StepState::Running => Tone::Busy,
         StepState::Done => Tone::Ok,
         StepState::Failed => Tone::Bad,
-    }
-}
-
-/// What a download is doing.
-pub fn download(step: DownloadStep) -> &'static str {
-    match step {
-        DownloadStep::Waiting => "waiting",
-        DownloadStep::Fetching => "fetching",
-        DownloadStep::Retrying => "retrying",
-        DownloadStep::Checking => "checking",
-        DownloadStep::Converting => "converting",
-        DownloadStep::Failed => "failed",
     }
 }
 

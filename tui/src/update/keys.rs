@@ -139,22 +139,18 @@ fn step_list(model: &mut Model, step: Step) {
         Some(_) => return,
     }
     match model.screen() {
-        Screen::Machines => model.fleet.step(step, area::list_height(Screen::Machines, screen)),
+        Screen::Machines => model.fleet.step(step, area::list_height(screen)),
         Screen::Operations => {
-            model.works.list.step(
-                step,
-                model.works.shown.len(),
-                area::list_height(Screen::Operations, screen),
-            );
+            model.works.list.step(step, model.works.shown.len(), area::list_height(screen));
         }
         Screen::Events => {
-            model.tail.list.step(step, model.tail.shown.len(), area::list_height(Screen::Events, screen));
+            model.tail.list.step(step, model.tail.shown.len(), area::list_height(screen));
             // Going up means reading; at the end one follows again.
             model.tail.held = model.tail.list.cursor + 1 < model.tail.shown.len();
         }
         Screen::Artifacts => {
             let len = model.stock.shown().len();
-            model.stock.list.step(step, len, area::list_height(Screen::Artifacts, screen));
+            model.stock.list.step(step, len, area::list_height(screen));
         }
         Screen::Network => {
             let (len, height) = (model.leases.shown().len(), area::leases_height(model, screen));

@@ -164,16 +164,16 @@ fn refresh(model: &mut Model, requests: &mut Vec<Request>) {
 fn settle(model: &mut Model, requests: &mut Vec<Request>) {
     let screen = area::area(model);
     model.fleet.arrange();
-    model.fleet.list.settle(model.fleet.shown.len(), area::list_height(Screen::Machines, screen));
+    model.fleet.list.settle(model.fleet.shown.len(), area::list_height(screen));
     if std::mem::take(&mut model.unsettled) {
         let fleet = &model.fleet;
         model.works.arrange(|id| fleet.name(id));
-        model.tail.arrange(area::list_height(Screen::Events, screen), |id| fleet.name(id));
+        model.tail.arrange(area::list_height(screen), |id| fleet.name(id));
     }
-    model.works.list.settle(model.works.shown.len(), area::list_height(Screen::Operations, screen));
-    model.tail.list.settle(model.tail.shown.len(), area::list_height(Screen::Events, screen));
+    model.works.list.settle(model.works.shown.len(), area::list_height(screen));
+    model.tail.list.settle(model.tail.shown.len(), area::list_height(screen));
     let artifacts = model.stock.shown().len();
-    model.stock.list.settle(artifacts, area::list_height(Screen::Artifacts, screen));
+    model.stock.list.settle(artifacts, area::list_height(screen));
     let leases = model.leases.shown().len();
     model.leases.list.settle(leases, area::leases_height(model, screen));
     let settings = model.settings_shown().len();
@@ -187,7 +187,7 @@ fn settle(model: &mut Model, requests: &mut Vec<Request>) {
         None => {}
     }
     if model.tab() == Screen::Machines && model.screens.len() == 1 {
-        let unread = model.fleet.unread(area::list_height(Screen::Machines, screen));
+        let unread = model.fleet.unread(area::list_height(screen));
         requests.extend((!unread.is_empty()).then_some(Request::Inventories(unread)));
     }
     for id in std::mem::take(&mut model.works.stale) {

@@ -39,9 +39,14 @@ pub fn area(model: &Model) -> Rect {
     }
 }
 
-/// Rows of a screen's list.
-pub fn list_height(_screen: Screen, area: Rect) -> usize {
-    usize::from(area.height.saturating_sub(LIST_HEAD_ROWS))
+/// What of a list's part is below its counts and titles.
+pub fn below_head(area: Rect) -> Rect {
+    Rect { y: area.y + LIST_HEAD_ROWS, height: area.height.saturating_sub(LIST_HEAD_ROWS), ..area }
+}
+
+/// Rows of a list.
+pub fn list_height(area: Rect) -> usize {
+    usize::from(below_head(area).height)
 }
 
 /// List and panel of the machines screen.

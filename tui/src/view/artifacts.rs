@@ -1,6 +1,6 @@
 //! Artifacts and builds: what is here, what comes, what is built, how large it is.
 
-use ironwake_api::{Artifact, ArtifactKind, ArtifactState};
+use ironwake_api::{Artifact, ArtifactState};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -49,11 +49,7 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
         left.push(paint::span(look, format!("\"{}\"", stock.search.text()), Tone::Accent));
     }
     paint::put(buffer, area.x, area.y, area.width, &Line::from(left), look);
-    let body = Rect {
-        y: area.y + area::LIST_HEAD_ROWS,
-        height: area.height.saturating_sub(area::LIST_HEAD_ROWS),
-        ..area
-    };
+    let body = area::below_head(area);
     if shown.is_empty() {
         let (what, next): (&str, &[&str]) = match (stock.loaded, stock.artifacts.is_empty()) {
             (false, _) => ("Asking the daemon …", &[]),
@@ -64,9 +60,7 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
         };
         return paint::empty(buffer, body, what, next, look);
     }
-    let table = Rect { x: area.x + paint::GUTTER, width: area.width - paint::GUTTER - 1, ..area };
-    let widths = paint::widths(&COLUMNS, table.width);
-    paint::titles(buffer, Rect { y: area.y + 1, height: 1, ..table }, &COLUMNS, &widths, ("", ""), look);
+    let (table, widths) = paint::table(buffer, area, &COLUMNS, ("", ""), look);
     let mut bottom = body.y;
     for (row, place) in stock.list.shown(shown.len(), usize::from(body.height)).enumerate() {
         let artifact = shown[place];
@@ -93,23 +87,13 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
     }
 }
 
-fn kind(kind: ArtifactKind) -> &'static str {
-    match kind {
-        ArtifactKind::Loader => "loader",
-        ArtifactKind::Kernel => "kernel",
-        ArtifactKind::Initramfs => "initramfs",
-        ArtifactKind::Image => "image",
-        ArtifactKind::File => "file",
-    }
-}
-
 fn cells(model: &Model, artifact: &Artifact, columns: usize) -> [Line<'static>; 7] {
     let look = model.setup.look;
     let symbols = look.symbols();
     let text = |text: &str, tone| Line::from(paint::span(look, text, tone));
     let build = model.stock.build(&artifact.name).filter(|build| build.ended_at.is_none());
     let (tone, word) = match (&artifact.download, build) {
-        (Some(download), _) => (Tone::Busy, telling::download(download.step)),
+        (Some(download), _) => (Tone::Busy, download.step.name()),
         (None, Some(build)) => telling::artifact_state(build.state),
         (None, None) => telling::artifact_state(artifact.state),
     };
@@ -124,7 +108,7 @@ fn cells(model: &Model, artifact: &Artifact, columns: usize) -> [Line<'static>; 
     let used = artifact.used_at.map(|at| human::age(at, model.now));
     [
         paint::line(look, [(&artifact.name, Tone::Strong), (&pin, Tone::Accent)]),
-        text(kind(artifact.kind), Tone::Dim),
+        text(artifact.kind.name(), Tone::Dim),
         paint::line(look, [(symbol, tone), (" ", tone), (word, tone)]),
         text(&artifact.size.map(human::size).unwrap_or_default(), Tone::Plain),
         progress(model, artifact, columns),

@@ -69,7 +69,7 @@ fn attempts(model: &Model, opened: &Opened, buffer: &mut Buffer, area: Rect) {
         let attempt = &opened.attempts[place];
         let y = area.y + row as u16;
         paint::choose(buffer, area, y, place == opened.attempt_list.cursor, false, look);
-        let (tone, word) = telling::outcome(attempt.outcome);
+        let (tone, word) = (telling::outcome_tone(attempt.outcome), attempt.outcome.name());
         let took = human::duration(attempt.last_at.saturating_sub(attempt.started_at));
         let line = paint::line(
             look,
@@ -98,7 +98,7 @@ fn symbol(model: &Model, attempt: &Attempt) -> &'static str {
 pub fn timeline(model: &Model, attempt: &Attempt, columns: usize) -> Vec<Line<'static>> {
     let look = model.setup.look;
     let symbols = look.symbols();
-    let (tone, word) = telling::outcome(attempt.outcome);
+    let (tone, word) = (telling::outcome_tone(attempt.outcome), attempt.outcome.name());
     let took = human::duration(attempt.last_at.saturating_sub(attempt.started_at));
     let title = format!("{} {word}", symbol(model, attempt));
     let about =
@@ -114,7 +114,7 @@ pub fn timeline(model: &Model, attempt: &Attempt, columns: usize) -> Vec<Line<'s
         }
         before = stage.at;
         let since = stage.at.saturating_sub(attempt.started_at);
-        let name = if client == Some(stage.client) { "" } else { telling::client(stage.client) };
+        let name = if client == Some(stage.client) { "" } else { stage.client.name() };
         client = Some(stage.client);
         let (tone, text) = telling::stage(stage);
         let lead = vec![

@@ -38,11 +38,7 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
     narrowed.extend((!tail.search.is_empty()).then(|| format!("\"{}\"", tail.search.text())));
     left.push(paint::span(look, narrowed.join(" + "), Tone::Accent));
     paint::put(buffer, area.x, area.y, area.width, &Line::from(left), look);
-    let body = Rect {
-        y: area.y + area::LIST_HEAD_ROWS,
-        height: area.height.saturating_sub(area::LIST_HEAD_ROWS),
-        ..area
-    };
+    let body = area::below_head(area);
     if tail.shown.is_empty() {
         let (what, next): (&str, &[&str]) = match (tail.loaded, tail.events.is_empty()) {
             (false, true) => ("Asking the daemon …", &[]),
@@ -54,9 +50,7 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
         };
         return paint::empty(buffer, body, what, next, look);
     }
-    let table = Rect { x: area.x + paint::GUTTER, width: area.width - paint::GUTTER - 1, ..area };
-    let widths = paint::widths(&COLUMNS, table.width);
-    paint::titles(buffer, Rect { y: area.y + 1, height: 1, ..table }, &COLUMNS, &widths, ("", ""), look);
+    let (table, widths) = paint::table(buffer, area, &COLUMNS, ("", ""), look);
     for (row, place) in tail.list.shown(tail.shown.len(), usize::from(body.height)).enumerate() {
         let event = &tail.events[tail.shown[place]];
         let y = body.y + row as u16;

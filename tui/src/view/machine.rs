@@ -153,7 +153,7 @@ fn overview(model: &Model, machine: &Machine, columns: usize) -> Vec<Line<'stati
     }
     say("MAC", Some(&machine.macs.iter().map(ToString::to_string).collect::<Vec<_>>().join("  ")));
     say("address", machine.address.as_deref());
-    say("enrolment", Some(telling::enrolment(machine.enrolment)));
+    say("enrolment", Some(machine.enrolment.name()));
     say("tags", Some(&machine.tags.join("  ")));
     let secure = match (machine.secure_boot, machine.secure_boot_seen) {
         (_, Some(true)) => "enforced",

@@ -40,13 +40,8 @@ pub fn show(model: &Model, buffer: &mut Buffer, whole: Rect) {
     let look = model.setup.look;
     let (list, beside) = area::with_panel(whole);
     summary(model, buffer, list);
-    let table = Rect { x: list.x + paint::GUTTER, width: list.width - paint::GUTTER - 1, ..list };
     let fleet = &model.fleet;
-    let body = Rect {
-        y: list.y + area::LIST_HEAD_ROWS,
-        height: list.height.saturating_sub(area::LIST_HEAD_ROWS),
-        ..list
-    };
+    let body = area::below_head(list);
     if fleet.shown.is_empty() {
         match (fleet.loaded, fleet.rows.is_empty()) {
             (false, _) => paint::empty(buffer, body, "Asking the daemon …", &[], look),
@@ -65,15 +60,13 @@ pub fn show(model: &Model, buffer: &mut Buffer, whole: Rect) {
             }
         }
     } else {
-        let widths = paint::widths(&COLUMNS, table.width);
         let symbols = look.symbols();
         let order = if fleet.reverse { symbols.descending } else { symbols.ascending };
         let title = match fleet.sort {
             SortBy::Condition => "state",
             other => other.word(),
         };
-        let head = Rect { y: list.y + 1, height: 1, ..table };
-        paint::titles(buffer, head, &COLUMNS, &widths, (title, order), look);
+        let (table, widths) = paint::table(buffer, list, &COLUMNS, (title, order), look);
         for (row, place) in fleet.list.shown(fleet.shown.len(), usize::from(body.height)).enumerate() {
             let machine = &fleet.rows[fleet.shown[place]];
             let y = body.y + row as u16;

@@ -123,11 +123,7 @@ fn leases(model: &Model, buffer: &mut Buffer, area: Rect) {
         &paint::heading(look, "Leases", rest.trim(), columns),
         look,
     );
-    let body = Rect {
-        y: area.y + area::LIST_HEAD_ROWS,
-        height: area.height.saturating_sub(area::LIST_HEAD_ROWS),
-        ..area
-    };
+    let body = area::below_head(area);
     if shown.is_empty() {
         let (what, next): (&str, &[&str]) = if model.leases.loaded {
             ("No lease", &["As a proxy none is given: addresses come from the server that is there."])
@@ -136,9 +132,7 @@ fn leases(model: &Model, buffer: &mut Buffer, area: Rect) {
         };
         return paint::empty(buffer, body, what, next, look);
     }
-    let table = Rect { x: area.x + paint::GUTTER, width: area.width - paint::GUTTER - 1, ..area };
-    let widths = paint::widths(&COLUMNS, table.width);
-    paint::titles(buffer, Rect { y: area.y + 1, height: 1, ..table }, &COLUMNS, &widths, ("", ""), look);
+    let (table, widths) = paint::table(buffer, area, &COLUMNS, ("", ""), look);
     for (row, place) in model.leases.list.shown(shown.len(), usize::from(body.height)).enumerate() {
         let lease = shown[place];
         let y = body.y + row as u16;

@@ -48,11 +48,7 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
     narrowed.extend((!works.search.is_empty()).then(|| format!("\"{}\"", works.search.text())));
     left.push(paint::span(look, narrowed.join(" + "), Tone::Accent));
     paint::put(buffer, area.x, area.y, area.width, &Line::from(left), look);
-    let body = Rect {
-        y: area.y + area::LIST_HEAD_ROWS,
-        height: area.height.saturating_sub(area::LIST_HEAD_ROWS),
-        ..area
-    };
+    let body = area::below_head(area);
     if works.shown.is_empty() {
         let (what, next): (&str, &[&str]) = match (works.loaded, works.all.is_empty()) {
             (false, _) => ("Asking the daemon …", &[]),
@@ -63,9 +59,7 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
         };
         return paint::empty(buffer, body, what, next, look);
     }
-    let table = Rect { x: area.x + paint::GUTTER, width: area.width - paint::GUTTER - 1, ..area };
-    let widths = paint::widths(&COLUMNS, table.width);
-    paint::titles(buffer, Rect { y: area.y + 1, height: 1, ..table }, &COLUMNS, &widths, ("", ""), look);
+    let (table, widths) = paint::table(buffer, area, &COLUMNS, ("", ""), look);
     for (row, place) in works.list.shown(works.shown.len(), usize::from(body.height)).enumerate() {
         let Some(operation) = works.all.get(&works.shown[place]) else { continue };
         let y = body.y + row as u16;

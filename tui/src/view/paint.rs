@@ -167,8 +167,22 @@ pub fn widths(columns: &[Column], width: u16) -> Vec<u16> {
     widths
 }
 
+/// Puts the titles of a list's table, below its counts, and gives the columns' place and widths.
+pub fn table(
+    buffer: &mut Buffer,
+    area: Rect,
+    columns: &[Column],
+    sorted: (&str, &str),
+    look: Look,
+) -> (Rect, Vec<u16>) {
+    let table = Rect { x: area.x + GUTTER, width: area.width.saturating_sub(GUTTER + 1), ..area };
+    let widths = widths(columns, table.width);
+    titles(buffer, Rect { y: area.y + 1, height: 1, ..table }, columns, &widths, sorted, look);
+    (table, widths)
+}
+
 /// Puts the titles of a table; `sorted` is the title that it is sorted by, and its symbol.
-pub fn titles(
+fn titles(
     buffer: &mut Buffer,
     area: Rect,
     columns: &[Column],

@@ -62,7 +62,7 @@ fn lines(model: &Model, columns: usize) -> Vec<Line<'static>> {
         say(if place == 0 { "addresses" } else { "" }, Some(mac.to_string()));
     }
     say("", machine.address.clone());
-    say("enrolment", Some(telling::enrolment(machine.enrolment).into()));
+    say("enrolment", Some(machine.enrolment.name().into()));
     say("tags", Some(machine.tags.join(" ")));
     say("seen", machine.seen_at.map(|at| human::ago(at, model.now)));
     if let Some(host) = &machine.host {

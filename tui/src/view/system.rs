@@ -104,9 +104,7 @@ fn settings(model: &Model, buffer: &mut Buffer, area: Rect) {
     if shown.is_empty() || area.height < 3 {
         return;
     }
-    let table = Rect { x: area.x + paint::GUTTER, width: area.width - paint::GUTTER - 1, ..area };
-    let widths = paint::widths(&COLUMNS, table.width);
-    paint::titles(buffer, Rect { y: area.y + 1, height: 1, ..table }, &COLUMNS, &widths, ("", ""), look);
+    let (table, widths) = paint::table(buffer, area, &COLUMNS, ("", ""), look);
     let height = usize::from(area.height.saturating_sub(area::LIST_HEAD_ROWS));
     for (row, place) in model.settings_list.shown(shown.len(), height).enumerate() {
         let setting = shown[place];
