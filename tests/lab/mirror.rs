@@ -59,14 +59,14 @@ impl Mirror {
         Ok(Self { log })
     }
 
-    /// Waits until a path that ends so was asked for and served; how long that took.
-    pub fn wait_served(&self, end: &str, limit: Duration) -> Option<Duration> {
+    /// Waits until a path that ends so was asked for; whether it was there.
+    pub fn wait_asked(&self, end: &str, limit: Duration) -> Option<bool> {
         let began = Instant::now();
         let (log, changed) = &*self.log;
         let mut seen = log.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if seen.iter().any(|(path, found)| *found && path.ends_with(end)) {
-                return Some(began.elapsed());
+            if let Some((_, found)) = seen.iter().find(|(path, _)| path.ends_with(end)) {
+                return Some(*found);
             }
             let left = limit.checked_sub(began.elapsed())?;
             seen = changed.wait_timeout(seen, left).unwrap_or_else(PoisonError::into_inner).0;
