@@ -379,7 +379,11 @@ fn kill_again_and_again(kills: u32) -> Result<(), LabError> {
     std::fs::write(&image, vec![7; 64 << 10]).expect("a file");
 
     let binary = Path::new(env!("CARGO_BIN_EXE_ironwake"));
-    let start = || Daemon::start(binary, &config, &site, folder.path());
+    // Said at once: the machines wait for a daemon that does not come, and it is their panic that ends the test.
+    let start = || {
+        Daemon::start(binary, &config, &site, folder.path())
+            .inspect_err(|error| eprintln!("the daemon does not start: {error}"))
+    };
     let mut daemon = start()?;
     let mut import = std::process::Command::new(binary);
     import.arg("--socket").arg(&socket).args(["artifact", "import", "small"]).arg(&image);
