@@ -148,6 +148,29 @@ fn lists_are_tables_for_people_and_arrays_for_scripts() {
 }
 
 #[test]
+fn a_wide_list_says_what_machines_are_made_of_and_what_goes_on() {
+    let one = machine(
+        r#","hardware":{"model":"Dell Inc. PowerEdge R640","cpu":"Xeon Gold 6230","cpus":2,"cores":40,"threads":80,
+        "ram_bytes":103079215104,"disks":2,"disk_bytes":1099511627776,"nics":4},
+        "profile":{"name":"debian-image","version":"1","standing":"installed","operation":"o1","since":1},
+        "last_attempt":{"id":7,"started_at":1,"last_at":1,"outcome":"failed","diagnosis":"no_loader_for_arch"},
+        "operation":{"id":"o2","kind":"rebuild","state":"installing","state_since":1,"secs_left":125,
+        "progress":{"done_bytes":34,"total_bytes":100,"bytes_per_sec":1}}"#,
+    );
+    let page = format!(r#"{{"items":[{one}],"total":1,"limit":1000,"offset":0}}"#);
+    let double = Double::new(&[("GET /api/v1/machines?limit=1000&offset=0", "200 OK", &[&page])]);
+    let table = double.run(&["machine", "list"]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    for part in [
+        "Dell Inc. PowerEdge R640  2 × Xeon Gold 6230, 40 cores  96 GiB  2, 1 TiB",
+        "no_loader_for_arch, ",
+        "debian-image 1  rebuild, installing 34 %, 2 m 05 s left",
+    ] {
+        assert!(table.contains(part), "{part:?} is missing in\n{table}");
+    }
+}
+
+#[test]
 fn a_machine_is_shown_with_its_inventory_and_its_latest_boot() {
     let double = show_double();
     let shown = double.run(&["machine", "show", "n1"]);

@@ -29,6 +29,7 @@ mod settings;
 mod shell;
 mod simulate;
 mod step;
+mod summary;
 mod webhook;
 mod work;
 
@@ -66,6 +67,7 @@ pub use shell::{
 };
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use step::{StepResult, StepState};
+pub use summary::{AttemptBrief, HardwareSummary, MachineProfile, ProfileStanding};
 pub use webhook::{DeliveryOutcome, Webhook, WebhookDelivery};
 pub use work::{
     BootEntry, CLAIM_BYTES_MAX, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing,

@@ -21,6 +21,7 @@ mod import;
 mod inventory;
 mod lease;
 mod machine;
+mod machine_list;
 mod meter;
 mod operation;
 mod output;

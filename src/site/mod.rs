@@ -5,6 +5,7 @@
 
 mod addresses;
 mod armed;
+mod attempts;
 mod builds;
 mod bulk;
 mod catalog;
@@ -34,6 +35,7 @@ mod shells;
 mod sighting;
 mod simulate;
 mod steps;
+mod summaries;
 mod tokens;
 mod unmade;
 mod uploads;
@@ -196,6 +198,7 @@ pub struct Site {
     presence: Mutex<HashMap<String, Presence>>,
     addresses: addresses::Addresses,
     recorder: Mutex<Recorder>,
+    attempts: attempts::NewestAttempts,
     learned: learned::Learned,
     fruitless: fruitless::Fruitless,
     conflicts: conflicts::Conflicts,
@@ -261,11 +264,12 @@ impl Site {
         };
         let counters = store.counters();
         let mut records = Records { last_inventory: counters.inventory, ..Records::default() };
-        for machine in store.machines().await? {
+        for machine in summaries::complete(&store, store.machines().await?).await? {
             records.put(machine);
         }
         let operations = operations::Operations::new(store.operations_running().await?);
         let mut recorder = Recorder::new(counters.attempt);
+        let attempts = attempts::NewestAttempts::new(&store.attempts_newest().await?);
         for attempt in store.attempts_running().await? {
             recorder.resume(attempt);
         }
@@ -287,6 +291,7 @@ impl Site {
             presence: Mutex::default(),
             addresses: addresses::Addresses::default(),
             recorder: Mutex::new(recorder),
+            attempts,
             learned: learned::Learned::default(),
             fruitless: fruitless::Fruitless::default(),
             conflicts: conflicts::Conflicts::default(),
@@ -381,7 +386,9 @@ impl Site {
         self.operations.forget(id);
         self.own.forget(id);
         self.hosts.forget(id);
-        self.recorder().reassign(id, heir);
+        let mut recorder = self.recorder();
+        recorder.reassign(id, heir);
+        self.attempts.forget(id, heir);
     }
 
     /// A record with what was seen of it since it was saved.

@@ -289,7 +289,12 @@ impl Site {
         }
         let host = self.host_change(&record, &after);
         changes.extend(host.clone());
+        let machine = self.profile_change(&record, &after);
+        changes.extend(machine.clone().map(|machine| Change::Machine(Box::new(machine))));
         self.store.save(changes).await?;
+        if let Some(machine) = machine {
+            self.write().put(machine);
+        }
         self.hosts.saved(host);
         let operation = after.operation.clone();
         for after in cancelled.into_iter().map(|(_, after)| after).chain([after]) {

@@ -11,6 +11,7 @@ mod rebuild;
 mod rules;
 pub(crate) mod shells;
 mod strangers;
+mod summaries;
 mod tokens;
 mod unmade;
 mod uploads;

@@ -307,6 +307,11 @@ impl Store {
         self.inner.readers.read(read::attempts_running).await
     }
 
+    /// The newest attempt of each machine, without stages; for the start.
+    pub async fn attempts_newest(&self) -> Result<Vec<Attempt>, StoreError> {
+        self.inner.readers.read(read::attempts_newest).await
+    }
+
     /// Operations that have not ended; for the start.
     pub async fn operations_running(&self) -> Result<Vec<operation::Record>, StoreError> {
         self.inner.readers.read(read::operations_running).await

@@ -136,6 +136,12 @@ pub(super) fn attempts_running(db: &Connection) -> rusqlite::Result<Vec<Attempt>
     )
 }
 
+pub(super) fn attempts_newest(db: &Connection) -> rusqlite::Result<Vec<Attempt>> {
+    let sql = "SELECT doc FROM attempts WHERE id IN \
+               (SELECT max(id) FROM attempts WHERE machine IS NOT NULL GROUP BY machine)";
+    all(db, sql, [], |row| row::decode(row, 0))
+}
+
 fn with_stages(db: &Connection, mut attempts: Vec<Attempt>) -> rusqlite::Result<Vec<Attempt>> {
     for attempt in &mut attempts {
         let sql = "SELECT doc FROM stages WHERE attempt = ?1 ORDER BY seq";
