@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{FieldProblem, OperationKind};
+
 /// A profile in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -56,6 +58,37 @@ pub struct RefusedProfile {
     pub folder: String,
     /// Every mistake, with file, line and column.
     pub mistakes: String,
+}
+
+/// `GET /api/v1/machines/{key}/profiles`: whether one machine can become what a profile says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProfileFit {
+    /// The profile's name.
+    pub name: String,
+    /// Its version, as its author counts.
+    pub version: String,
+    /// `image`, `installer`, `live` or `local`.
+    pub kind: String,
+    /// One line for people.
+    pub summary: String,
+    /// What makes a machine into it; absent for what a machine does without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationKind>,
+    /// Whether the machine's hardware fits.
+    pub fits: bool,
+    /// Every reason why it does not, in sentences without a full stop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// Kernel names of the disks that are large enough for it; none for what writes to no disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<String>,
+    /// What it names by its defaults that is not here, each with what brings it, in sentences without a full stop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// Variables that an operation has to give, since nothing else does for this machine, or what does is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<FieldProblem>,
 }
 
 /// `POST /api/v1/profiles/{name}/render`: what the profile would give for a machine, with `***` for each secret.

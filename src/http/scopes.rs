@@ -17,6 +17,7 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/v1/machines/{key}/inventories/diff", Scope::Viewer),
     (Method::GET, "/api/v1/machines/{key}/attempts", Scope::Viewer),
     (Method::GET, "/api/v1/machines/{key}/values", Scope::Viewer),
+    (Method::GET, "/api/v1/machines/{key}/profiles", Scope::Viewer),
     (Method::PATCH, "/api/v1/machines/{key}/values", Scope::Operator),
     (Method::POST, "/api/v1/bulk", Scope::Operator),
     (Method::POST, "/api/v1/batches", Scope::Operator),

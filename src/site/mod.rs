@@ -12,6 +12,7 @@ mod catalog;
 mod conflicts;
 mod downloads;
 mod enroll;
+mod fitting;
 mod fruitless;
 mod health;
 mod heartbeat;

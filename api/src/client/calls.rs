@@ -120,6 +120,11 @@ impl Client {
         self.get(&format!("/profiles/{}", encode(name))).await
     }
 
+    /// Which profiles a machine can be made into, and why not the others.
+    pub async fn fitting_profiles(&self, key: &str) -> Result<Vec<ProfileFit>, ClientError> {
+        self.list(&machine_path(key, "/profiles")).await
+    }
+
     /// What a profile gives for a machine.
     pub async fn render(
         &self,
