@@ -13,6 +13,7 @@ mod build;
 mod bulk;
 #[cfg(feature = "client")]
 pub mod client;
+mod dry_run;
 mod event;
 mod health;
 mod host;
@@ -43,6 +44,7 @@ pub use artifact::{
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
 pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
+pub use dry_run::{DryRun, SettledArtifact};
 pub use event::{Actor, Event, EventKind};
 pub use health::{Health, HealthCheck, HealthState, NetworkHealth, Version};
 pub use host::{Host, MachineHost, PhoneHome, Reachability};

@@ -13,6 +13,8 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/v1/machines/{key}/enroll", Scope::Operator),
     (Method::POST, "/api/v1/machines/{key}/orders", Scope::Operator),
     (Method::POST, "/api/v1/machines/{key}/operations", Scope::Operator),
+    // It changes nothing, and shows no secret.
+    (Method::POST, "/api/v1/machines/{key}/operations/dry-run", Scope::Viewer),
     (Method::GET, "/api/v1/machines/{key}/inventories", Scope::Viewer),
     (Method::GET, "/api/v1/machines/{key}/inventories/diff", Scope::Viewer),
     (Method::GET, "/api/v1/machines/{key}/attempts", Scope::Viewer),

@@ -1,12 +1,15 @@
 //! What operators see of profiles.
 
-use ironwake_api::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
+use ironwake_api::{
+    ApprovedDisk, Inventory, Machine, ProfileSummary, ProfileVariable, Profiles, RefusedProfile,
+    RenderRequest, RenderedFile,
+};
 
 use super::rebuild::{facts, nowhere, seen};
 use super::{NOWHERE, Site, SiteError};
 use crate::catalog::Entry;
 use crate::operation::{DiskRule, resolve};
-use crate::profile::{Rendered, RenderedBoot, ServedFile, render};
+use crate::profile::{Rendered, RenderedBoot, ServedFile, Written, render};
 
 impl Site {
     /// Every profile in force, and the folders that are refused.
@@ -54,12 +57,23 @@ impl Site {
             // What runs in memory has none.
             None => None,
         };
-        let layers = self.layers(&machine);
-        let values = layers.resolve(&entry.profile, &request.variables).map_err(SiteError::Invalid)?.masked();
-        let hostname = self.hostname_for(&machine, Some(&inventory), &layers);
+        self.shown_files(&entry, &machine, Some(&inventory), disk.as_ref(), &request.variables)
+    }
+
+    /// What a profile gives for a machine and the disk that it would be written to, with `***` for each secret.
+    pub(super) fn shown_files(
+        &self,
+        entry: &Entry,
+        machine: &Machine,
+        inventory: Option<&Inventory>,
+        disk: Option<&ApprovedDisk>,
+        variables: &Written,
+    ) -> Result<Vec<RenderedFile>, SiteError> {
+        let layers = self.layers(machine);
+        let values = layers.resolve(&entry.profile, variables).map_err(SiteError::Invalid)?.masked();
+        let hostname = self.hostname_for(machine, inventory, &layers);
         let hostname = hostname.map_err(|error| SiteError::invalid("hostname", error.to_string()))?;
-        let seen = seen(&machine, Some(&inventory));
-        let mut facts = facts(&machine, &hostname, seen, disk.as_ref(), "", NOWHERE, &nowhere());
+        let mut facts = facts(machine, &hostname, seen(machine, inventory), disk, "", NOWHERE, &nowhere());
         facts.artifacts = self.published(NOWHERE);
         facts.operation.heartbeat_secs = entry.profile.heartbeat_secs;
         let rendered = render(&entry.profile, &values, &facts);

@@ -11,6 +11,7 @@ mod bulk;
 mod catalog;
 mod conflicts;
 mod downloads;
+mod drafts;
 mod enroll;
 mod fitting;
 mod fruitless;

@@ -2,6 +2,7 @@ mod builds;
 mod bulk;
 mod deadlines;
 mod downloads;
+mod drafts;
 mod fitting;
 mod heartbeat;
 mod installer;

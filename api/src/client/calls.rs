@@ -80,6 +80,11 @@ impl Client {
         self.send(Method::POST, &machine_path(key, "/operations"), Some(new)).await
     }
 
+    /// What an operation would be, and what is wrong with it; nothing is made.
+    pub async fn dry_run(&self, key: &str, new: &OperationNew) -> Result<DryRun, ClientError> {
+        self.send(Method::POST, &machine_path(key, "/operations/dry-run"), Some(new)).await
+    }
+
     /// Operations, newest first, without their histories.
     pub async fn operations(&self, query: &OperationQuery) -> Result<Vec<Operation>, ClientError> {
         self.list(&format!("/operations{}", query_of(query))).await
