@@ -46,7 +46,9 @@ pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
 pub use dry_run::{DryRun, SettledArtifact};
 pub use event::{Actor, Event, EventKind};
-pub use health::{Health, HealthCheck, HealthState, NetworkHealth, Version};
+pub use health::{
+    DhcpTraffic, Health, HealthCheck, HealthState, NetworkHealth, NetworkLink, OtherServer, Silence, Version,
+};
 pub use host::{Host, MachineHost, PhoneHome, Reachability};
 pub use inventory::*;
 pub use lease::{Lease, LeaseState};

@@ -302,6 +302,12 @@ impl LeaseTable {
         self.entries.iter().filter(|entry| entry.state == State::Bound && entry.until > now).count() as u64
     }
 
+    /// Addresses that nobody can be given at present: in use, offered, or set aside. Walks the table.
+    pub fn addresses_taken(&self, now: Millis) -> u64 {
+        let taken = |entry: &&Entry| entry.state != State::Released && entry.until > now;
+        self.entries.iter().filter(taken).count() as u64
+    }
+
     fn subnet(&self, subnet: SubnetIndex) -> &Subnet {
         &self.subnets[usize::from(subnet.0)]
     }

@@ -38,6 +38,7 @@ mod sighting;
 mod simulate;
 mod steps;
 mod summaries;
+mod tally;
 mod tokens;
 mod unmade;
 mod uploads;
@@ -66,6 +67,7 @@ pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
+pub use tally::DhcpTally;
 pub use tokens::{Admitted, Denied, Standing};
 
 /// Why a request was refused.
