@@ -15,6 +15,7 @@ mod bulk;
 pub mod client;
 mod dry_run;
 mod event;
+mod event_query;
 mod health;
 mod host;
 pub mod human;
@@ -45,7 +46,8 @@ pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageK
 pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
 pub use dry_run::{DryRun, SettledArtifact};
-pub use event::{Actor, Event, EventKind};
+pub use event::{Actor, Event, EventKind, LeaseEnd, LeaseNews};
+pub use event_query::{EventOrder, EventQuery};
 pub use health::{
     DhcpTraffic, Health, HealthCheck, HealthState, NetworkHealth, NetworkLink, OtherServer, Silence, Version,
 };

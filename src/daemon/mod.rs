@@ -318,6 +318,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
             () = shutdown.cancelled() => break,
             _ = interval.tick() => {
                 site.tick();
+                site.note_health();
                 site.refresh_profiles();
                 site.expire_operations().await;
                 site.fail_unmade_boots().await;

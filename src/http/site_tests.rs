@@ -143,6 +143,11 @@ async fn a_machine_is_registered_shown_edited_and_deleted() {
         events.as_array().expect("a list").iter().map(|event| event["kind"].clone()).collect();
     assert_eq!(json!(kinds), json!(["machine_registered", "machine_edited", "enrolment", "machine_deleted"]));
     assert_eq!(events[0]["actor"], json!({"operator": "anna"}));
+    let newest = api.get("/events?order=desc&limit=2&kind=machine_registered,machine_deleted,enrolment").await;
+    assert_eq!((&newest[0]["kind"], &newest[1]["kind"]), (&json!("machine_deleted"), &json!("enrolment")));
+    let before = newest[1]["id"].as_i64().expect("an id");
+    let next = api.get(&format!("/events?order=desc&before={before}&machine={id}")).await;
+    assert_eq!((&next[0]["kind"], &next[1]["kind"]), (&json!("machine_edited"), &json!("machine_registered")));
 }
 
 #[tokio::test]

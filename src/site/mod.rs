@@ -16,6 +16,7 @@ mod enroll;
 mod fitting;
 mod fruitless;
 mod health;
+mod health_news;
 mod heartbeat;
 mod hosts;
 mod imports;
@@ -228,6 +229,7 @@ pub struct Site {
     /// What machines can be made into.
     catalog: Catalog,
     health: health::Board,
+    health_news: health_news::HealthNews,
     discovery: RwLock<Option<DiscoveryImage>>,
     /// Our address on each network, by interface.
     servers: Mutex<HashMap<String, Ipv4Addr>>,
@@ -318,6 +320,7 @@ impl Site {
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),
+            health_news: health_news::HealthNews::default(),
             discovery: RwLock::new(None),
             servers: Mutex::default(),
             annotate,

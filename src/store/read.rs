@@ -73,27 +73,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-pub(super) fn events_after(
-    db: &Connection,
-    id: i64,
-    machine: Option<&str>,
-    limit: u32,
-) -> rusqlite::Result<Vec<Event>> {
-    let limit = limit.min(READ_ROWS_MAX);
-    match machine {
-        None => {
-            let sql = "SELECT id, at, machine, actor, doc FROM events WHERE id > ?1 ORDER BY id LIMIT ?2";
-            all(db, sql, params![id, limit], event)
-        }
-        Some(machine) => {
-            let sql = "SELECT id, at, machine, actor, doc FROM events \
-                       WHERE machine = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
-            all(db, sql, params![machine, id, limit], event)
-        }
-    }
-}
-
-fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     Ok(Event {
         id: row.get(0)?,
         at: row::millis(row.get(1)?),
@@ -281,7 +261,7 @@ pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {
     })
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     db: &Connection,
     sql: &str,
     values: impl Params,

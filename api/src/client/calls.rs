@@ -172,7 +172,7 @@ impl Client {
         self.get(&format!("/attempts/{id}")).await
     }
 
-    /// Events that are stored, oldest first.
+    /// Events that are stored, oldest first unless asked otherwise.
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, ClientError> {
         self.list(&format!("/events{}", query_of(query))).await
     }
@@ -292,20 +292,6 @@ impl Client {
     pub async fn authority(&self) -> Result<Authority, ClientError> {
         self.get("/authority").await
     }
-}
-
-/// Which stored events to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct EventQuery {
-    /// Only those with a larger id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<i64>,
-    /// Only this machine's, by id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub machine: Option<String>,
-    /// At most this many.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 pub(super) fn machine_path(key: &str, rest: &str) -> String {

@@ -8,6 +8,7 @@ mod commits;
 pub(super) mod filter;
 mod frame;
 pub(super) mod interface;
+mod news;
 mod ports;
 mod probe;
 mod session;

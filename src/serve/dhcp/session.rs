@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::commits::Commits;
 use super::frame::{self, Datagram};
+use super::news::News;
 use super::ports::HeldPorts;
 use super::settings::{load, settings};
 use super::socket::{Inbox, PacketSocket};
@@ -50,6 +51,9 @@ pub(super) struct Session {
     /// Frames that leave at once.
     outgoing: Vec<Vec<u8>>,
     commits: Commits,
+    /// Addresses given and ended that were not told yet, and up to when leases were looked at that end by themselves.
+    news: News,
+    looked_at: Millis,
     /// Messages and events dropped since the last look at the health, since the store is behind.
     dropped: u64,
     /// The store refused the last commit.
@@ -91,6 +95,8 @@ impl Session {
             clock,
             outgoing: Vec::new(),
             commits: Commits::new(site.store().clone()),
+            news: News::default(),
+            looked_at: site.now(),
             dropped: 0,
             store_failed: None,
             interface,
@@ -134,6 +140,7 @@ impl Session {
                     if let Err(why) = self.check_interface() {
                         return Ended::Interface(why);
                     }
+                    self.tell_leases();
                     self.report_health();
                     self.dropped = 0;
                 }
@@ -175,6 +182,7 @@ impl Session {
 
     /// Finishes what was accepted before a shutdown.
     async fn drain(&mut self) {
+        self.tell_leases();
         while self.commits.begin() {
             let (result, frames) = self.commits.done().await;
             self.committed(result, frames);
@@ -275,6 +283,9 @@ impl Session {
         if let Some(conflict) = outcome.conflict {
             self.set_aside(conflict);
         }
+        if let Some(lease) = &outcome.save {
+            self.news.note(lease, outcome.given);
+        }
         let saves = outcome.save.is_some();
         self.commits.save(outcome.save.map(|lease| Change::Lease(Box::new(lease))));
         if let Some(reply) = outcome.reply {
@@ -316,6 +327,18 @@ impl Session {
         let user = mac.map(tracing::field::display);
         tracing::warn!(interface, %address, mac = user, "address set aside: in use");
         self.event(EventKind::AddressConflict { interface, address: address.to_string(), mac });
+    }
+
+    /// Tells what became of addresses since the last look.
+    fn tell_leases(&mut self) {
+        let now = self.site.now();
+        if let Service::Server(server) = &self.service {
+            server.leases().expired(self.looked_at, now).for_each(|lease| self.news.expired(&lease));
+        }
+        self.looked_at = now;
+        if let Some(kind) = self.news.take(&self.config.interface) {
+            self.event(kind);
+        }
     }
 
     fn event(&mut self, kind: EventKind) {
