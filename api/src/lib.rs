@@ -65,7 +65,7 @@ pub use operation::{
     OperationQuery, OperationState, ProfileChoice, Progress,
 };
 pub use problem::{FieldProblem, Problem};
-pub use profile::{ProfileFit, ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
+pub use profile::{GivenValue, ProfileFit, ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
 pub use settings::{Setting, SettingOrigin, Settings};
 pub use shell::{
     SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ironwake_api::{ProfileFit, ProfileSummary, RenderRequest};
+use ironwake_api::{ProfileFit, ProfileSummary, ProfileVariable, RenderRequest};
 
 use super::assignment::Variables;
 use super::output::{Style, clean};
@@ -98,7 +98,8 @@ async fn fitting(machine: &str, context: &mut Context) -> Result<(), Failure> {
     if context.json {
         return Ok(context.output.json(&all)?);
     }
-    let mut table = Table::new(&["NAME", "VERSION", "KIND", "FITS", "DISKS", "WHY NOT, OR WHAT IT STILL NEEDS"]);
+    let mut table =
+        Table::new(&["NAME", "VERSION", "KIND", "FITS", "DISKS", "WHY NOT, OR WHAT IT STILL NEEDS"]);
     for fit in &all {
         let (fits, style) = if fit.fits { ("yes", Style::Good) } else { ("no", Style::Bad) };
         let plain = |text: &str| (text.to_owned(), Style::Plain);
@@ -124,14 +125,38 @@ fn lacks(fit: &ProfileFit) -> String {
 fn show(profile: &ProfileSummary, context: &mut Context) -> std::io::Result<()> {
     let ProfileSummary { name, version, kind, summary, origin, .. } = profile;
     context.output.line(format!("{name} {version}, {kind}, {origin}: {}", clean(summary)))?;
-    let mut table = Table::new(&["VARIABLE", "TYPE", "", "WHAT"]);
+    let mut table = Table::new(&["VARIABLE", "TYPE", "", "DEFAULT", "WHAT"]);
     for variable in &profile.variables {
         let marks = [(variable.required, "required"), (variable.secret, "secret")];
         let marks: Vec<&str> = marks.into_iter().filter_map(|(on, word)| on.then_some(word)).collect();
-        let cells = [variable.name.clone(), variable.kind.clone(), marks.join(", "), variable.help.clone()];
+        let default = variable.default.as_ref().map(written).unwrap_or_default();
+        let cells =
+            [variable.name.clone(), limited(variable), marks.join(", "), default, variable.help.clone()];
         table.row(cells.map(|cell| (cell, Style::Plain)));
     }
     table.write(&mut context.output, "it has no variables")
+}
+
+/// A type with its limits: `integer 1..9`, `string like "$*$*"`, `choice of trixie, bookworm`
+fn limited(variable: &ProfileVariable) -> String {
+    let ProfileVariable { kind, choices, min, max, pattern, .. } = variable;
+    let mut text = kind.clone();
+    if !choices.is_empty() {
+        text.push_str(&format!(" of {}", choices.join(", ")));
+    }
+    if min.is_some() || max.is_some() {
+        let number = |limit: &Option<i64>| limit.map(|limit| limit.to_string()).unwrap_or_default();
+        text.push_str(&format!(" {}..{}", number(min), number(max)));
+    }
+    if let Some(pattern) = pattern {
+        text.push_str(&format!(" like {pattern:?}"));
+    }
+    text
+}
+
+/// A value as one would write it.
+fn written(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn check(folder: &std::path::Path, context: &mut Context) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use super::rebuild::{facts, nowhere, seen};
 use super::{NOWHERE, Site, SiteError};
 use crate::catalog::Entry;
 use crate::operation::{DiskRule, resolve};
-use crate::profile::{Rendered, RenderedBoot, ServedFile, Written, render};
+use crate::profile::{Input, Rendered, RenderedBoot, ServedFile, Variable, Written, render};
 
 impl Site {
     /// Every profile in force, and the folders that are refused.
@@ -82,13 +82,6 @@ impl Site {
 }
 
 fn summary(entry: &Entry) -> ProfileSummary {
-    let variable = |(name, variable): (&String, &crate::profile::Variable)| ProfileVariable {
-        name: name.clone(),
-        kind: variable.input.name().into(),
-        required: variable.required,
-        secret: variable.secret,
-        help: variable.help.clone(),
-    };
     let profile = &entry.profile;
     ProfileSummary {
         name: profile.name.clone(),
@@ -96,7 +89,32 @@ fn summary(entry: &Entry) -> ProfileSummary {
         kind: profile.kind.name().into(),
         summary: profile.summary.clone(),
         origin: entry.origin.clone(),
-        variables: profile.variables.iter().map(variable).collect(),
+        variables: profile.variables.iter().map(|(name, variable)| shown(name, variable)).collect(),
+    }
+}
+
+/// A variable as the profile says it.
+fn shown(name: &str, variable: &Variable) -> ProfileVariable {
+    let (choices, limits) = match &variable.input {
+        Input::Choice(words) => (words.clone(), None),
+        Input::String(limits) | Input::Text(limits) | Input::Integer(limits) | Input::List(limits) => {
+            (Vec::new(), Some(limits))
+        }
+        Input::Boolean | Input::Hostname | Input::Address | Input::Cidr | Input::SshKeys => {
+            (Vec::new(), None)
+        }
+    };
+    ProfileVariable {
+        name: name.to_owned(),
+        kind: variable.input.name().into(),
+        required: variable.required,
+        secret: variable.secret,
+        help: variable.help.clone(),
+        default: variable.default.as_ref().map(Into::into),
+        choices,
+        min: limits.and_then(|limits| limits.min),
+        max: limits.and_then(|limits| limits.max),
+        pattern: limits.and_then(|limits| limits.pattern.clone()),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Which profiles a machine can be made into, and what is in the way of the others.
 
-use ironwake_api::{Inventory, Machine, OperationKind, ProfileFit};
+use std::collections::BTreeMap;
+
+use ironwake_api::{GivenValue, Inventory, Machine, OperationKind, ProfileFit};
 
 use super::rebuild::hardware;
 use super::{Site, SiteError};
 use crate::catalog::Entry;
-use crate::profile::{Kind, Written, fits, named_artifacts};
+use crate::profile::{HIDDEN, Kind, Origin, Setting, Values, fits, named_artifacts};
 
 impl Site {
     /// Every profile in the order of names, with what speaks against making this machine into it.
@@ -14,9 +16,8 @@ impl Site {
         let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
         let layers = self.layers(&machine);
         let fit = |entry: &Entry| {
-            let values = layers.resolve(&entry.profile, &Written::new());
-            let variables = values.err().unwrap_or_default();
-            ProfileFit { variables, ..self.fit(entry, &machine, inventory.as_ref()) }
+            let (values, variables) = layers.settle(&entry.profile);
+            ProfileFit { given: given(&values), variables, ..self.fit(entry, &machine, inventory.as_ref()) }
         };
         Ok(self.catalog.list().iter().map(|entry| fit(entry)).collect())
     }
@@ -36,6 +37,10 @@ impl Site {
         let named = named_artifacts(profile).into_iter();
         let missing = named.filter_map(|name| match is_image {
             true => self.imports.image(&name).is_none().then(|| self.how_to_get(&name)),
+            // Nobody imports it: it is made of what is here, at each start.
+            false if self.comes(&name) => Some(format!(
+                "{name:?} is not made yet: `ironwake artifact list` shows how far it is, or what is in its way"
+            )),
             false => self.loaded(&name).err(),
         });
         ProfileFit {
@@ -52,7 +57,20 @@ impl Site {
             reasons,
             disks: disks.into_iter().flatten().filter(large).map(|disk| disk.name.clone()).collect(),
             missing: missing.collect(),
+            given: BTreeMap::new(),
             variables: Vec::new(),
         }
     }
+}
+
+/// What is written for a machine anywhere but in the profile, secrets masked.
+fn given(values: &Values) -> BTreeMap<String, GivenValue> {
+    let shown = |setting: &Setting| match setting {
+        Setting::Unset | Setting::Plain(_, Origin::Profile) => None,
+        Setting::Plain(value, from) => Some(GivenValue { value: value.into(), from: from.to_string() }),
+        Setting::Secret(_, from) | Setting::Masked(from) => {
+            Some(GivenValue { value: HIDDEN.into(), from: from.to_string() })
+        }
+    };
+    values.iter().filter_map(|(name, setting)| Some((name.to_owned(), shown(setting)?))).collect()
 }
