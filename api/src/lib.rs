@@ -13,6 +13,7 @@ mod build;
 mod bulk;
 #[cfg(feature = "client")]
 pub mod client;
+mod disk_contents;
 mod dry_run;
 mod event;
 mod event_query;
@@ -45,6 +46,7 @@ pub use artifact::{
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
 pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
+pub use disk_contents::{ApprovedPartition, DiskHolder};
 pub use dry_run::{DryRun, SettledArtifact};
 pub use event::{Actor, Event, EventKind, LeaseEnd, LeaseNews};
 pub use event_query::{EventOrder, EventQuery};

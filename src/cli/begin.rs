@@ -9,7 +9,7 @@ use ironwake_api::{ArmRequest, BatchNew, BulkAction, BulkAnswer, Operation, Oper
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::assignment::Variables;
-use super::operation::{done, follow, shown};
+use super::operation::{done, follow, holders, shown};
 use super::output::clean;
 use super::selection::{self, Selected};
 use super::{Context, Failure, batch, dry_run};
@@ -234,6 +234,9 @@ async fn confirmed(
             }
             if disk.contents.is_empty() {
                 writeln!(screen, "    (nothing that is known)")?;
+            }
+            if let Some(holders) = holders(disk) {
+                writeln!(screen, "    {holders}")?;
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use ironwake_api::{DryRun, OperationNew};
 
-use super::operation::shown;
+use super::operation::{holders, shown};
 use super::output::{Style, clean};
 use super::selection::Selected;
 use super::{Context, Failure};
@@ -53,6 +53,9 @@ fn write(run: &DryRun, context: &mut Context) -> std::io::Result<()> {
         output.line(format!("  disk     {}", clean(&shown(disk))))?;
         for line in &disk.contents {
             output.line(format!("    {}", clean(line)))?;
+        }
+        if let Some(holders) = holders(disk) {
+            output.line(format!("    {holders}"))?;
         }
     }
     for artifact in &run.artifacts {
