@@ -41,7 +41,7 @@ pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
 pub use approved_disk::{ApprovedDisk, DiskDifference};
 pub use artifact::{
     Artifact, ArtifactDownload, ArtifactKind, ArtifactOrigin, ArtifactPatch, ArtifactState, ArtifactUpload,
-    Converted, DownloadStep, ImportQuery, ImportRequest,
+    ArtifactUsage, Converted, DownloadStep, ImportQuery, ImportRequest,
 };
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
 pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
@@ -67,7 +67,10 @@ pub use operation::{
     OperationQuery, OperationState, ProfileChoice, Progress,
 };
 pub use problem::{FieldProblem, Problem};
-pub use profile::{GivenValue, ProfileFit, ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
+pub use profile::{
+    GivenValue, ProfileFit, ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest,
+    RenderedFile,
+};
 pub use settings::{Setting, SettingOrigin, Settings};
 pub use shell::{
     SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart,

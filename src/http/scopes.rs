@@ -36,6 +36,7 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/v1/profiles/{name}/render", Scope::Viewer),
     (Method::GET, "/api/v1/artifacts", Scope::Viewer),
     (Method::GET, "/api/v1/artifacts/{name}", Scope::Viewer),
+    (Method::GET, "/api/v1/cache", Scope::Viewer),
     (Method::PUT, "/api/v1/artifacts/{name}", Scope::Operator),
     (Method::PUT, "/api/v1/artifacts/{name}/download", Scope::Operator),
     (Method::PATCH, "/api/v1/artifacts/{name}", Scope::Operator),

@@ -187,6 +187,11 @@ impl Client {
         self.list("/artifacts").await
     }
 
+    /// How much imports take, of how much.
+    pub async fn artifact_usage(&self) -> Result<ArtifactUsage, ClientError> {
+        self.get("/cache").await
+    }
+
     /// One artifact.
     pub async fn artifact(&self, name: &str) -> Result<Artifact, ClientError> {
         self.get(&artifact_path(name)).await

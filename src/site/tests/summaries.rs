@@ -28,17 +28,17 @@ async fn a_list_says_what_a_machine_is_made_of_and_how_it_booted_last() {
     lab.enrolled(vec![disk("sda", "A"), disk("sdb", "B")]).await;
     let check = |machine: Machine| {
         let hardware = machine.hardware.expect("a summary");
-        assert_eq!(
-            (hardware.ram_bytes, hardware.disks, hardware.disk_bytes),
-            (Some(4 << 30), 2, 2_000_000)
-        );
+        assert_eq!((hardware.ram_bytes, hardware.disks, hardware.disk_bytes), (Some(4 << 30), 2, 2_000_000));
         let attempt = machine.last_attempt.expect("an attempt");
         assert_eq!((attempt.outcome, attempt.started_at), (AttemptOutcome::Inventoried, clock()));
     };
     check(listed(&lab));
     let lab = lab.restart().await;
     check(listed(&lab));
-    let report = EnrollRequest { inventory: Inventory { schema: 1, ..report("S1", &[1]).inventory }, ..report("S1", &[1]) };
+    let report = EnrollRequest {
+        inventory: Inventory { schema: 1, ..report("S1", &[1]).inventory },
+        ..report("S1", &[1])
+    };
     lab.site.enroll(report, None, FROM).await.expect("an inventory");
     assert_eq!(listed(&lab).hardware.expect("a summary").disks, 0, "it follows the last inventory");
 }
@@ -52,6 +52,8 @@ async fn a_list_follows_an_operation_and_what_it_has_written() {
     let progress = Progress { done_bytes: 250, total_bytes: Some(1000), bytes_per_sec: 50 };
     let report = WorkReport::Progress { progress, what: "writing".into() };
     lab.site.work_report(&first, &work, report, FROM).await.expect("noted");
+    let image = lab.site.artifact("thirteen").expect("there");
+    assert!(!image.deletable && image.undeletable.expect("why").contains(&first));
     let running = listed(&lab).operation.expect("an operation");
     assert_eq!((running.progress, running.secs_left), (Some(progress), Some(15)));
     assert_eq!(running.profile.as_deref(), Some("cloud-image"));
