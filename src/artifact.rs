@@ -19,7 +19,7 @@ pub use download::{Download, Head, Known, Tries, Trouble, Verdict, is_web_page, 
 pub use expected::{BadExpected, CHECKSUMS_BYTES_MAX, ChecksumError, Digest512, Expected, find_checksum};
 pub use image::{ForeignFormat, HEAD_BYTES, Shape, disk_bytes, recognise};
 pub use import::{BadImportName, Import, check_import_name};
-pub use keep::{Eviction, Held, Limits, evict};
+pub use keep::{Eviction, Held, Limits, Usage, evict, usage};
 pub use pace::{FLOOR_BYTES_PER_SEC, PATIENCE_MILLIS, Pace};
 pub use qcow2::{BadQcow2, DISK_BYTES_MAX, Qcow2, Run};
 pub use signature::{BadSignature, Keyring, SIGNATURE_BYTES_MAX};

@@ -77,6 +77,29 @@ fn what_is_refused_to_be_armed_is_taken_back() {
 }
 
 #[test]
+fn a_dry_run_makes_nothing_and_finds_what_is_wrong() {
+    let fine = r#"{"machine":"m1","kind":"wipe","mistakes":[],"disks":[{"name":"sda","size_bytes":1000}]}"#;
+    let wrong =
+        r#"{"machine":"m2","kind":"wipe","mistakes":[{"field":"disks[0]","message":"no disk fits"}]}"#;
+    let double = Double::new(&[
+        ("POST /api/v1/machines/n1/operations/dry-run", OK, &[fine]),
+        ("POST /api/v1/machines/n2/operations/dry-run", OK, &[wrong]),
+    ]);
+    let output = double.run(&["wipe", "n1", "--disk", "only", "--dry-run"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stdout).starts_with("wipe of m1 would be made\n  disk     sda"),
+        "{}",
+        text(&output.stdout)
+    );
+    let output = double.run(&["wipe", "n1", "n2", "--disk", "only", "--dry-run"]);
+    assert_eq!(output.status.code(), Some(6));
+    let shown = text(&output.stdout);
+    assert!(shown.contains("wipe of m2 would be refused\n  wrong    disks[0]: no disk fits"), "{shown}");
+    assert_eq!(double.lines().len(), 3, "nothing else was asked for");
+}
+
+#[test]
 fn what_nobody_confirms_is_taken_back() {
     let double = Double::new(&[
         (MAKE, "201 Created", &[&operation("o1", "registered")]),

@@ -5,7 +5,7 @@ mod double;
 use std::time::Duration;
 
 use double::{Double, problem};
-use ironwake_api::client::{Client, ClientError, EventQuery};
+use ironwake_api::client::{Client, ClientError, EventQuery, Signal};
 use ironwake_api::*;
 
 const MACHINE: &str = r#"{"id":"0190-aa","name":"n1","enrolment":"unenrolled","macs":["52:54:00:12:34:56"],
@@ -60,7 +60,7 @@ async fn each_kind_of_answer_is_told_apart() {
     assert_eq!(double.seen()[1].body, r#"{"macs":[],"serial":"S","tags":[]}"#);
     assert!(matches!(client.leases().await, Err(ClientError::Protocol(_))));
     client.delete("a/b").await.expect("deleted");
-    let query = EventQuery { after: Some(5), machine: None, limit: Some(2) };
+    let query = EventQuery { after: Some(5), limit: Some(2), ..EventQuery::default() };
     assert_eq!(client.events(&query).await.expect("answered"), []);
     assert_eq!(client.artifacts().await.expect("answered"), []);
     let gone = Client::new("/nonexistent/s").version().await;
@@ -97,6 +97,25 @@ async fn the_stream_continues_behind_the_last_event() {
     assert_eq!(ids, [1, 2, 3]);
     let asked: Vec<Option<String>> = double.seen().into_iter().map(|seen| seen.last_event_id).collect();
     assert_eq!(asked, [Some("0".into()), Some("2".into())]);
+}
+
+#[tokio::test]
+async fn a_stream_tells_that_it_broke_and_that_it_is_back() {
+    let double = Double::new(&[
+        ("GET /api/v1/events/stream?after=0&kind=daemon_started", "200 OK", &[&event(1)]),
+        ("GET /api/v1/events/stream?after=1&kind=daemon_started", "200 OK", &[&event(2)]),
+    ]);
+    let mut stream = double.client().follow(Some(0), None).of_kinds(&["daemon_started"]);
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        let next = tokio::time::timeout(Duration::from_secs(20), stream.next_signal()).await;
+        told.push(match next.expect("in time").expect("a signal") {
+            Signal::Event(event) => event.id.to_string(),
+            Signal::Lost { why } => why,
+            Signal::Back => "back".to_owned(),
+        });
+    }
+    assert_eq!(told, ["1", "the daemon has ended the event stream", "back", "2"]);
 }
 
 #[tokio::test]
@@ -145,6 +164,29 @@ fn lists_are_tables_for_people_and_arrays_for_scripts() {
     let json = double.run(&["machine", "list", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
     assert_eq!(json[0]["id"], "0190-aa");
+}
+
+#[test]
+fn a_wide_list_says_what_machines_are_made_of_and_what_goes_on() {
+    let one = machine(
+        r#","hardware":{"model":"Dell Inc. PowerEdge R640","cpu":"Xeon Gold 6230","cpus":2,"cores":40,"threads":80,
+        "ram_bytes":103079215104,"disks":2,"disk_bytes":1099511627776,"nics":4},
+        "profile":{"name":"debian-image","version":"1","standing":"installed","operation":"o1","since":1},
+        "last_attempt":{"id":7,"started_at":1,"last_at":1,"outcome":"failed","diagnosis":"no_loader_for_arch"},
+        "operation":{"id":"o2","kind":"rebuild","state":"installing","state_since":1,"secs_left":125,
+        "progress":{"done_bytes":34,"total_bytes":100,"bytes_per_sec":1}}"#,
+    );
+    let page = format!(r#"{{"items":[{one}],"total":1,"limit":1000,"offset":0}}"#);
+    let double = Double::new(&[("GET /api/v1/machines?limit=1000&offset=0", "200 OK", &[&page])]);
+    let table = double.run(&["machine", "list"]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    for part in [
+        "Dell Inc. PowerEdge R640  2 × Xeon Gold 6230, 40 cores  96 GiB  2, 1 TiB",
+        "no_loader_for_arch, ",
+        "debian-image 1  rebuild, installing 34 %, 2 m 05 s left",
+    ] {
+        assert!(table.contains(part), "{part:?} is missing in\n{table}");
+    }
 }
 
 #[test]

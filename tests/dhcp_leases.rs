@@ -353,6 +353,27 @@ fn stored_leases_are_taken_up_again() {
 }
 
 #[test]
+fn a_lease_ends_once_unless_it_is_renewed_and_its_address_is_taken_until_then() {
+    let settings = settings(ip(10)..=ip(20));
+    let mut leases = LeaseTable::new("br0", SERVER, &settings.subnets, &[]);
+    let own = leases.subnet_of(SERVER).unwrap();
+    let key = |client| ironwake::dhcp::ClientKey::Mac(mac(client));
+    for client in [1, 2] {
+        let offer = leases.offer(own, &key(client), mac(client), None, 0).unwrap();
+        assert!(!leases.has(&key(client), offer.address, 1), "an offer is not a lease");
+        leases.bind(own, &key(client), mac(client), offer.address, None, 1000, 0).unwrap();
+        assert!(leases.has(&key(client), offer.address, 1));
+    }
+    leases.offer(own, &key(3), mac(3), None, 0).unwrap();
+    assert_eq!((leases.addresses_bound(1), leases.addresses_taken(1)), (2, 3));
+    let (first, _) = leases.find(own, &key(1), 1).unwrap();
+    leases.bind(own, &key(1), mac(1), first, None, 1000, 500).unwrap();
+    let ended = |from, to| leases.expired(from, to).map(|lease| lease.mac).collect::<Vec<_>>();
+    assert_eq!((ended(0, 999), ended(999, 1000)), (vec![], vec![mac(2)]));
+    assert_eq!((ended(1000, 1499), ended(1499, 1500), ended(1500, 9999)), (vec![], vec![mac(1)], vec![]));
+}
+
+#[test]
 fn a_whole_sixteen_is_leased_and_its_end_is_named() {
     let mut settings = settings(ip(10)..=ip(20));
     settings.subnets[0] = SubnetSettings {

@@ -13,7 +13,10 @@ use std::time::{Duration, Instant};
 use ironwake::boot::ArchRow;
 use ironwake::config::{DhcpMode, Network, RelayedSubnet};
 use ironwake::serve::dhcp::{self, ProbeAnswer, ProbeOptions, probe};
-use ironwake_api::{EventKind, HealthState, LeaseState, MacAddr, NetworkHealth, SecureBoot, StageKind};
+use ironwake::serve::links;
+use ironwake_api::{
+    EventKind, HealthState, LeaseEnd, LeaseState, MacAddr, NetworkHealth, SecureBoot, Silence, StageKind,
+};
 use site::{PATIENCE, TestSite};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +51,10 @@ impl Daemon {
         let ready = self.test.site.networks_until(&["br0"], ready);
         let waited = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, ready).await });
         assert!(waited.is_ok(), "no {what}: {:?}", self.test.site.health().networks);
+    }
+
+    fn network(&self) -> NetworkHealth {
+        self.test.site.health().networks.remove(0)
     }
 
     fn wait_serving(&self) {
@@ -257,6 +264,13 @@ fn udhcpc_gets_renews_and_releases_an_address_and_a_restart_forgets_nothing() {
     let (bound, said) = wire.udhcpc(0, "");
     assert!(bound && said.contains("lease of 10.77.0.100 obtained"), "{said}");
     assert_eq!(daemon.bound(), ["10.77.0.100"]);
+    daemon.wait_health("an address in use", |health| health.addresses_bound == 1);
+    let seen = daemon.network();
+    assert_eq!((seen.silence, seen.addresses_free), (None, seen.addresses - 1));
+    // A client that was not heard at once asks again.
+    let traffic = seen.traffic.expect("counts");
+    assert!(traffic.requests >= 2 && traffic.offers >= 1 && traffic.acks >= 1, "{traffic:?}");
+    assert_eq!((traffic.answers, traffic.naks), (traffic.offers + traffic.acks, 0), "{traffic:?}");
     drop(serving);
 
     let daemon = daemon.restart();
@@ -264,6 +278,28 @@ fn udhcpc_gets_renews_and_releases_an_address_and_a_restart_forgets_nothing() {
     daemon.wait_serving();
     let (bound, said) = wire.udhcpc(0, "-R");
     assert!(bound && said.contains("lease of 10.77.0.100 obtained"), "{said}");
+}
+
+#[test]
+fn an_address_that_is_given_and_not_renewed_is_told_each_once() {
+    let (wire, mut daemon) = (Wire::new(1), Daemon::new());
+    let short = Network { lease_time: Duration::from_secs(2), ..network(DhcpMode::Server) };
+    let _serving = wire.serve(short, &daemon);
+    daemon.wait_serving();
+    assert!(wire.udhcpc(0, "").0);
+    // Both may be told together, where a busy host looks late.
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        told.extend(daemon.wait_event("news of leases", |kind| match kind {
+            EventKind::LeasesChanged { given, ended, .. } => {
+                let all = given.iter().chain(ended);
+                Some(all.map(|news| (news.address.clone(), news.end)).collect::<Vec<_>>())
+            }
+            _ => None,
+        }));
+    }
+    let address = || "10.77.0.100".to_owned();
+    assert_eq!(told, [(address(), None), (address(), Some(LeaseEnd::Expired))]);
 }
 
 #[test]
@@ -346,6 +382,11 @@ fn another_server_silences_server_mode_and_is_named() {
     daemon.wait_health("degraded health", |health| {
         health.state == HealthState::Degraded && health.other_server.as_deref() == Some("10.77.0.2")
     });
+    let seen = daemon.network();
+    assert_eq!(seen.silence, Some(Silence::OtherServer));
+    let heard = seen.other_servers.first().expect("the other server");
+    assert_eq!((heard.address.as_str(), seen.other_servers.len()), ("10.77.0.2", 1));
+    assert!(heard.heard_at <= daemon.test.site.now() && heard.heard_at > 0);
     let servers: Vec<_> = wire.probe(0, uefi_client()).into_iter().map(|answer| answer.server).collect();
     assert_eq!(servers, [OTHER]);
     let why = daemon.wait_event("stage", |event| match event {
@@ -407,8 +448,17 @@ fn an_interface_that_goes_down_is_said_and_served_again() {
     let (wire, daemon) = (Wire::new(1), Daemon::new());
     let _serving = wire.serve(network(DhcpMode::Server), &daemon);
     daemon.wait_serving();
+    let look = || Wire::inside(&wire.server(), || links::look("br0", 7)).join().unwrap();
+    let link = look();
+    assert!(link.present && link.enabled && link.up, "{link:?}");
+    assert_eq!(link.mac, Some(MacAddr([2, 0, 0, 0x77, 0, 1])));
+    assert!(link.addresses.contains(&format!("{SERVER}/24")), "{link:?}");
+    assert_eq!(link.mtu, Some(1500));
     run(&format!("ip -n {} link set br0 down", wire.server()));
-    daemon.wait_health("failed health", |health| health.state == HealthState::Failed);
+    assert!(!look().enabled && !look().up && look().present);
+    daemon.wait_health("failed health", |health| {
+        health.state == HealthState::Failed && health.silence == Some(Silence::Interface)
+    });
     run(&format!("ip -n {} link set br0 up", wire.server()));
     daemon.wait_serving();
     assert!(wire.udhcpc(0, "").0);

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Disk;
+use crate::disk_contents::{holders, partitions};
+use crate::{ApprovedPartition, Disk, DiskHolder};
 
 /// A disk that an operation may write, as the inventory knew it when it was approved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +33,19 @@ pub struct ApprovedDisk {
     /// Whether an operation has begun to write it and did not come to its end: no table at all is no difference then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub begun: bool,
-    /// What is on it, a line for each partition: what will be destroyed.
+    /// Its partition table, `gpt` or `dos`; absent where it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// What holds the whole disk where there is no table: a filesystem, `LVM2_member`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filesystem: Option<String>,
+    /// Its partitions in order of number: what will be destroyed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<ApprovedPartition>,
+    /// What the disk, or a partition of it, is a part of: other disks may be of no use without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<DiskHolder>,
+    /// The same for showing as it is: a line for each partition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<String>,
 }
@@ -65,6 +78,10 @@ impl From<&Disk> for ApprovedDisk {
             size_bytes: disk.size_bytes,
             table_fingerprint: disk.table_fingerprint.clone(),
             begun: false,
+            table: disk.table.clone(),
+            filesystem: disk.filesystem.clone(),
+            partitions: partitions(disk),
+            holders: holders(disk),
             contents: contents(disk),
         }
     }

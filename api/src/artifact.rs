@@ -56,6 +56,12 @@ pub struct Artifact {
     /// What keeps an import besides its own pin, such as `profile cloud-image` or `operation ID`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needed_by: Vec<String>,
+    /// Whether it could be deleted at this moment: the import, or what is to bring it.
+    #[serde(default)]
+    pub deletable: bool,
+    /// Why it could not, in a sentence without a full stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undeletable: Option<String>,
     /// The download that is to bring it, or other bytes of its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub download: Option<ArtifactDownload>,
@@ -88,11 +94,36 @@ impl Artifact {
             origin: None,
             used_at: None,
             needed_by: Vec::new(),
+            deletable: false,
+            undeletable: None,
             download: None,
             upload: None,
             error: None,
         }
     }
+}
+
+/// `GET /api/v1/cache`: how much imports take. Bytes that several names have are counted once, as what keeps them
+/// most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ArtifactUsage {
+    /// Names of imports.
+    pub imports: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// How many bytes are kept at most.
+    pub bytes_max: u64,
+    /// How long one is kept that nothing uses, in seconds.
+    pub unused_secs_max: u64,
+    /// Of the bytes, those that are pinned.
+    pub pinned_bytes: u64,
+    /// Of the bytes, those that are not, and that a profile or an operation needs.
+    pub needed_bytes: u64,
+    /// Of the bytes, those that make room for others: nothing holds them.
+    pub evictable_bytes: u64,
+    /// Bytes of boot files and of what is built of them; the limit does not count them.
+    pub boot_bytes: u64,
 }
 
 /// Where an import came from.

@@ -33,8 +33,8 @@ use tokio::task::JoinHandle;
 
 use crate::Problem;
 
-pub use calls::EventQuery;
-pub use follow::EventStream;
+pub use crate::EventQuery;
+pub use follow::{EventStream, Signal};
 pub use place::PlaceError;
 pub use remote::{Remote, RemoteError};
 pub use shell::{ShellReader, ShellWriter};

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ArtifactState, Attempt, DownloadStep, Enrolment, MacAddr, Millis, OperationKind, OperationState,
-    OrderKind, Progress, Scope, Stage, StepState,
+    ArtifactState, Attempt, DownloadStep, Enrolment, HealthState, MacAddr, Millis, OperationKind,
+    OperationState, OrderKind, Progress, Scope, Stage, StepState,
 };
 
 /// One event. Ids grow by time and are never reused.
@@ -269,6 +269,31 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mac: Option<MacAddr>,
     },
+    /// Addresses were given to clients that had none, or are theirs no longer; renewals are none of it. What happens within a few
+    /// seconds on one network is told together, so that a fleet that is switched on is a handful of events.
+    LeasesChanged {
+        /// Interface.
+        interface: String,
+        /// Addresses given, the first few of them.
+        given: Vec<LeaseNews>,
+        /// Addresses that ended, the first few of them.
+        ended: Vec<LeaseNews>,
+        /// How many were given in all.
+        given_count: u64,
+        /// How many ended in all.
+        ended_count: u64,
+    },
+    /// A part of the daemon, or a network, is better or worse than it was.
+    HealthChanged {
+        /// The check's name, or `network` and the interface.
+        part: String,
+        /// How it was.
+        from: HealthState,
+        /// How it is.
+        to: HealthState,
+        /// In a sentence.
+        message: String,
+    },
     /// The daemon began to serve.
     DaemonStarted {
         /// Its version.
@@ -334,6 +359,19 @@ pub enum EventKind {
         /// What happened to it.
         said: String,
     },
+    /// A build of an artifact gets on: told at each stage, and a few times within a long one.
+    ArtifactBuildProgress {
+        /// Its name.
+        name: String,
+        /// What is being done.
+        stage: String,
+        /// Bytes done, where bytes are counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        done_bytes: Option<u64>,
+        /// Bytes in all, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total_bytes: Option<u64>,
+    },
     /// An operator pinned an import, or took the pin back.
     ArtifactPinned {
         /// Its name.
@@ -394,7 +432,54 @@ pub enum EventKind {
     },
 }
 
+/// An address that was given to a client or ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LeaseNews {
+    /// The address.
+    pub address: String,
+    /// The client's hardware address.
+    pub mac: MacAddr,
+    /// The name that the client gave itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Why it ended; absent where it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<LeaseEnd>,
+}
+
+/// Why an address is a client's no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseEnd {
+    /// The client gave it back.
+    Released,
+    /// It was not renewed in time.
+    Expired,
+    /// Somebody else uses it; it is set aside.
+    Declined,
+}
+
+impl LeaseEnd {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Expired => "expired",
+            Self::Declined => "declined",
+        }
+    }
+}
+
 impl EventKind {
+    /// The name that `kind` has in JSON, and the operation concerned, if one is.
+    pub fn labels(&self) -> (String, Option<String>) {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        let text = |field: &str| value.get(field).and_then(|text| text.as_str()).map(str::to_owned);
+        (text("kind").unwrap_or_default(), text("operation"))
+    }
+
     /// Every name that `kind` has in JSON, in the order of the types.
     pub const NAMES: &'static [&'static str] = &[
         "machine_seen",
@@ -425,6 +510,8 @@ impl EventKind {
         "other_dhcp_server",
         "other_dhcp_server_gone",
         "address_conflict",
+        "leases_changed",
+        "health_changed",
         "daemon_started",
         "artifact_asked",
         "artifact_progress",
@@ -434,6 +521,7 @@ impl EventKind {
         "artifact_evicted",
         "artifact_ready",
         "artifact_build",
+        "artifact_build_progress",
         "artifact_pinned",
         "settings_changed",
         "token_made",

@@ -13,7 +13,10 @@ mod build;
 mod bulk;
 #[cfg(feature = "client")]
 pub mod client;
+mod disk_contents;
+mod dry_run;
 mod event;
+mod event_query;
 mod health;
 mod host;
 pub mod human;
@@ -29,6 +32,7 @@ mod settings;
 mod shell;
 mod simulate;
 mod step;
+mod summary;
 mod webhook;
 mod work;
 
@@ -37,13 +41,18 @@ pub use agent::{AgentReport, EnrollAnswer, EnrollRequest, Order, OrderKind};
 pub use approved_disk::{ApprovedDisk, DiskDifference};
 pub use artifact::{
     Artifact, ArtifactDownload, ArtifactKind, ArtifactOrigin, ArtifactPatch, ArtifactState, ArtifactUpload,
-    Converted, DownloadStep, ImportQuery, ImportRequest,
+    ArtifactUsage, Converted, DownloadStep, ImportQuery, ImportRequest,
 };
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
 pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
-pub use event::{Actor, Event, EventKind};
-pub use health::{Health, HealthCheck, HealthState, NetworkHealth, Version};
+pub use disk_contents::{ApprovedPartition, DiskHolder};
+pub use dry_run::{DryRun, SettledArtifact};
+pub use event::{Actor, Event, EventKind, LeaseEnd, LeaseNews};
+pub use event_query::{EventOrder, EventQuery};
+pub use health::{
+    DhcpTraffic, Health, HealthCheck, HealthState, NetworkHealth, NetworkLink, OtherServer, Silence, Version,
+};
 pub use host::{Host, MachineHost, PhoneHome, Reachability};
 pub use inventory::*;
 pub use lease::{Lease, LeaseState};
@@ -58,7 +67,10 @@ pub use operation::{
     OperationQuery, OperationState, ProfileChoice, Progress,
 };
 pub use problem::{FieldProblem, Problem};
-pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
+pub use profile::{
+    GivenValue, ProfileFit, ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest,
+    RenderedFile,
+};
 pub use settings::{Setting, SettingOrigin, Settings};
 pub use shell::{
     SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart,
@@ -66,6 +78,7 @@ pub use shell::{
 };
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use step::{StepResult, StepState};
+pub use summary::{AttemptBrief, HardwareSummary, MachineProfile, ProfileStanding};
 pub use webhook::{DeliveryOutcome, Webhook, WebhookDelivery};
 pub use work::{
     BootEntry, CLAIM_BYTES_MAX, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing,

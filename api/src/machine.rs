@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Inventory, MacAddr, MachineHost, Millis, OperationBrief};
+use crate::{
+    AttemptBrief, HardwareSummary, Inventory, MacAddr, MachineHost, MachineProfile, Millis, OperationBrief,
+};
 
 /// Whether a machine is known. Only an operator or a rule enrols; being seen never does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,6 +95,15 @@ pub struct Machine {
     /// When its last inventory came in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory_at: Option<Millis>,
+    /// Its hardware in a few words, from the last inventory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<Box<HardwareSummary>>,
+    /// The profile that was last written to it, or is being written; absent once its disks were wiped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Box<MachineProfile>>,
+    /// Its newest boot attempt; only where machines are shown or listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_attempt: Option<Box<AttemptBrief>>,
     /// The operation that runs on it; only where machines are shown or listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Box<OperationBrief>>,
@@ -126,6 +137,9 @@ impl Machine {
             created_at,
             seen_at: None,
             inventory_at: None,
+            hardware: None,
+            profile: None,
+            last_attempt: None,
             operation: None,
             host: None,
             inventory: None,

@@ -182,6 +182,24 @@ pub struct OperationBrief {
     /// Until when the next boot takes it up; absent unless it is armed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_until: Option<Millis>,
+    /// Since when it is in this state.
+    #[serde(default)]
+    pub state_since: Millis,
+    /// When it fails unless it got further; absent while it waits for its turn in a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Millis>,
+    /// The profile that the machine is made into, or runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The profile's step that is under way on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// How much is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// Seconds that the rest of it takes at this rate, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secs_left: Option<u64>,
 }
 
 impl From<&Operation> for OperationBrief {
@@ -191,6 +209,12 @@ impl From<&Operation> for OperationBrief {
             kind: operation.kind,
             state: operation.state,
             armed_until: operation.arming.as_ref().map(|arming| arming.expires_at),
+            state_since: operation.state_since,
+            deadline: operation.deadline,
+            profile: operation.profile.as_ref().map(|choice| choice.name.clone()),
+            step: None,
+            progress: operation.progress,
+            secs_left: operation.progress.as_ref().and_then(Progress::secs_left),
         }
     }
 }

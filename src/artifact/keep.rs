@@ -33,6 +33,37 @@ pub struct Eviction {
     pub bytes_over: u64,
 }
 
+/// How many bytes there are, and what keeps them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Pinned.
+    pub pinned: u64,
+    /// Not pinned, and held by something else.
+    pub needed: u64,
+    /// Held by nothing.
+    pub evictable: u64,
+}
+
+/// What keeps the bytes of imports; bytes of several names are kept as the name says that keeps them most.
+pub fn usage(imports: &[Held<'_>]) -> Usage {
+    let mut kept: BTreeMap<Digest, (bool, bool, u64)> = BTreeMap::new();
+    for Held { import, held } in imports {
+        let entry = kept.entry(import.sha256).or_insert((false, false, import.size_bytes));
+        entry.0 |= import.pinned;
+        entry.1 |= held;
+    }
+    let mut usage = Usage::default();
+    for (pinned, held, bytes) in kept.into_values() {
+        let sum = match (pinned, held) {
+            (true, _) => &mut usage.pinned,
+            (_, true) => &mut usage.needed,
+            _ => &mut usage.evictable,
+        };
+        *sum = sum.saturating_add(bytes);
+    }
+    usage
+}
+
 /// What has to go so that the rest is within the limits. Names that share their bytes free them together.
 pub fn evict(imports: &[Held<'_>], limits: Limits, now: Millis) -> Eviction {
     let mut names_of: BTreeMap<Digest, (usize, u64)> = BTreeMap::new();
@@ -104,6 +135,16 @@ mod tests {
         check(&all[..2], 10, &[], 0);
         let exact = [import("a", "a", 60, 1), import("b", "b", 40, 2)];
         check(&exact, 10, &[], 0);
+    }
+
+    #[test]
+    fn bytes_are_counted_once_as_what_keeps_them_most() {
+        let pinned = Import { pinned: true, ..import("a!", "x", 90, 1) };
+        let all = [pinned, import("b!", "x", 90, 2), import("c!", "c", 20, 3), import("d", "d", 5, 3)];
+        let held: Vec<Held<'_>> =
+            all.iter().map(|import| Held { import, held: import.name.ends_with('!') }).collect();
+        assert_eq!(usage(&held), Usage { pinned: 90, needed: 20, evictable: 5 });
+        assert_eq!(usage(&[]), Usage::default());
     }
 
     #[test]

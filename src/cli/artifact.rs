@@ -12,6 +12,8 @@ use super::{Context, Failure, human};
 pub enum Command {
     /// List boot files, built artifacts and imported images, with origin, version and digest
     List,
+    /// Show how much imported images take, and what keeps them
+    Usage,
     /// Show one artifact
     Show {
         /// Its name
@@ -58,6 +60,7 @@ const DIGEST_SHOWN: usize = 12;
 pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::List => list(context).await,
+        Command::Usage => usage(context).await,
         Command::Show { name } => {
             let artifact = context.client.artifact(&name).await?;
             if context.json { Ok(context.output.json(&artifact)?) } else { Ok(write(&artifact, context)?) }
@@ -68,6 +71,33 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
         Command::Unpin { name } => pin(&name, false, context).await,
         Command::Delete { name } => delete(&name, context).await,
     }
+}
+
+async fn usage(context: &mut Context) -> Result<(), Failure> {
+    let usage = context.client.artifact_usage().await?;
+    if context.json {
+        return Ok(context.output.json(&usage)?);
+    }
+    let days = usage.unused_secs_max / 86_400;
+    let lines = [
+        format!(
+            "{} of {} in {} imports",
+            human::size(usage.bytes),
+            human::size(usage.bytes_max),
+            usage.imports
+        ),
+        format!("  {} pinned", human::size(usage.pinned_bytes)),
+        format!("  {} needed by profiles and operations", human::size(usage.needed_bytes)),
+        format!(
+            "  {} make room for others, or go after {days} days without use",
+            human::size(usage.evictable_bytes)
+        ),
+        format!("{} of boot files beside them", human::size(usage.boot_bytes)),
+    ];
+    for line in lines {
+        context.output.line(line)?;
+    }
+    Ok(())
 }
 
 async fn delete(name: &str, context: &mut Context) -> Result<(), Failure> {

@@ -9,10 +9,10 @@ use ironwake_api::{ArmRequest, BatchNew, BulkAction, BulkAnswer, Operation, Oper
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::assignment::Variables;
-use super::operation::{done, follow, shown};
+use super::operation::{done, follow, holders, shown};
 use super::output::clean;
 use super::selection::{self, Selected};
-use super::{Context, Failure, batch};
+use super::{Context, Failure, batch, dry_run};
 
 /// What every command that begins an operation takes.
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,9 @@ pub struct BeginArgs {
     /// How long the machine may take to boot, in minutes
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=10_080))]
     minutes: Option<u64>,
+    /// Only say what would be recorded, and what is wrong with it; nothing is made
+    #[arg(long, conflicts_with_all = ["no_arm", "wait", "at_once", "keep_going"])]
+    dry_run: bool,
     /// Watch it until it has ended
     #[arg(long, conflicts_with = "no_arm")]
     wait: bool,
@@ -97,6 +100,10 @@ pub async fn begin(
     yes: bool,
     context: &mut Context,
 ) -> Result<(), Failure> {
+    if args.dry_run {
+        let armed_secs = args.minutes.map(|minutes| minutes * 60);
+        return dry_run::run(args.machines, &OperationNew { armed_secs, ..new }, context).await;
+    }
     match args.machines.only().map(str::to_owned) {
         Some(machine) => begin_one(&machine, args, new, yes, context).await,
         None => begin_many(args, new, yes, context).await,
@@ -227,6 +234,9 @@ async fn confirmed(
             }
             if disk.contents.is_empty() {
                 writeln!(screen, "    (nothing that is known)")?;
+            }
+            if let Some(holders) = holders(disk) {
+                writeln!(screen, "    {holders}")?;
             }
         }
     }

@@ -1,8 +1,11 @@
 //! `ironwake events`: what happened, stored or as it happens.
 
-use ironwake_api::client::EventQuery;
+use ironwake_api::client::Signal;
 use ironwake_api::human::short;
-use ironwake_api::{Actor, ArtifactState, Event, EventKind, OperationState, StepState};
+use ironwake_api::{
+    Actor, ArtifactState, Event, EventKind, EventOrder, EventQuery, HealthState, LeaseNews, OperationState,
+    StepState,
+};
 
 use super::output::{Output, Style, clean};
 use super::{Context, Failure, human, timeline};
@@ -19,6 +22,18 @@ pub struct Args {
     /// Only events of this machine: id, name, MAC, UUID or serial
     #[arg(long, value_name = "MACHINE")]
     machine: Option<String>,
+    /// Only events before this number
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    before: Option<i64>,
+    /// Only events of this operation, by its id
+    #[arg(long, value_name = "ID", conflicts_with = "follow")]
+    operation: Option<String>,
+    /// Only events of these kinds, such as enrolment,operation_changed
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    kind: Vec<String>,
+    /// The newest first
+    #[arg(long, conflicts_with = "follow")]
+    newest: bool,
     /// At most this many, without --follow
     #[arg(long, value_name = "N", conflicts_with = "follow")]
     limit: Option<u32>,
@@ -31,9 +46,17 @@ pub async fn run(args: &Args, context: &mut Context) -> Result<(), Failure> {
         None => None,
     };
     if args.follow {
-        return follow(args.after, machine.as_deref(), context).await;
+        return follow(args, machine.as_deref(), context).await;
     }
-    let query = EventQuery { after: args.after, machine, limit: args.limit };
+    let query = EventQuery {
+        after: args.after,
+        before: args.before,
+        machine,
+        operation: args.operation.clone(),
+        kind: (!args.kind.is_empty()).then(|| args.kind.join(",")),
+        order: args.newest.then_some(EventOrder::Desc),
+        limit: args.limit,
+    };
     let events = context.client.events(&query).await?;
     if context.json {
         return Ok(context.output.json(&events)?);
@@ -47,12 +70,25 @@ pub async fn run(args: &Args, context: &mut Context) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn follow(after: Option<i64>, machine: Option<&str>, context: &mut Context) -> Result<(), Failure> {
-    let mut stream = context.client.follow(after, machine);
+async fn follow(args: &Args, machine: Option<&str>, context: &mut Context) -> Result<(), Failure> {
+    let mut stream = context.client.follow(args.after, machine);
+    if !args.kind.is_empty() {
+        stream = stream.of_kinds(&args.kind.iter().map(String::as_str).collect::<Vec<_>>());
+    }
     loop {
-        let event = stream.next().await?;
+        let event = match stream.next_signal().await? {
+            Signal::Event(event) => event,
+            Signal::Lost { why } => {
+                eprintln!("{why}; trying again");
+                continue;
+            }
+            Signal::Back => {
+                eprintln!("the daemon is back; what happened meanwhile follows");
+                continue;
+            }
+        };
         if context.json {
-            context.output.json_line(&event)?;
+            context.output.json_line(&*event)?;
         } else {
             write(&event, &mut context.output)?;
             context.output.flush()?;
@@ -174,6 +210,22 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
             let by = mac.map(|mac| format!(" by {mac}")).unwrap_or_default();
             (format!("{address} on {interface} is in use{by}; it is set aside"), Style::Warning)
         }
+        E::LeasesChanged { interface, given, ended, given_count, ended_count } => {
+            plain(leases(interface, (given, *given_count), (ended, *ended_count)))
+        }
+        E::HealthChanged { part, to, message, .. } => match to {
+            HealthState::Ok => (format!("{part} is well: {message}"), Style::Good),
+            HealthState::Degraded => (format!("{part} works in part: {message}"), Style::Warning),
+            HealthState::Failed => (format!("{part} does not work: {message}"), Style::Bad),
+        },
+        E::ArtifactBuildProgress { name, stage, done_bytes, total_bytes } => {
+            let bytes = match (done_bytes, total_bytes) {
+                (Some(done), Some(total)) => format!(", {} of {}", human::size(*done), human::size(*total)),
+                (Some(done), None) => format!(", {}", human::size(*done)),
+                _ => String::new(),
+            };
+            plain(format!("{name}: {stage}{bytes}"))
+        }
         E::WebhookTest { webhook } => plain(format!("webhook {webhook} is tried")),
         E::DaemonStarted { version } => plain(format!("the daemon {version} started")),
         E::ArtifactAsked { name, url } => plain(format!("{name} is to be imported from {url}")),
@@ -213,4 +265,23 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
         }
         E::ArtifactDeleted { name, digest } => plain(format!("{name} is deleted, {digest}")),
     }
+}
+
+/// `br0: 10.0.0.7 given to 52:54:00:00:00:07 (node-7), 3 more; 10.0.0.9 of 52:54:00:00:00:09 expired`
+fn leases(interface: &str, given: (&[LeaseNews], u64), ended: (&[LeaseNews], u64)) -> String {
+    let client = |news: &LeaseNews| match &news.hostname {
+        Some(name) => format!("{} ({name})", news.mac),
+        None => news.mac.to_string(),
+    };
+    let told = |(news, count): (&[LeaseNews], u64)| {
+        let lines = news.iter().map(|one| match one.end {
+            None => format!("{} given to {}", one.address, client(one)),
+            Some(end) => format!("{} of {} {}", one.address, client(one), end.name()),
+        });
+        let rest = count.saturating_sub(news.len() as u64);
+        let rest = (rest > 0).then(|| format!("{rest} more"));
+        lines.chain(rest).collect::<Vec<_>>().join(", ")
+    };
+    let parts: Vec<String> = [told(given), told(ended)].into_iter().filter(|part| !part.is_empty()).collect();
+    format!("{interface}: {}", parts.join("; "))
 }

@@ -1,7 +1,7 @@
 //! `ironwake health` and `ironwake version`.
 
-use ironwake_api::HealthState;
 use ironwake_api::client::ClientError;
+use ironwake_api::{DhcpTraffic, HealthState, NetworkLink};
 use serde::Serialize;
 
 use super::output::{Style, clean};
@@ -39,7 +39,10 @@ pub async fn health(context: &mut Context) -> Result<(), Failure> {
     for network in &health.networks {
         let used = match network.addresses {
             0 => String::new(),
-            all => format!(" ({} of {all} addresses in use)", network.addresses_bound),
+            all => {
+                let (used, free) = (network.addresses_bound, network.addresses_free);
+                format!(" ({used} of {all} addresses in use, {free} free)")
+            }
         };
         let other = network.other_server.as_deref().map(|server| format!("; another DHCP server: {server}"));
         let line = format!(
@@ -51,8 +54,31 @@ pub async fn health(context: &mut Context) -> Result<(), Failure> {
             clean(&other.unwrap_or_default()),
         );
         output.line(line)?;
+        if let Some(link) = &network.link {
+            output.line(format!("          {}", clean(&interface(link))))?;
+        }
+        if let Some(traffic) = &network.traffic {
+            let DhcpTraffic { requests, answers, offers, acks, naks, .. } = traffic;
+            output.line(format!(
+                "          {requests} DHCP requests, {answers} answers: {offers} OFFER, {acks} ACK, {naks} NAK"
+            ))?;
+        }
     }
     if healthy { Ok(()) } else { Err(Failure::Findings) }
+}
+
+/// `link up, 1000 Mbit/s, 52:54:00:12:34:56, 10.0.0.1/24`
+fn interface(link: &NetworkLink) -> String {
+    let state = match (link.present, link.enabled, link.up) {
+        (false, ..) => "there is no such interface",
+        (_, false, _) => "switched off",
+        (_, _, false) => "no link",
+        _ => "link up",
+    };
+    let speed = link.speed_mbps.map(|speed| format!("{speed} Mbit/s"));
+    let mac = link.mac.map(|mac| mac.to_string());
+    let parts = [Some(state.to_owned()), speed, mac].into_iter().flatten();
+    parts.chain(link.addresses.iter().cloned()).collect::<Vec<_>>().join(", ")
 }
 
 #[derive(Serialize)]

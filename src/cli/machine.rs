@@ -2,12 +2,12 @@
 
 use ironwake_api::{
     ArmRequest, Attempt, BulkAction, Enrolment, Machine, MachineNew, MachinePatch, MachineQuery,
-    OperationBrief, OperationState, Order, OrderKind, SecureBoot,
+    OperationBrief, Order, OrderKind, SecureBoot,
 };
 
+use super::machine_list::{self, work};
 use super::output::{Style, clean};
 use super::selection::{self, Selected};
-use super::table::Table;
 use super::{Context, Failure, host, human, inventory, operation, timeline, values};
 
 /// Boot attempts that `show` prints, where not told otherwise.
@@ -181,7 +181,10 @@ pub enum OrderWord {
 
 pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
-        Command::List(args) => list(args, context).await,
+        Command::List(args) => {
+            let machines = context.client.machines_all(&args.into()).await?;
+            Ok(machine_list::write(&machines, context)?)
+        }
         Command::Show { key, attempts } => show(&key, attempts, context).await,
         Command::Add(args) => {
             let machine = context.client.register(&args.into()).await?;
@@ -267,56 +270,6 @@ fn done(what: &str, machine: &Machine, context: &mut Context) -> Result<(), Fail
     Ok(context.output.line(format!("{what} {}{}", machine.id, clean(&name)))?)
 }
 
-async fn list(args: ListArgs, context: &mut Context) -> Result<(), Failure> {
-    let machines = context.client.machines_all(&args.into()).await?;
-    if context.json {
-        return Ok(context.output.json(&machines)?);
-    }
-    let now = human::now();
-    let mut table =
-        Table::new(&["ID", "NAME", "STATE", "MAC", "ADDRESS", "PRODUCT", "SERIAL", "SEEN", "WORK", "TAGS"]);
-    for machine in &machines {
-        let style = match machine.enrolment {
-            Enrolment::Enrolled => Style::Good,
-            Enrolment::Unenrolled => Style::Warning,
-            Enrolment::Registered => Style::Faint,
-        };
-        let macs = match &machine.macs[..] {
-            [] => String::new(),
-            [mac] => mac.to_string(),
-            [mac, others @ ..] => format!("{mac} +{}", others.len()),
-        };
-        let product: Vec<&str> =
-            [&machine.manufacturer, &machine.product].into_iter().flatten().map(String::as_str).collect();
-        let plain = |text: String| (text, Style::Plain);
-        table.row([
-            plain(machine.id.clone()),
-            plain(machine.name.clone().unwrap_or_default()),
-            (machine.enrolment.name().to_owned(), style),
-            plain(macs),
-            plain(machine.address.clone().unwrap_or_default()),
-            plain(product.join(" ")),
-            plain(machine.serial.clone().unwrap_or_default()),
-            host::seen(machine, now),
-            machine.operation.as_deref().map_or((String::new(), Style::Plain), |running| {
-                (work(running, now), operation::style(running.state))
-            }),
-            plain(machine.tags.join(",")),
-        ]);
-    }
-    Ok(table.write(&mut context.output, "no machines: power one on that boots from the network")?)
-}
-
-/// `rebuild, armed for 42 min`
-fn work(running: &OperationBrief, now: u64) -> String {
-    match (running.state, running.armed_until) {
-        (OperationState::PxeReady, Some(until)) => {
-            format!("{}, armed for {} min", running.kind, until.saturating_sub(now).div_ceil(60_000))
-        }
-        (state, _) => format!("{}, {state}", running.kind),
-    }
-}
-
 async fn show(key: &str, attempts_shown: usize, context: &mut Context) -> Result<(), Failure> {
     let machine = context.client.machine(key).await?;
     if context.json {
@@ -379,6 +332,14 @@ fn write_identity(machine: &Machine, context: &mut Context) -> std::io::Result<(
         (
             "work",
             machine.operation.as_deref().map(|running| format!("{} ({})", work(running, now), running.id)),
+        ),
+        (
+            "profile",
+            machine.profile.as_deref().map(|profile| {
+                let (name, version) = (&profile.name, &profile.version);
+                let since = human::ago(profile.since, now);
+                format!("{name} {version}, {} {since} ({})", profile.standing.name(), profile.operation)
+            }),
         ),
         ("next boot", machine.discover_next.then(|| "discovery, as asked".to_owned())),
         ("seen", at(machine.seen_at)),

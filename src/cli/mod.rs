@@ -11,6 +11,7 @@ mod builder;
 mod config;
 mod connect;
 mod doctor;
+mod dry_run;
 mod events;
 mod failure;
 mod generate;
@@ -21,6 +22,7 @@ mod import;
 mod inventory;
 mod lease;
 mod machine;
+mod machine_list;
 mod meter;
 mod operation;
 mod output;
@@ -55,7 +57,7 @@ Exit codes:
   3  not found
   4  refused: not valid, or in conflict with what is there
   5  the daemon is not reachable
-  6  findings: doctor, health or a check of the configuration found something wrong
+  6  findings: doctor, health, a check or a dry run found something wrong
 130  Ctrl-C ended the watching of something that goes on";
 
 /// A boot appliance: machines that boot from the network are recognised, inventoried and shown.

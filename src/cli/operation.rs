@@ -84,6 +84,12 @@ pub fn shown(disk: &ApprovedDisk) -> String {
     format!("{} {}, {}", disk.name, texts.join(" "), human::size(disk.size_bytes))
 }
 
+/// `part of LVM, ZFS`, where other disks may be of no use without it.
+pub fn holders(disk: &ApprovedDisk) -> Option<String> {
+    let names: Vec<&str> = disk.holders.iter().map(|holder| holder.name()).collect();
+    (!names.is_empty()).then(|| format!("part of {}", names.join(", ")))
+}
+
 async fn list(machine: Option<String>, running: bool, context: &mut Context) -> Result<(), Failure> {
     let query = OperationQuery { machine, running: running.then_some(true), ..OperationQuery::default() };
     let operations = context.client.operations(&query).await?;

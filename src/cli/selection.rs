@@ -1,6 +1,6 @@
 //! Which machines a command is about: one, several, or those that meet conditions.
 
-use ironwake_api::{BulkAction, BulkAnswer, BulkRequest, Selection};
+use ironwake_api::{BulkAction, BulkAnswer, BulkRequest, MachineQuery, Selection};
 
 use super::output::{Style, clean};
 use super::{Context, Failure};
@@ -33,6 +33,26 @@ impl Selected {
         match &self.machines[..] {
             [machine] => Some(machine),
             _ => None,
+        }
+    }
+
+    /// The key of each; fails where none is selected.
+    pub async fn keys(self, context: &Context) -> Result<Vec<String>, Failure> {
+        if !self.machines.is_empty() {
+            return Ok(self.machines);
+        }
+        let query = MachineQuery {
+            tag: self.tagged.first().cloned(),
+            manufacturer: self.manufacturer,
+            product: self.product,
+            search: self.matching,
+            ..MachineQuery::default()
+        };
+        let mut machines = context.client.machines_all(&query).await?;
+        machines.retain(|machine| self.tagged.iter().all(|tag| machine.tags.contains(tag)));
+        match machines.is_empty() {
+            true => Err(anyhow::anyhow!("no machine meets these conditions").into()),
+            false => Ok(machines.into_iter().map(|machine| machine.id).collect()),
         }
     }
 

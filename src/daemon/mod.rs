@@ -121,6 +121,7 @@ impl Daemon {
         for network in &networks {
             daemon.serve_network(network, &config, &site, &shelf);
         }
+        daemon.look_at_links(&networks, &site);
         daemon.keep_house(&site);
         daemon.attend_hosts(&site);
         daemon.deliver_webhooks(&site);
@@ -242,6 +243,21 @@ impl Daemon {
         self.spawn(supervise("webhooks".into(), remedy, site.clone(), self.shutdown.clone(), part));
     }
 
+    /// Starts looking at the interfaces of the networks.
+    fn look_at_links(&self, networks: &[Network], site: &SharedSite) {
+        let interfaces: Vec<String> = networks.iter().map(|network| network.interface.clone()).collect();
+        let (inner, token) = (site.clone(), self.shutdown.clone());
+        let part = move || {
+            let (interfaces, inner, token) = (interfaces.clone(), inner.clone(), token.clone());
+            async move {
+                serve::links::run(interfaces, inner, token).await;
+                Ok::<(), Infallible>(())
+            }
+        };
+        let remedy = "restart the daemon if this lasts";
+        self.spawn(supervise("links".into(), remedy, site.clone(), self.shutdown.clone(), part));
+    }
+
     /// Starts what one network is served with.
     fn serve_network(&self, network: &Network, config: &Config, site: &SharedSite, shelf: &Shelf) {
         let (site, shutdown) = (site.clone(), self.shutdown.clone());
@@ -257,6 +273,8 @@ impl Daemon {
             let part = move || serve::router::run(bound_to.clone(), inner.clone(), token.clone());
             let name = format!("router solicitations {interface}");
             self.spawn(supervise(name, remedy, site.clone(), shutdown.clone(), part));
+        } else {
+            site.set_network_health(serve::dhcp::off(network));
         }
         if network.tftp {
             let backend = Backend { files: shelf.clone(), site: site.clone() };
@@ -300,6 +318,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
             () = shutdown.cancelled() => break,
             _ = interval.tick() => {
                 site.tick();
+                site.note_health();
                 site.refresh_profiles();
                 site.expire_operations().await;
                 site.fail_unmade_boots().await;

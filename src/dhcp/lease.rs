@@ -171,6 +171,12 @@ impl LeaseTable {
         Some((entry.address, entry.until > now))
     }
 
+    /// Whether a client has an address already.
+    pub fn has(&self, key: &ClientKey, address: Ipv4Addr, now: Millis) -> bool {
+        let own = |entry: &Entry| entry.state == State::Bound && entry.until > now && entry.key == *key;
+        self.entry(address).is_some_and(own)
+    }
+
     /// Finds an address for a client and holds it for a moment.
     pub fn offer(
         &mut self,
@@ -300,6 +306,20 @@ impl LeaseTable {
     /// Addresses that clients have at present. Walks the table.
     pub fn addresses_bound(&self, now: Millis) -> u64 {
         self.entries.iter().filter(|entry| entry.state == State::Bound && entry.until > now).count() as u64
+    }
+
+    /// The leases that ended since `from`, up to and with `to`, because nobody renewed them. Walks the table.
+    pub fn expired(&self, from: Millis, to: Millis) -> impl Iterator<Item = Lease> {
+        let ended =
+            move |entry: &Entry| entry.state == State::Bound && entry.until > from && entry.until <= to;
+        let entries = self.entries.iter().zip(0_u32..);
+        entries.filter(move |(entry, _)| ended(entry)).map(|(_, at)| self.lease(at))
+    }
+
+    /// Addresses that nobody can be given at present: in use, offered, or set aside. Walks the table.
+    pub fn addresses_taken(&self, now: Millis) -> u64 {
+        let taken = |entry: &&Entry| entry.state != State::Released && entry.until > now;
+        self.entries.iter().filter(taken).count() as u64
     }
 
     fn subnet(&self, subnet: SubnetIndex) -> &Subnet {

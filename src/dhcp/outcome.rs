@@ -35,6 +35,8 @@ pub struct Outcome {
     pub reply: Option<Reply>,
     /// A lease that changed.
     pub save: Option<Lease>,
+    /// Whether that lease was given to a client that did not have its address: no renewal.
+    pub given: bool,
     /// An address to probe by ARP, while the offer is on its way.
     pub probe: Option<Ipv4Addr>,
     /// An address found in use by somebody else.
@@ -55,6 +57,7 @@ impl Outcome {
         Self {
             reply: None,
             save: None,
+            given: false,
             probe: None,
             conflict: None,
             observation: None,

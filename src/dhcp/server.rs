@@ -160,6 +160,7 @@ impl Server {
             Err(why) => return Outcome::refused(request, why, now),
         };
         let millis = Millis::from(self.lease_secs(request)) * 1000;
+        let given = !self.leases.has(&key, address, now);
         match self.leases.bind(subnet, &key, request.mac, address, request.hostname, millis, now) {
             Ok(lease) => {
                 let mut outcome =
@@ -167,6 +168,7 @@ impl Server {
                 if outcome.reply.is_some() {
                     outcome.learnt = Some((request.mac, address));
                     outcome.save = Some(lease);
+                    outcome.given = given;
                 }
                 outcome
             }

@@ -134,6 +134,18 @@ impl Watch {
         self.others.iter().max_by_key(|heard| heard.at).map(|heard| heard.other)
     }
 
+    /// The other servers that are about, the one heard last first, each with when that was.
+    pub fn others(&self) -> Vec<(OtherServer, Millis)> {
+        let mut others: Vec<_> = self.others.iter().map(|heard| (heard.other, heard.at)).collect();
+        others.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
+        others
+    }
+
+    /// Whether requests are not answered because another server is about.
+    pub fn yields(&self) -> bool {
+        matches!(self.state, State::Silent { .. })
+    }
+
     /// Another server's message was seen.
     pub fn heard(&mut self, other: OtherServer, now: Millis) -> Option<WatchAction> {
         let first = self.remember(other, now);
@@ -297,6 +309,8 @@ mod tests {
         }
         assert_eq!((gone.as_slice(), watch.answers()), (&[WatchAction::Gone(primary)][..], false));
         assert_eq!(watch.other(), Some(secondary));
+        assert_eq!(watch.others(), [(secondary, now + 1)]);
+        assert!(watch.yields());
         for _ in 0..3 {
             now += REPROBE_MILLIS;
             assert_eq!(watch.tick(now), Some(WatchAction::Ask));

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use ironwake_api::{Artifact, ArtifactPatch, ImportQuery, ImportRequest};
+use ironwake_api::{Artifact, ArtifactPatch, ArtifactUsage, ImportQuery, ImportRequest};
 use tokio::sync::mpsc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -33,6 +33,7 @@ const DISCARD_MAX: Duration = Duration::from_secs(10);
 pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new()
         .routes(routes!(list))
+        .routes(routes!(usage))
         .routes(routes!(show, import, edit, delete))
         .routes(routes!(download))
 }
@@ -42,6 +43,13 @@ pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     responses((status = 200, body = Vec<Artifact>)))]
 async fn list(State(site): State<SharedSite>) -> axum::Json<Vec<Artifact>> {
     axum::Json(site.artifacts())
+}
+
+/// How much imports take of how much, and how much of it could make room.
+#[utoipa::path(get, path = "/api/v1/cache", tag = "artifacts", operation_id = "artifact_usage",
+    responses((status = 200, body = ArtifactUsage)))]
+async fn usage(State(site): State<SharedSite>) -> axum::Json<ArtifactUsage> {
+    axum::Json(site.artifact_usage())
 }
 
 /// One artifact.

@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{self, KeepAlive};
 use futures_util::{Stream, StreamExt, stream};
-use ironwake_api::Event;
+use ironwake_api::{Event, EventKind, EventQuery};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,8 +19,9 @@ use utoipa_axum::routes;
 use super::extract::Query;
 use super::follow::follow;
 use super::problem::{BadRequest, Refusal};
+use crate::document::nearest;
 use crate::site::{SharedSite, Standing};
-use crate::store::{READ_ROWS_MAX, Store};
+use crate::store::{EventFilter, READ_ROWS_MAX, Store};
 
 /// Proxies and clients close what is silent for longer, often 30 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -60,18 +61,6 @@ pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(stream_events))
 }
 
-/// Which events.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-struct EventQuery {
-    /// Only events with a larger id.
-    after: Option<i64>,
-    /// Only events of the machine with this id.
-    machine: Option<String>,
-    /// At most this many, 1 to 1000; 100 when left out.
-    limit: Option<u32>,
-}
-
 /// Which events to follow.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -80,9 +69,30 @@ struct StreamQuery {
     after: Option<i64>,
     /// Only events of the machine with this id.
     machine: Option<String>,
+    /// Only events of the operation with this id.
+    operation: Option<String>,
+    /// Only events of these kinds, such as `enrolment,operation_changed`.
+    kind: Option<String>,
 }
 
-/// Events, oldest first.
+/// The kinds that a query names, each once; a word that is none is refused.
+fn kinds(text: Option<&str>) -> Result<Vec<String>, Refusal> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let mut kinds: Vec<String> = Vec::new();
+    for word in text.split(',').map(str::trim) {
+        if !EventKind::NAMES.contains(&word) {
+            let help = nearest(word, EventKind::NAMES).map(|meant| format!("; did you mean `{meant}`?"));
+            let message = format!("{word:?} is no kind of event{}", help.unwrap_or_default());
+            return Err(Refusal::query("kind", message));
+        }
+        if !kinds.iter().any(|kind| kind == word) {
+            kinds.push(word.to_owned());
+        }
+    }
+    Ok(kinds)
+}
+
+/// Events, oldest first unless asked otherwise.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", operation_id = "events", params(EventQuery),
     responses((status = 200, body = Vec<Event>), BadRequest))]
 async fn list(
@@ -94,7 +104,15 @@ async fn list(
         let message = format!("{limit} is out of range: expected 1 to {READ_ROWS_MAX}");
         return Err(Refusal::query("limit", message));
     }
-    Ok(axum::Json(store.events_after(query.after.unwrap_or(0), query.machine, limit).await?))
+    let filter = EventFilter {
+        after: query.after.unwrap_or(0),
+        before: query.before,
+        machine: query.machine,
+        operation: query.operation,
+        kinds: kinds(query.kind.as_deref())?,
+        order: query.order.unwrap_or_default(),
+    };
+    Ok(axum::Json(store.events(filter, limit).await?))
 }
 
 /// Events as they happen: `id` is the event's, `event` its kind, `data` its JSON. The stream opens with the id behind which
@@ -115,7 +133,13 @@ async fn stream_events(
     let newest = store.last_event();
     let after = last_event_id(&headers)?.or(query.after).map_or(newest, |after| after.clamp(0, newest));
     let closed = Box::pin(closed(closing, standing));
-    let events = follow(store, Some(after), query.machine).take_until(closed);
+    let filter = EventFilter {
+        machine: query.machine,
+        operation: query.operation,
+        kinds: kinds(query.kind.as_deref())?,
+        ..EventFilter::default()
+    };
+    let events = follow(store, Some(after), filter).take_until(closed);
     Ok(respond(after, events, KEEP_ALIVE))
 }
 

@@ -4,20 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::{Stream, stream};
-use ironwake_api::Event;
+use ironwake_api::{Event, EventOrder};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::store::{Store, StoreError};
+use crate::store::{EventFilter, Store, StoreError};
 
 /// Events read from the store at a time.
 const PAGE: u32 = 200;
 
-/// Every event after `after`, or from here on; of one machine, or of all. Ends with the store.
+/// Every event after `after`, or from here on, that the filter wants, whatever its own ids and order are. Ends with the store.
 pub(super) fn follow(
     store: Store,
     after: Option<i64>,
-    machine: Option<String>,
+    filter: EventFilter,
 ) -> impl Stream<Item = Arc<Event>> + Send {
     // First the subscription, then the position: what is committed in between comes twice, not never,
     // and what comes twice is known by its id.
@@ -25,7 +25,7 @@ pub(super) fn follow(
     let newest = store.last_event();
     // An id beyond the newest is of another database: waiting for it would be waiting for years.
     let last = after.map_or(newest, |after| after.clamp(0, newest));
-    let follower = Follower { store, machine, live, last, read: VecDeque::new(), behind: last < newest };
+    let follower = Follower { store, filter, live, last, read: VecDeque::new(), behind: last < newest };
     stream::unfold(follower, |mut follower| async move {
         match follower.next().await {
             Ok(event) => event.map(|event| (event, follower)),
@@ -40,7 +40,7 @@ pub(super) fn follow(
 
 struct Follower {
     store: Store,
-    machine: Option<String>,
+    filter: EventFilter,
     live: broadcast::Receiver<Arc<Event>>,
     /// The id up to which everything is sent or was not wanted.
     last: i64,
@@ -58,7 +58,13 @@ impl Follower {
                 return Ok(Some(event));
             }
             if self.behind {
-                let page = self.store.events_after(self.last, self.machine.clone(), PAGE).await?;
+                let filter = EventFilter {
+                    after: self.last,
+                    before: None,
+                    order: EventOrder::Asc,
+                    ..self.filter.clone()
+                };
+                let page = self.store.events(filter, PAGE).await?;
                 self.behind = page.len() == PAGE as usize;
                 self.read = page.into_iter().map(Arc::new).collect();
                 continue;
@@ -67,7 +73,7 @@ impl Follower {
                 Ok(event) if event.id <= self.last => {}
                 Ok(event) => {
                     self.last = event.id;
-                    if self.machine.is_none() || self.machine == event.machine {
+                    if self.filter.wants(&event) {
                         return Ok(Some(event));
                     }
                 }
@@ -106,6 +112,10 @@ mod tests {
         (folder, store)
     }
 
+    fn all() -> EventFilter {
+        EventFilter::default()
+    }
+
     async fn ids(stream: impl Stream<Item = Arc<Event>>, count: usize) -> Vec<i64> {
         pin!(stream).take(count).map(|event| event.id).collect().await
     }
@@ -114,7 +124,7 @@ mod tests {
     async fn parity_pv14_stored_events_come_first_then_live_ones_without_gap_or_double() {
         let (_folder, store) = store();
         add(&store, 450, "m1").await;
-        let mut stream = pin!(follow(store.clone(), Some(3), None));
+        let mut stream = pin!(follow(store.clone(), Some(3), all()));
         assert_eq!(stream.next().await.expect("one").id, 4);
         // Committed while the stream is still reading pages.
         add(&store, 50, "m1").await;
@@ -135,18 +145,18 @@ mod tests {
         });
         // Each stream starts at another moment of the writing.
         for _ in 0..10 {
-            assert_eq!(ids(follow(store.clone(), Some(0), None), 90).await, (1..=90).collect::<Vec<_>>());
+            assert_eq!(ids(follow(store.clone(), Some(0), all()), 90).await, (1..=90).collect::<Vec<_>>());
         }
         adding.await.expect("added");
-        assert_eq!(ids(follow(store.clone(), Some(0), None), 900).await, (1..=900).collect::<Vec<_>>());
+        assert_eq!(ids(follow(store.clone(), Some(0), all()), 900).await, (1..=900).collect::<Vec<_>>());
     }
 
     #[tokio::test]
     async fn without_an_id_only_what_comes_is_sent() {
         let (_folder, store) = store();
         add(&store, 5, "m1").await;
-        let stream = follow(store.clone(), None, None);
-        let beyond = follow(store.clone(), Some(99), None);
+        let stream = follow(store.clone(), None, all());
+        let beyond = follow(store.clone(), Some(99), all());
         add(&store, 1, "m1").await;
         assert_eq!(ids(stream, 1).await, [6]);
         assert_eq!(ids(beyond, 1).await, [6]);
@@ -157,16 +167,35 @@ mod tests {
         let (_folder, store) = store();
         add(&store, 2, "other").await;
         add(&store, 2, "m1").await;
-        let stream = follow(store.clone(), Some(0), Some("m1".into()));
+        let one = EventFilter { machine: Some("m1".into()), ..all() };
+        let stream = follow(store.clone(), Some(0), one);
         add(&store, 2, "other").await;
         add(&store, 1, "m1").await;
         assert_eq!(ids(stream, 3).await, [3, 4, 7]);
     }
 
     #[tokio::test]
+    async fn some_kinds_are_followed_alone() {
+        let (_folder, store) = store();
+        add(&store, 2, "m1").await;
+        let deleted = Change::Event(Box::new(NewEvent {
+            at: 1,
+            actor: Actor::Daemon,
+            machine: None,
+            kind: EventKind::MachineDeleted,
+        }));
+        store.save(vec![deleted.clone()]).await.expect("saved");
+        let kinds = EventFilter { kinds: vec!["machine_deleted".into()], ..all() };
+        let stream = follow(store.clone(), Some(0), kinds);
+        add(&store, 2, "m1").await;
+        store.save(vec![deleted]).await.expect("saved");
+        assert_eq!(ids(stream, 2).await, [3, 6]);
+    }
+
+    #[tokio::test]
     async fn a_stream_that_lags_is_caught_up_from_the_store() {
         let (_folder, store) = store();
-        let stream = follow(store.clone(), None, None);
+        let stream = follow(store.clone(), None, all());
         let count = EVENTS_LAG_MAX * 2;
         for _ in 0..8 {
             add(&store, count / 8, "m1").await;

@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use ironwake_api::{Event, Problem};
+use ironwake_api::{Event, EventOrder, Problem};
 use utoipa::OpenApi;
 use utoipa::openapi::path::PathItem;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -30,7 +30,7 @@ const SCHEME: &str = "token";
         description = "The operators' API: on a Unix socket, where the kernel vouches for the caller, and over HTTPS \
                        with a bearer token. Times are milliseconds since 1970-01-01 UTC."
     ),
-    components(schemas(Problem, Event)),
+    components(schemas(Problem, Event, EventOrder)),
     tags(
         (name = "machines", description = "Pieces of hardware"),
         (name = "operations", description = "Durable pieces of work on one machine"),

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ironwake_api::{Actor, ArmRequest, Operation, OperationNew, OperationQuery};
+use ironwake_api::{Actor, ArmRequest, DryRun, Operation, OperationNew, OperationQuery};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -17,6 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedSite> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(make))
+        .routes(routes!(dry_run))
         .routes(routes!(show))
         .routes(routes!(arm))
         .routes(routes!(disarm))
@@ -51,6 +52,18 @@ async fn make(
     let machine = find(&site, &key)?;
     let operation = to_its_end(async move { site.operate(&machine.id, new, actor).await }).await?;
     Ok(accepted(operation))
+}
+
+/// What the same request to `…/operations` would record, with every mistake at once. Nothing is saved, no event is made.
+#[utoipa::path(post, path = "/api/v1/machines/{key}/operations/dry-run", tag = "operations",
+    operation_id = "operation_dry_run", params(("key" = String, Path)), request_body = OperationNew,
+    responses((status = 200, body = DryRun), BadRequest, NotFound))]
+async fn dry_run(
+    State(site): State<SharedSite>,
+    Path(key): Path<String>,
+    Json(new): Json<OperationNew>,
+) -> Result<axum::Json<DryRun>, Refusal> {
+    Ok(axum::Json(site.dry_run(&key, &new).await?))
 }
 
 /// One operation with its history.

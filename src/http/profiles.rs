@@ -1,7 +1,7 @@
 //! Profiles: listed, shown, rendered.
 
 use axum::extract::State;
-use ironwake_api::{ProfileSummary, Profiles, RenderRequest, RenderedFile};
+use ironwake_api::{ProfileFit, ProfileSummary, Profiles, RenderRequest, RenderedFile};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -10,7 +10,11 @@ use super::problem::{BadRequest, Conflict, Invalid, NotFound, Refusal};
 use crate::site::SharedSite;
 
 pub(super) fn routes() -> OpenApiRouter<SharedSite> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(render))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(render))
+        .routes(routes!(fitting))
 }
 
 /// What machines can be made into, and folders that are refused.
@@ -40,4 +44,14 @@ async fn render(
     Json(request): Json<RenderRequest>,
 ) -> Result<axum::Json<Vec<RenderedFile>>, Refusal> {
     Ok(axum::Json(site.render_profile(&name, &request).await?))
+}
+
+/// Every profile, by name: whether this machine can be made into it, and why not.
+#[utoipa::path(get, path = "/api/v1/machines/{key}/profiles", tag = "profiles", operation_id = "machine_profiles",
+    params(("key" = String, Path)), responses((status = 200, body = [ProfileFit]), NotFound))]
+async fn fitting(
+    State(site): State<SharedSite>,
+    Path(key): Path<String>,
+) -> Result<axum::Json<Vec<ProfileFit>>, Refusal> {
+    Ok(axum::Json(site.fitting_profiles(&key).await?))
 }

@@ -143,6 +143,15 @@ async fn a_machine_is_registered_shown_edited_and_deleted() {
         events.as_array().expect("a list").iter().map(|event| event["kind"].clone()).collect();
     assert_eq!(json!(kinds), json!(["machine_registered", "machine_edited", "enrolment", "machine_deleted"]));
     assert_eq!(events[0]["actor"], json!({"operator": "anna"}));
+    let newest =
+        api.get("/events?order=desc&limit=2&kind=machine_registered,machine_deleted,enrolment").await;
+    assert_eq!((&newest[0]["kind"], &newest[1]["kind"]), (&json!("machine_deleted"), &json!("enrolment")));
+    let before = newest[1]["id"].as_i64().expect("an id");
+    let next = api.get(&format!("/events?order=desc&before={before}&machine={id}")).await;
+    assert_eq!(
+        (&next[0]["kind"], &next[1]["kind"]),
+        (&json!("machine_edited"), &json!("machine_registered"))
+    );
 }
 
 #[tokio::test]
@@ -239,4 +248,33 @@ async fn a_change_is_carried_through_when_the_client_goes_away() {
         tokio::task::yield_now().await;
     }
     assert_eq!(api.get("/machines/web1").await["serial"], "7CX1Q93");
+}
+
+#[tokio::test]
+async fn a_console_is_told_what_it_would_otherwise_guess() {
+    let api = Api::new().await;
+    let id = api.report("1.0").await;
+    let machine = &api.get("/machines").await["items"][0];
+    assert_eq!(machine["hardware"]["nics"], 1);
+    assert_eq!(machine["last_attempt"]["outcome"], "inventoried");
+
+    let path = format!("/machines/{id}/operations/dry-run");
+    let wipe = json!({"kind": "wipe", "disks": ["only"]});
+    let (status, _, run) = api.call(Method::POST, &path, wipe.clone()).await;
+    assert_eq!((status, &run["machine"]), (200, &json!(id)));
+    let fields: Vec<&Value> =
+        run["mistakes"].as_array().expect("a list").iter().map(|m| &m["field"]).collect();
+    assert_eq!(fields, ["machine", "disks[0]"]);
+    assert_eq!(api.get("/operations").await, json!([]));
+    api.check_refused(Method::POST, &path, json!({"kind": "wip"}), 400, "bad_json").await;
+    api.check_refused(Method::POST, "/machines/x/operations/dry-run", wipe, 404, "no_such_machine").await;
+
+    let fits = api.get(&format!("/machines/{id}/profiles")).await;
+    let local = fits.as_array().expect("a list").iter().find(|fit| fit["name"] == "local").expect("it");
+    assert_eq!((&local["fits"], &local["operation"]), (&json!(true), &Value::Null));
+    api.check_refused(Method::GET, "/machines/x/profiles", Value::Null, 404, "no_such_machine").await;
+
+    let usage = api.get("/cache").await;
+    assert_eq!((&usage["imports"], &usage["bytes"]), (&json!(0), &json!(0)));
+    assert!(usage["bytes_max"].as_u64().expect("a limit") > 0);
 }

@@ -86,6 +86,14 @@ async fn every_error_is_a_problem_document() {
     check(get("/api/v1/events?limit=0"), 400, ["bad_query", "1 to 1000"]).await;
     check(get("/api/v1/events?aftr=0"), 400, ["bad_query", "aftr"]).await;
     check(get("/api/v1/events?after=x"), 400, ["bad_query", "after"]).await;
+    check(
+        get("/api/v1/events?kind=enrolment,machine_sen"),
+        400,
+        ["bad_query", "did you mean `machine_seen`?"],
+    )
+    .await;
+    check(get("/api/v1/events/stream?kind=,"), 400, ["bad_query", "is no kind of event"]).await;
+    check(get("/api/v1/events?order=up"), 400, ["bad_query", "up"]).await;
     api.store.close().await.expect("closed");
     check(get("/api/v1/leases"), 503, ["closing", "closed"]).await;
 }
@@ -257,7 +265,7 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
             count += 1;
         }
     }
-    assert_eq!(count, 53);
+    assert_eq!(count, 56);
     check_references(&document, &document);
 }
 

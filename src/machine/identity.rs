@@ -83,6 +83,8 @@ const JUNK_TEXTS: &[&str] = &[
     "serial number",
     "sn",
     "standard",
+    "system manufacturer",
+    "system product name",
     "system serial number",
     "tbd",
     "to be filled by o.e.m",

@@ -9,6 +9,7 @@ mod index;
 mod name;
 mod query;
 mod rule;
+mod summary;
 
 pub use diff::diff;
 pub use hostname::{
@@ -20,3 +21,4 @@ pub use name::{NameError, TAG_BYTES_MAX, check_name, check_tag};
 pub use query::{LIMIT_DEFAULT, LIMIT_MAX, matches};
 pub(crate) use rule::glob;
 pub use rule::{EnrolmentRule, RuleFacts};
+pub use summary::{is_built_in, summary};

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use ironwake_api::{ApprovedDisk, Disk, Inventory};
 
+use crate::machine::is_built_in;
+
 /// How an operator or a profile names a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiskRule {
@@ -77,12 +79,8 @@ fn list(disks: &[String]) -> String {
 pub fn resolve(rule: &DiskRule, inventory: &Inventory) -> Result<ApprovedDisk, Unresolved> {
     let named =
         matches!(rule, DiskRule::Serial(_) | DiskRule::Wwn(_) | DiskRule::Name(_) | DiskRule::Label(_));
-    let candidates: Vec<&Disk> = inventory
-        .disks
-        .iter()
-        .filter(|disk| disk.size_bytes > 0 && (named || disk.removable != Some(true)))
-        .filter(|disk| named || disk.transport.as_deref() != Some("usb"))
-        .collect();
+    let candidates: Vec<&Disk> =
+        inventory.disks.iter().filter(|disk| disk.size_bytes > 0 && (named || is_built_in(disk))).collect();
     let fitting: Vec<&Disk> = candidates.iter().copied().filter(|disk| rule.fits(disk)).collect();
     let best = |size: Option<u64>| -> Vec<&Disk> {
         fitting.iter().copied().filter(|disk| Some(disk.size_bytes) == size).collect()

@@ -105,7 +105,7 @@ impl Rebuild {
     }
 
     /// All that it needs: what it is called, and its digest.
-    fn needs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn needs(&self) -> impl Iterator<Item = (&str, &str)> {
         let boot = self.boot.iter().flat_map(|boot| std::iter::once(&boot.kernel).chain(&boot.initrds));
         let loaded = boot.chain(self.artifacts.iter().flatten());
         let image = self.image.iter().map(|image| {

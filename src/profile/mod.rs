@@ -33,7 +33,7 @@ pub use render::{
     DiskFacts, Facts, MachineFacts, OperationFacts, RenderError, Rendered, RenderedBoot, RenderedImage,
     ServedFile, ServerFacts, Urls, render,
 };
-pub use resolve::{Layers, Origin, Setting, VALUES_MAX, Values, Written, check_value, resolve};
+pub use resolve::{Layers, Origin, Setting, VALUES_MAX, Values, Written, check_value, resolve, settle_all};
 pub use secret::{HIDDEN, Secret};
 pub use shape::{
     Answer, Architecture, Boot, Firmware, Image, Injection, Judge, Kind, Needs, Profile, Variable,

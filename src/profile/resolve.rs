@@ -160,6 +160,12 @@ impl Serialize for Values {
 
 /// Settles every variable of a profile. Everything that is wrong is reported, each under `variables.NAME`.
 pub fn resolve(profile: &Profile, layers: Layers<'_>) -> Result<Values, Vec<FieldProblem>> {
+    let (values, problems) = settle_all(profile, layers);
+    if problems.is_empty() { Ok(values) } else { Err(problems) }
+}
+
+/// The same for those that can be settled, beside what is wrong with the others.
+pub fn settle_all(profile: &Profile, layers: Layers<'_>) -> (Values, Vec<FieldProblem>) {
     let mut problems = unknown(profile, layers.operation);
     let mut values = BTreeMap::new();
     for (name, variable) in &profile.variables {
@@ -170,7 +176,7 @@ pub fn resolve(profile: &Profile, layers: Layers<'_>) -> Result<Values, Vec<Fiel
             Err(message) => problems.push(FieldProblem { field: format!("variables.{name}"), message }),
         }
     }
-    if problems.is_empty() { Ok(Values(values)) } else { Err(problems) }
+    (Values(values), problems)
 }
 
 fn unknown(profile: &Profile, operation: &Written) -> Vec<FieldProblem> {

@@ -2,6 +2,7 @@
 
 pub mod dhcp;
 pub mod http;
+pub mod links;
 pub mod router;
 pub mod tftp;
 

@@ -21,6 +21,9 @@ const MIRROR_CHARS_MAX: usize = 300;
 /// an image within a minute.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
+/// Within one stage of a build, progress is an event this often: a build of two minutes is a dozen.
+const TOLD_EVERY: Millis = 10_000;
+
 /// The builds, by name; few, for only known recipes are built.
 pub(super) struct Builds {
     table: Mutex<BTreeMap<String, Entry>>,
@@ -30,6 +33,8 @@ pub(super) struct Builds {
 struct Entry {
     build: Build,
     heard_at: Millis,
+    /// The stage that an event told last, and when.
+    told: (Option<String>, Millis),
 }
 
 impl Builds {
@@ -39,7 +44,7 @@ impl Builds {
             if build.state == ArtifactState::Working {
                 build.state = ArtifactState::Queued;
             }
-            (build.name.clone(), Entry { build, heard_at: 0 })
+            (build.name.clone(), Entry { build, heard_at: 0, told: Default::default() })
         };
         Self { table: Mutex::new(builds.into_iter().map(entry).collect()), ordered: Notify::new() }
     }
@@ -53,7 +58,21 @@ impl Builds {
     }
 
     fn put(&self, build: Build, heard_at: Millis) {
-        self.table().insert(build.name.clone(), Entry { build, heard_at });
+        let mut table = self.table();
+        let told = table.remove(&build.name).map(|entry| entry.told).unwrap_or_default();
+        table.insert(build.name.clone(), Entry { build, heard_at, told });
+    }
+
+    /// Whether an event is to tell how far a build is; it counts as told from here on.
+    fn is_news(&self, build: &Build, now: Millis) -> bool {
+        let mut table = self.table();
+        let Some(entry) = table.get_mut(&build.name) else { return false };
+        let (stage, told_at) = &entry.told;
+        let news = *stage != build.stage || now.saturating_sub(*told_at) >= TOLD_EVERY;
+        if news {
+            entry.told = (build.stage.clone(), now);
+        }
+        news
     }
 
     /// Whether a builder is at it or will be.
@@ -183,6 +202,16 @@ impl Site {
         build.log.drain(..surplus);
         let Some(outcome) = report.outcome else {
             self.builds.put(build.clone(), self.now());
+            if let Some(stage) = build.stage.clone().filter(|_| self.builds.is_news(&build, self.now())) {
+                let (done_bytes, total_bytes) = (build.done_bytes, build.total_bytes);
+                let kind = EventKind::ArtifactBuildProgress {
+                    name: build.name.clone(),
+                    stage,
+                    done_bytes,
+                    total_bytes,
+                };
+                self.save_behind(vec![self.event(actor, None, kind)]);
+            }
             return Ok(build);
         };
         build.ended_at = Some(self.now());

@@ -1,12 +1,15 @@
 //! What operators see of profiles.
 
-use ironwake_api::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
+use ironwake_api::{
+    ApprovedDisk, Inventory, Machine, ProfileSummary, ProfileVariable, Profiles, RefusedProfile,
+    RenderRequest, RenderedFile,
+};
 
 use super::rebuild::{facts, nowhere, seen};
 use super::{NOWHERE, Site, SiteError};
 use crate::catalog::Entry;
 use crate::operation::{DiskRule, resolve};
-use crate::profile::{Rendered, RenderedBoot, ServedFile, render};
+use crate::profile::{Input, Rendered, RenderedBoot, ServedFile, Variable, Written, render};
 
 impl Site {
     /// Every profile in force, and the folders that are refused.
@@ -54,12 +57,23 @@ impl Site {
             // What runs in memory has none.
             None => None,
         };
-        let layers = self.layers(&machine);
-        let values = layers.resolve(&entry.profile, &request.variables).map_err(SiteError::Invalid)?.masked();
-        let hostname = self.hostname_for(&machine, Some(&inventory), &layers);
+        self.shown_files(&entry, &machine, Some(&inventory), disk.as_ref(), &request.variables)
+    }
+
+    /// What a profile gives for a machine and the disk that it would be written to, with `***` for each secret.
+    pub(super) fn shown_files(
+        &self,
+        entry: &Entry,
+        machine: &Machine,
+        inventory: Option<&Inventory>,
+        disk: Option<&ApprovedDisk>,
+        variables: &Written,
+    ) -> Result<Vec<RenderedFile>, SiteError> {
+        let layers = self.layers(machine);
+        let values = layers.resolve(&entry.profile, variables).map_err(SiteError::Invalid)?.masked();
+        let hostname = self.hostname_for(machine, inventory, &layers);
         let hostname = hostname.map_err(|error| SiteError::invalid("hostname", error.to_string()))?;
-        let seen = seen(&machine, Some(&inventory));
-        let mut facts = facts(&machine, &hostname, seen, disk.as_ref(), "", NOWHERE, &nowhere());
+        let mut facts = facts(machine, &hostname, seen(machine, inventory), disk, "", NOWHERE, &nowhere());
         facts.artifacts = self.published(NOWHERE);
         facts.operation.heartbeat_secs = entry.profile.heartbeat_secs;
         let rendered = render(&entry.profile, &values, &facts);
@@ -68,13 +82,6 @@ impl Site {
 }
 
 fn summary(entry: &Entry) -> ProfileSummary {
-    let variable = |(name, variable): (&String, &crate::profile::Variable)| ProfileVariable {
-        name: name.clone(),
-        kind: variable.input.name().into(),
-        required: variable.required,
-        secret: variable.secret,
-        help: variable.help.clone(),
-    };
     let profile = &entry.profile;
     ProfileSummary {
         name: profile.name.clone(),
@@ -82,7 +89,32 @@ fn summary(entry: &Entry) -> ProfileSummary {
         kind: profile.kind.name().into(),
         summary: profile.summary.clone(),
         origin: entry.origin.clone(),
-        variables: profile.variables.iter().map(variable).collect(),
+        variables: profile.variables.iter().map(|(name, variable)| shown(name, variable)).collect(),
+    }
+}
+
+/// A variable as the profile says it.
+fn shown(name: &str, variable: &Variable) -> ProfileVariable {
+    let (choices, limits) = match &variable.input {
+        Input::Choice(words) => (words.clone(), None),
+        Input::String(limits) | Input::Text(limits) | Input::Integer(limits) | Input::List(limits) => {
+            (Vec::new(), Some(limits))
+        }
+        Input::Boolean | Input::Hostname | Input::Address | Input::Cidr | Input::SshKeys => {
+            (Vec::new(), None)
+        }
+    };
+    ProfileVariable {
+        name: name.to_owned(),
+        kind: variable.input.name().into(),
+        required: variable.required,
+        secret: variable.secret,
+        help: variable.help.clone(),
+        default: variable.default.as_ref().map(Into::into),
+        choices,
+        min: limits.and_then(|limits| limits.min),
+        max: limits.and_then(|limits| limits.max),
+        pattern: limits.and_then(|limits| limits.pattern.clone()),
     }
 }
 

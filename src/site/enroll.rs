@@ -9,7 +9,7 @@ use ironwake_api::{
 
 use super::{MACHINES_MAX, Site, SiteError};
 use crate::config::EnrolmentPolicy;
-use crate::machine::{Identity, Resolution, RuleFacts, diff};
+use crate::machine::{Identity, Resolution, RuleFacts, diff, summary};
 use crate::recorder::Observation;
 use crate::store::Change;
 
@@ -198,6 +198,7 @@ impl Site {
         machine.macs = macs;
         machine.manufacturer = inventory.system.manufacturer.clone();
         machine.product = inventory.system.product.clone();
+        machine.hardware = Some(Box::new(summary(inventory)));
         machine.secure_boot_seen = inventory.firmware.secure_boot;
         machine.address = Some(from.to_string());
         machine.discover_next = false;

@@ -1,16 +1,17 @@
 //! How the parts are.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ironwake_api::{
     Artifact, ArtifactKind, ArtifactState, Health, HealthCheck, HealthState, Millis, NetworkHealth,
+    NetworkLink,
 };
 
 use tokio::sync::Notify;
 
-use super::Site;
+use super::{DhcpTally, Site};
 
 /// How long a dropped observation degrades health: long enough to be seen by whoever looks now and then.
 const DROPPED_SHOWN: Millis = 10 * 60 * 1000;
@@ -19,6 +20,8 @@ const DROPPED_SHOWN: Millis = 10 * 60 * 1000;
 #[derive(Default)]
 pub(super) struct Board {
     networks: Mutex<BTreeMap<String, NetworkHealth>>,
+    links: Mutex<BTreeMap<String, NetworkLink>>,
+    tallies: Mutex<BTreeMap<String, Arc<DhcpTally>>>,
     artifacts: Mutex<BTreeMap<String, Artifact>>,
     parts: Mutex<BTreeMap<String, HealthCheck>>,
     dropped: AtomicU64,
@@ -40,6 +43,33 @@ impl Site {
         networks.insert(network.interface.clone(), network);
         drop(networks);
         self.health.told.notify_waiters();
+    }
+
+    /// The interface of a network as it was just looked at.
+    pub fn set_network_link(&self, interface: &str, link: NetworkLink) {
+        self.health.links.lock().expect("no panic while held").insert(interface.to_owned(), link);
+    }
+
+    /// Where the DHCP messages of a network are counted, from the first call on.
+    pub fn dhcp_tally(&self, interface: &str) -> Arc<DhcpTally> {
+        let mut tallies = self.health.tallies.lock().expect("no panic while held");
+        let since = self.now();
+        tallies.entry(interface.to_owned()).or_insert_with(|| Arc::new(DhcpTally::new(since))).clone()
+    }
+
+    /// Each network with its interface and what was counted.
+    fn networks(&self) -> Vec<NetworkHealth> {
+        let networks: Vec<NetworkHealth> =
+            self.health.networks.lock().expect("no panic while held").values().cloned().collect();
+        let links = self.health.links.lock().expect("no panic while held");
+        let tallies = self.health.tallies.lock().expect("no panic while held");
+        let now = self.now();
+        let whole = |network: NetworkHealth| NetworkHealth {
+            link: links.get(&network.interface).cloned(),
+            traffic: tallies.get(&network.interface).map(|tally| tally.shown(now)),
+            ..network
+        };
+        networks.into_iter().map(whole).collect()
     }
 
     /// Waits until each of these networks answers DHCP, or says why it does not.
@@ -88,8 +118,7 @@ impl Site {
 
     /// How everything is; the state is that of the worst part.
     pub fn health(&self) -> Health {
-        let networks: Vec<NetworkHealth> =
-            self.health.networks.lock().expect("no panic while held").values().cloned().collect();
+        let networks = self.networks();
         let mut checks = vec![self.store_check(), self.loaders_check(), self.discovery_check()];
         checks.extend(self.health.parts.lock().expect("no panic while held").values().cloned());
         let states = checks.iter().map(|check| check.state).chain(networks.iter().map(|n| n.state));

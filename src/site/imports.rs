@@ -54,7 +54,24 @@ impl Site {
 
     /// What is known of an artifact, with the download and the upload that are to bring it.
     fn with_coming(&self, name: &str, artifact: Option<Artifact>) -> Option<Artifact> {
-        self.uploads.show(name, self.downloads.show(name, artifact))
+        let artifact = self.uploads.show(name, self.downloads.show(name, artifact))?;
+        let comes = artifact.download.is_some() || artifact.upload.is_some();
+        // What is to come is ended; what the name has stays.
+        let undeletable = if comes { None } else { self.undeletable(name) };
+        Some(Artifact { deletable: undeletable.is_none(), undeletable, ..artifact })
+    }
+
+    /// Why what has this name could not be deleted.
+    fn undeletable(&self, name: &str) -> Option<String> {
+        let Some(import) = self.imports.get(name) else {
+            return Some(format!("{name} is a boot file, which comes with the appliance"));
+        };
+        if import.pinned {
+            return Some(format!("{name} is pinned: `ironwake artifact unpin {name}` lets it go"));
+        }
+        // A name goes with the last operation that was confirmed with what it names.
+        let operation = self.operations.of_image(&import.sha256.to_string())?;
+        Some(format!("operation {operation} needs {name}: wait until it has ended, or cancel it"))
     }
 
     /// Begins to receive an image that is to have this name, of which `declared` bytes are said to come.
@@ -161,11 +178,9 @@ impl Site {
             return Ok(());
         }
         let import = self.find_import(name)?;
-        if import.pinned {
-            let reason = format!("{name} is pinned: `ironwake artifact unpin {name}` lets it go");
+        if let Some(reason) = self.undeletable(name) {
             return Err(SiteError::Conflict(reason));
         }
-        self.refuse_needed(name)?;
         let kind = EventKind::ArtifactDeleted { name: name.into(), digest: digest(&import) };
         let event = self.event(actor, None, kind);
         self.store.save(vec![Change::ImportDeleted(name.into()), event]).await?;
@@ -179,17 +194,6 @@ impl Site {
         let maps = self.imports.sweep(|sha256| self.operations.of_image(sha256).is_some());
         if !maps.is_empty() {
             tokio::task::spawn_blocking(move || drop(maps));
-        }
-    }
-
-    /// A name goes with the last operation that was confirmed with what it names.
-    fn refuse_needed(&self, name: &str) -> Result<(), SiteError> {
-        let Some(import) = self.imports.get(name) else { return Ok(()) };
-        match self.operations.of_image(&import.sha256.to_string()) {
-            None => Ok(()),
-            Some(operation) => Err(SiteError::Conflict(format!(
-                "operation {operation} needs {name}: wait until it has ended, or cancel it"
-            ))),
         }
     }
 

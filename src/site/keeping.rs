@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ironwake_api::{Actor, Artifact, EventKind, Millis};
+use ironwake_api::{Actor, Artifact, ArtifactUsage, EventKind, Millis};
 use tracing::warn;
 
 use super::Site;
-use crate::artifact::{Digest, Eviction, Held, Import};
+use crate::artifact::{Digest, Eviction, Held, Import, Usage, usage};
 use crate::artifacts::ImportError;
 use crate::profile::named_artifacts;
 use crate::store::Change;
@@ -89,6 +89,33 @@ impl Site {
         self.evict(plan).await;
     }
 
+    /// How much imports take, and what keeps them.
+    pub fn artifact_usage(&self) -> ArtifactUsage {
+        let named = self.named();
+        let imports = self.imports.all();
+        let all: Vec<Held<'_>> =
+            imports.iter().map(|import| Held { import, held: self.is_held(import, &named) }).collect();
+        let Usage { pinned, needed, evictable } = usage(&all);
+        let boot = self.shipped_artifacts();
+        ArtifactUsage {
+            imports: imports.len() as u64,
+            bytes: pinned.saturating_add(needed).saturating_add(evictable),
+            bytes_max: self.settings.limits.bytes_max,
+            unused_secs_max: self.settings.limits.unused_max / 1000,
+            pinned_bytes: pinned,
+            needed_bytes: needed,
+            evictable_bytes: evictable,
+            boot_bytes: boot.iter().filter_map(|artifact| artifact.size).fold(0, u64::saturating_add),
+        }
+    }
+
+    /// Whether an import stays whatever the limits say.
+    fn is_held(&self, import: &Import, named: &Named) -> bool {
+        import.pinned
+            || named.0.contains_key(&import.name)
+            || self.operations.of_image(&import.sha256.to_string()).is_some()
+    }
+
     /// What has to go, with one that is to come, which may replace one of its name.
     pub(super) fn evictions(&self, coming: Option<&Import>) -> Eviction {
         let named = self.named();
@@ -96,14 +123,9 @@ impl Site {
         if let Some(coming) = coming {
             imports.retain(|import| import.name != coming.name);
         }
-        let held = |import: &Import| {
-            import.pinned
-                || named.0.contains_key(&import.name)
-                || self.operations.of_image(&import.sha256.to_string()).is_some()
-        };
         let all: Vec<Held<'_>> = imports
             .iter()
-            .map(|import| Held { import, held: held(import) })
+            .map(|import| Held { import, held: self.is_held(import, &named) })
             .chain(coming.map(|import| Held { import, held: true }))
             .collect();
         crate::artifact::evict(&all, self.settings.limits, self.now())

@@ -29,6 +29,8 @@ struct Busy {
     stop: CancellationToken,
     /// Why it does not get on.
     problem: Option<String>,
+    /// The profile's step that is under way.
+    step: Option<String>,
 }
 
 /// The claim on an operation's host; dropping it gives it back.
@@ -58,7 +60,7 @@ impl Logins {
             return None;
         }
         let stop = shutdown.child_token();
-        busy.insert(operation.to_owned(), Busy { stop: stop.clone(), problem: None });
+        busy.insert(operation.to_owned(), Busy { stop: stop.clone(), problem: None, step: None });
         Some(Attended { busy: self.busy.clone(), operation: operation.to_owned(), stop })
     }
 
@@ -69,6 +71,11 @@ impl Logins {
         }
     }
 
+    /// The profile's step that is under way on an operation's host.
+    pub fn step(&self, operation: &str) -> Option<String> {
+        self.busy.lock().expect("no panic while held").get(operation)?.step.clone()
+    }
+
     /// Why an operation does not get on with its host.
     pub fn problem(&self, operation: &str) -> Option<String> {
         self.busy.lock().expect("no panic while held").get(operation)?.problem.clone()
@@ -76,6 +83,13 @@ impl Logins {
 }
 
 impl Attended {
+    /// Notes which step is under way.
+    pub fn begin(&self, step: &str) {
+        if let Some(busy) = self.busy.lock().expect("no panic while held").get_mut(&self.operation) {
+            busy.step = Some(step.to_owned());
+        }
+    }
+
     /// Notes why it does not get on; whether that is another reason than before.
     pub fn note(&self, problem: Option<String>) -> bool {
         let mut busy = self.busy.lock().expect("no panic while held");

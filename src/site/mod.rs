@@ -5,14 +5,18 @@
 
 mod addresses;
 mod armed;
+mod attempts;
 mod builds;
 mod bulk;
 mod catalog;
 mod conflicts;
 mod downloads;
+mod drafts;
 mod enroll;
+mod fitting;
 mod fruitless;
 mod health;
+mod health_news;
 mod heartbeat;
 mod hosts;
 mod imports;
@@ -34,6 +38,8 @@ mod shells;
 mod sighting;
 mod simulate;
 mod steps;
+mod summaries;
+mod tally;
 mod tokens;
 mod unmade;
 mod uploads;
@@ -62,6 +68,7 @@ pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
+pub use tally::DhcpTally;
 pub use tokens::{Admitted, Denied, Standing};
 
 /// Why a request was refused.
@@ -196,6 +203,7 @@ pub struct Site {
     presence: Mutex<HashMap<String, Presence>>,
     addresses: addresses::Addresses,
     recorder: Mutex<Recorder>,
+    attempts: attempts::NewestAttempts,
     learned: learned::Learned,
     fruitless: fruitless::Fruitless,
     conflicts: conflicts::Conflicts,
@@ -221,6 +229,7 @@ pub struct Site {
     /// What machines can be made into.
     catalog: Catalog,
     health: health::Board,
+    health_news: health_news::HealthNews,
     discovery: RwLock<Option<DiscoveryImage>>,
     /// Our address on each network, by interface.
     servers: Mutex<HashMap<String, Ipv4Addr>>,
@@ -261,11 +270,12 @@ impl Site {
         };
         let counters = store.counters();
         let mut records = Records { last_inventory: counters.inventory, ..Records::default() };
-        for machine in store.machines().await? {
+        for machine in summaries::complete(&store, store.machines().await?).await? {
             records.put(machine);
         }
         let operations = operations::Operations::new(store.operations_running().await?);
         let mut recorder = Recorder::new(counters.attempt);
+        let attempts = attempts::NewestAttempts::new(&store.attempts_newest().await?);
         for attempt in store.attempts_running().await? {
             recorder.resume(attempt);
         }
@@ -287,6 +297,7 @@ impl Site {
             presence: Mutex::default(),
             addresses: addresses::Addresses::default(),
             recorder: Mutex::new(recorder),
+            attempts,
             learned: learned::Learned::default(),
             fruitless: fruitless::Fruitless::default(),
             conflicts: conflicts::Conflicts::default(),
@@ -309,6 +320,7 @@ impl Site {
             key,
             catalog: Catalog::open(config.profiles.clone()),
             health: health::Board::default(),
+            health_news: health_news::HealthNews::default(),
             discovery: RwLock::new(None),
             servers: Mutex::default(),
             annotate,
@@ -381,7 +393,9 @@ impl Site {
         self.operations.forget(id);
         self.own.forget(id);
         self.hosts.forget(id);
-        self.recorder().reassign(id, heir);
+        let mut recorder = self.recorder();
+        recorder.reassign(id, heir);
+        self.attempts.forget(id, heir);
     }
 
     /// A record with what was seen of it since it was saved.

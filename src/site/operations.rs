@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::RwLock;
 
 use ironwake_api::{
-    Actor, ApprovedDisk, Enrolment, EventKind, FieldProblem, Inventory, Machine, Millis, Operation,
-    OperationBrief, OperationKind, OperationNew, OperationQuery, OperationState,
+    Actor, ApprovedDisk, EventKind, Inventory, Millis, Operation, OperationBrief, OperationKind,
+    OperationNew, OperationQuery, OperationState,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -15,13 +15,10 @@ use uuid::Uuid;
 use super::{Site, SiteError};
 use crate::boot::OperationView;
 use crate::operation::{
-    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, DiskRule, Draft, Effect, Rebuild, Record, Trigger,
-    register, resolve,
+    ARMED_FOR, ARMED_FOR_MAX, ARMED_FOR_MIN, Deadlines, Draft, Effect, Rebuild, Record, Trigger, register,
 };
 use crate::store::Change;
 
-/// Disks that one operation may write.
-const DISKS_MAX: usize = 64;
 /// Operations of one page.
 const LIMIT_MAX: u32 = 1000;
 const LIMIT_DEFAULT: u32 = 100;
@@ -289,7 +286,12 @@ impl Site {
         }
         let host = self.host_change(&record, &after);
         changes.extend(host.clone());
+        let machine = self.profile_change(&record, &after);
+        changes.extend(machine.clone().map(|machine| Change::Machine(Box::new(machine))));
         self.store.save(changes).await?;
+        if let Some(machine) = machine {
+            self.write().put(machine);
+        }
         self.hosts.saved(host);
         let operation = after.operation.clone();
         for after in cancelled.into_iter().map(|(_, after)| after).chain([after]) {
@@ -431,80 +433,6 @@ impl Site {
         }
         self.operations.put(record);
         Ok(operation)
-    }
-
-    fn draft(
-        &self,
-        machine: &Machine,
-        new: &OperationNew,
-        inventory: Option<&Inventory>,
-    ) -> Result<(Draft, Option<Rebuild>), SiteError> {
-        let id = &machine.id;
-        if machine.enrolment != Enrolment::Enrolled {
-            return Err(SiteError::Conflict(format!(
-                "machine {id} is not enrolled: `ironwake machine enroll {id}` makes it known"
-            )));
-        }
-        let mut wrong = Vec::new();
-        let mut refuse =
-            |field: &str, message: String| wrong.push(FieldProblem { field: field.into(), message });
-        if new.kind == OperationKind::Rescue && new.profile.is_none() && !self.has_shell() {
-            refuse("kind", super::shells::NO_SHELL.into());
-        }
-        if new.kind == OperationKind::Rebuild && new.disks.len() > 1 {
-            refuse("disks", "a rebuild writes one".into());
-        }
-        let takes_profile = matches!(new.kind, OperationKind::Rebuild | OperationKind::Rescue);
-        let has_profile = takes_profile && new.profile.is_some();
-        if new.profile.is_some() && !takes_profile {
-            refuse("profile", format!("{} takes none", new.kind));
-        }
-        if !new.variables.is_empty() && !has_profile {
-            refuse("variables", format!("{} takes none", new.kind));
-        }
-        if new.kind.writes() && new.disks.is_empty() {
-            refuse(
-                "disks",
-                format!("{} writes: name each disk by a rule such as serial=TEXT or smallest", new.kind),
-            );
-        }
-        if !new.kind.writes() && !new.disks.is_empty() {
-            refuse("disks", format!("{} writes to none", new.kind));
-        }
-        if new.disks.len() > DISKS_MAX {
-            refuse("disks", format!("{} are more than {DISKS_MAX}", new.disks.len()));
-        }
-        let mut disks: Vec<ApprovedDisk> = Vec::new();
-        for (n, text) in new.disks.iter().enumerate().take(DISKS_MAX) {
-            let field = format!("disks[{n}]");
-            let Some(inventory) = inventory else {
-                refuse(&field, "the machine has no inventory yet, so nobody knows its disks".into());
-                continue;
-            };
-            match text.parse::<DiskRule>() {
-                Err(error) => refuse(&field, error.to_string()),
-                Ok(rule) => match resolve(&rule, inventory) {
-                    Err(error) => refuse(&field, error.to_string()),
-                    Ok(disk) if disks.contains(&disk) => {
-                        refuse(&field, format!("{} is named twice", disk.name))
-                    }
-                    Ok(disk) => disks.push(disk),
-                },
-            }
-        }
-        let rebuild = match new.kind {
-            OperationKind::Rebuild => self.rebuild(machine, new, disks.first(), inventory, &mut wrong),
-            OperationKind::Rescue if new.profile.is_some() => {
-                self.rebuild(machine, new, None, inventory, &mut wrong)
-            }
-            _ => None,
-        };
-        if !wrong.is_empty() {
-            return Err(SiteError::Invalid(wrong));
-        }
-        let profile = rebuild.as_ref().map(|rebuild| rebuild.choice.clone());
-        let draft = Draft { machine: id.clone(), kind: new.kind, profile, disks, retry_of: None };
-        Ok((draft, rebuild))
     }
 }
 

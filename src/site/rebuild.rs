@@ -47,14 +47,7 @@ impl Site {
             refuse("profile", why);
             return None;
         }
-        let hardware = Hardware {
-            inventory,
-            architecture: Some(Architecture::Amd64),
-            firmware: None,
-            secure_boot: machine.secure_boot_seen,
-            disk,
-        };
-        for reason in fits(&entry.profile, hardware) {
+        for reason in fits(&entry.profile, hardware(machine, inventory, disk)) {
             refuse("profile", reason);
         }
         let layers = self.layers(machine);
@@ -135,7 +128,7 @@ impl Site {
     }
 
     /// Why an image is not here, and what brings it.
-    fn how_to_get(&self, image: &str) -> String {
+    pub(super) fn how_to_get(&self, image: &str) -> String {
         if self.builds.is_coming(image) {
             return format!(
                 "its image {image:?} is being built: `ironwake artifact build {image}` shows how far it is"
@@ -241,6 +234,21 @@ impl Site {
             )),
             _ => Ok(found),
         }
+    }
+}
+
+/// What is known of a machine that a profile has to fit.
+pub(super) fn hardware<'a>(
+    machine: &Machine,
+    inventory: Option<&'a Inventory>,
+    disk: Option<&'a ApprovedDisk>,
+) -> Hardware<'a> {
+    Hardware {
+        inventory,
+        architecture: Some(Architecture::Amd64),
+        firmware: None,
+        secure_boot: machine.secure_boot_seen,
+        disk,
     }
 }
 

@@ -30,7 +30,11 @@ impl Site {
 
     fn with_work(&self, machine: Machine) -> Machine {
         let host = self.hosts.shown(&machine.id, self.now());
-        Machine { operation: self.operations.brief(&machine.id), host, ..machine }
+        let mut operation = self.operations.brief(&machine.id);
+        if let Some(running) = &mut operation {
+            running.step = self.logins.step(&running.id);
+        }
+        Machine { operation, host, last_attempt: self.attempts.of(&machine.id), ..machine }
     }
 
     /// The machines that a query selects, oldest record first.

@@ -134,6 +134,12 @@ impl Site {
     fn keep(&self, records: Vec<Record>) {
         let mut changes = Vec::with_capacity(records.len() * 3);
         for record in records {
+            match &record {
+                Record::Started(attempt)
+                | Record::Reached { attempt, .. }
+                | Record::Repeated { attempt, .. }
+                | Record::Ended(attempt) => self.attempts.note(attempt),
+            }
             match record {
                 Record::Started(attempt) => {
                     let kind = EventKind::AttemptStarted { attempt: attempt.id, mac: attempt.mac };

@@ -365,6 +365,7 @@ impl Visit<'_> {
     }
 
     async fn save(&self, step: &RenderedStep, result: &StepResult) -> Result<(), Unjoined> {
+        self.attended.begin(&step.name);
         let kind = EventKind::OperationStep {
             operation: self.operation.clone(),
             step: result.name.clone(),

@@ -11,6 +11,7 @@ use super::{Site, SiteError, only_seen};
 use crate::machine::{HostnameError, HostnameFacts, HostnamePolicy};
 use crate::profile::{
     HIDDEN, Layers, Profile, Secret, VALUES_MAX, Values, Written, check_value, is_variable_name, resolve,
+    settle_all,
 };
 use crate::store::Change;
 
@@ -84,6 +85,13 @@ impl OwnLayers {
     /// Settles the variables of a profile.
     pub fn resolve(&self, profile: &Profile, operation: &Written) -> Result<Values, Vec<FieldProblem>> {
         resolve(profile, Layers { site: &self.site, tags: &self.tags, machine: &self.machine, operation })
+    }
+
+    /// Settles those variables of a profile that can be without an operation; what is wrong with the others.
+    pub fn settle(&self, profile: &Profile) -> (Values, Vec<FieldProblem>) {
+        let none = Written::new();
+        let layers = Layers { site: &self.site, tags: &self.tags, machine: &self.machine, operation: &none };
+        settle_all(profile, layers)
     }
 
     /// What is a text of all of it, the strongest of each name.

@@ -5,7 +5,7 @@ use ironwake_api::{Actor, ApprovedDisk, Disk, EventKind, InventoryRecord, Millis
 
 use super::enroll::{CHANGES_NAMED_MAX, named, shortened};
 use super::{Site, SiteError};
-use crate::machine::diff;
+use crate::machine::{diff, summary};
 use crate::operation::{Draft, Record};
 use crate::store::{Change, INVENTORIES_PER_MACHINE_MAX};
 
@@ -34,6 +34,7 @@ impl Site {
             }
         }
         let inventory = shortened(inventory)?;
+        machine.hardware = Some(Box::new(summary(&inventory)));
         let differences = diff(&before.inventory, &inventory);
         let id = self.read().last_inventory + 1;
         let at = self.now();

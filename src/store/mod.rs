@@ -18,6 +18,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 mod apply;
 mod error;
+mod events;
 mod migrate;
 mod open;
 mod queue;
@@ -33,6 +34,7 @@ use crate::artifact::{Download, Import};
 use crate::operation;
 use crate::profile::{Secret, Written};
 pub use error::StoreError;
+pub use events::EventFilter;
 pub use migrate::SCHEMA_VERSION;
 
 use queue::{Job, Queue};
@@ -272,7 +274,12 @@ impl Store {
         machine: Option<String>,
         limit: u32,
     ) -> Result<Vec<Event>, StoreError> {
-        self.inner.readers.read(move |db| read::events_after(db, id, machine.as_deref(), limit)).await
+        self.events(EventFilter { after: id, machine, ..EventFilter::default() }, limit).await
+    }
+
+    /// Events that a filter selects, at most `limit`.
+    pub async fn events(&self, filter: EventFilter, limit: u32) -> Result<Vec<Event>, StoreError> {
+        self.inner.readers.read(move |db| events::select(db, &filter, limit)).await
     }
 
     /// Every machine, without inventories; for the start.
@@ -305,6 +312,11 @@ impl Store {
     /// Attempts whose outcome is still running, with their stages; for the start.
     pub async fn attempts_running(&self) -> Result<Vec<Attempt>, StoreError> {
         self.inner.readers.read(read::attempts_running).await
+    }
+
+    /// The newest attempt of each machine, without stages; for the start.
+    pub async fn attempts_newest(&self) -> Result<Vec<Attempt>, StoreError> {
+        self.inner.readers.read(read::attempts_newest).await
     }
 
     /// Operations that have not ended; for the start.

@@ -73,27 +73,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-pub(super) fn events_after(
-    db: &Connection,
-    id: i64,
-    machine: Option<&str>,
-    limit: u32,
-) -> rusqlite::Result<Vec<Event>> {
-    let limit = limit.min(READ_ROWS_MAX);
-    match machine {
-        None => {
-            let sql = "SELECT id, at, machine, actor, doc FROM events WHERE id > ?1 ORDER BY id LIMIT ?2";
-            all(db, sql, params![id, limit], event)
-        }
-        Some(machine) => {
-            let sql = "SELECT id, at, machine, actor, doc FROM events \
-                       WHERE machine = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
-            all(db, sql, params![machine, id, limit], event)
-        }
-    }
-}
-
-fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     Ok(Event {
         id: row.get(0)?,
         at: row::millis(row.get(1)?),
@@ -134,6 +114,12 @@ pub(super) fn attempts_running(db: &Connection) -> rusqlite::Result<Vec<Attempt>
         db,
         all(db, "SELECT doc FROM attempts WHERE running ORDER BY id", [], |row| row::decode(row, 0))?,
     )
+}
+
+pub(super) fn attempts_newest(db: &Connection) -> rusqlite::Result<Vec<Attempt>> {
+    let sql = "SELECT doc FROM attempts WHERE id IN \
+               (SELECT max(id) FROM attempts WHERE machine IS NOT NULL GROUP BY machine)";
+    all(db, sql, [], |row| row::decode(row, 0))
 }
 
 fn with_stages(db: &Connection, mut attempts: Vec<Attempt>) -> rusqlite::Result<Vec<Attempt>> {
@@ -275,7 +261,7 @@ pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {
     })
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     db: &Connection,
     sql: &str,
     values: impl Params,

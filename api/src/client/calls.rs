@@ -80,6 +80,11 @@ impl Client {
         self.send(Method::POST, &machine_path(key, "/operations"), Some(new)).await
     }
 
+    /// What an operation would be, and what is wrong with it; nothing is made.
+    pub async fn dry_run(&self, key: &str, new: &OperationNew) -> Result<DryRun, ClientError> {
+        self.send(Method::POST, &machine_path(key, "/operations/dry-run"), Some(new)).await
+    }
+
     /// Operations, newest first, without their histories.
     pub async fn operations(&self, query: &OperationQuery) -> Result<Vec<Operation>, ClientError> {
         self.list(&format!("/operations{}", query_of(query))).await
@@ -118,6 +123,11 @@ impl Client {
     /// One profile.
     pub async fn profile(&self, name: &str) -> Result<ProfileSummary, ClientError> {
         self.get(&format!("/profiles/{}", encode(name))).await
+    }
+
+    /// Which profiles a machine can be made into, and why not the others.
+    pub async fn fitting_profiles(&self, key: &str) -> Result<Vec<ProfileFit>, ClientError> {
+        self.list(&machine_path(key, "/profiles")).await
     }
 
     /// What a profile gives for a machine.
@@ -162,7 +172,7 @@ impl Client {
         self.get(&format!("/attempts/{id}")).await
     }
 
-    /// Events that are stored, oldest first.
+    /// Events that are stored, oldest first unless asked otherwise.
     pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, ClientError> {
         self.list(&format!("/events{}", query_of(query))).await
     }
@@ -175,6 +185,11 @@ impl Client {
     /// Artifacts as they stand.
     pub async fn artifacts(&self) -> Result<Vec<Artifact>, ClientError> {
         self.list("/artifacts").await
+    }
+
+    /// How much imports take, of how much.
+    pub async fn artifact_usage(&self) -> Result<ArtifactUsage, ClientError> {
+        self.get("/cache").await
     }
 
     /// One artifact.
@@ -282,20 +297,6 @@ impl Client {
     pub async fn authority(&self) -> Result<Authority, ClientError> {
         self.get("/authority").await
     }
-}
-
-/// Which stored events to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct EventQuery {
-    /// Only those with a larger id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<i64>,
-    /// Only this machine's, by id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub machine: Option<String>,
-    /// At most this many.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
 }
 
 pub(super) fn machine_path(key: &str, rest: &str) -> String {

@@ -24,11 +24,26 @@ const GONE_TIME_MAX: Duration = Duration::from_secs(120);
 /// A refusal's body.
 const PROBLEM_BYTES_MAX: usize = 1 << 20;
 
+/// What comes on a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Signal {
+    /// Something happened.
+    Event(Box<Event>),
+    /// The connection broke. It is made again by itself; what happens meanwhile comes then.
+    Lost {
+        /// How, in a sentence without a full stop.
+        why: String,
+    },
+    /// The connection is back.
+    Back,
+}
+
 /// Events as they happen.
 #[derive(Debug)]
 pub struct EventStream {
     client: Client,
     machine: Option<String>,
+    kind: Option<String>,
     after: Option<i64>,
     body: Option<Incoming>,
     parser: SseParser,
@@ -39,7 +54,13 @@ pub struct EventStream {
 impl EventStream {
     pub(super) fn new(client: Client, after: Option<i64>, machine: Option<String>) -> Self {
         let (parser, ready) = Default::default();
-        Self { client, machine, after, body: None, parser, ready, connected_before: false }
+        Self { client, machine, kind: None, after, body: None, parser, ready, connected_before: false }
+    }
+
+    /// The same with events of these kinds alone; to be said before it connects.
+    pub fn of_kinds(mut self, kinds: &[&str]) -> Self {
+        self.kind = Some(kinds.join(","));
+        self
     }
 
     /// Id of the last event given, or of the one behind which the stream began, to continue behind it later.
@@ -58,22 +79,40 @@ impl EventStream {
     /// The next event; waits for it. A broken connection is made again, the first one only once.
     pub async fn next(&mut self) -> Result<Event, ClientError> {
         loop {
+            if let Signal::Event(event) = self.next_signal().await? {
+                return Ok(*event);
+            }
+        }
+    }
+
+    /// The next event, or that the connection broke, or that it is back. Dropping the call loses neither.
+    pub async fn next_signal(&mut self) -> Result<Signal, ClientError> {
+        loop {
             if let Some(event) = self.ready.pop_front() {
                 self.after = Some(event.id);
-                return Ok(event);
+                return Ok(Signal::Event(Box::new(event)));
             }
             let Some(body) = &mut self.body else {
+                let again = self.connected_before;
                 self.reconnect().await?;
+                if again {
+                    return Ok(Signal::Back);
+                }
                 continue;
             };
-            match timeout(SILENCE_MAX, body.frame()).await {
+            let why = match timeout(SILENCE_MAX, body.frame()).await {
                 Ok(Some(Ok(frame))) => {
                     if let Ok(bytes) = frame.into_data() {
                         self.take(&bytes)?;
                     }
+                    continue;
                 }
-                Ok(Some(Err(_)) | None) | Err(_) => self.body = None,
-            }
+                Ok(Some(Err(error))) => format!("the event stream broke: {error}"),
+                Ok(None) => "the daemon has ended the event stream".to_owned(),
+                Err(_) => format!("nothing was heard for {} s", SILENCE_MAX.as_secs()),
+            };
+            self.body = None;
+            return Ok(Signal::Lost { why });
         }
     }
 
@@ -118,8 +157,11 @@ impl EventStream {
             after: Option<i64>,
             #[serde(skip_serializing_if = "Option::is_none")]
             machine: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            kind: Option<&'a str>,
         }
-        let query = query_of(&Query { after: self.after, machine: self.machine.as_deref() });
+        let (machine, kind) = (self.machine.as_deref(), self.kind.as_deref());
+        let query = query_of(&Query { after: self.after, machine, kind });
         let mut request = Request::builder().uri(format!("/api/v1/events/stream{query}"));
         if let Some(after) = self.after {
             request = request.header("last-event-id", after);

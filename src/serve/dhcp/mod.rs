@@ -8,6 +8,7 @@ mod commits;
 pub(super) mod filter;
 mod frame;
 pub(super) mod interface;
+mod news;
 mod ports;
 mod probe;
 mod session;
@@ -20,7 +21,7 @@ pub use probe::{ProbeAnswer, ProbeError, ProbeOption, ProbeOptions, probe};
 use std::io;
 use std::time::Duration;
 
-use ironwake_api::{HealthState, NetworkHealth};
+use ironwake_api::{HealthState, NetworkHealth, Silence};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{DhcpMode, Network};
@@ -84,7 +85,8 @@ pub async fn run(network: Network, site: SharedSite, shutdown: CancellationToken
         };
         if said.as_ref() != Some(&unready) {
             tracing::warn!(interface = network.interface, "DHCP waits: {unready}");
-            site.set_network_health(waiting(&network, &unready));
+            let message = format!("{unready}; it is served as soon as that changes");
+            site.set_network_health(idle(&network, HealthState::Failed, Silence::Interface, message));
             said = Some(unready);
         }
         tokio::select! {
@@ -103,15 +105,27 @@ fn mode_name(mode: DhcpMode) -> &'static str {
     }
 }
 
-fn waiting(network: &Network, why: &str) -> NetworkHealth {
+/// How a network is whose DHCP is off.
+pub fn off(network: &Network) -> NetworkHealth {
+    let message = "DHCP is off here: boot files are served to whoever asks for them";
+    idle(network, HealthState::Ok, Silence::Off, message.into())
+}
+
+/// A network that answers nobody.
+fn idle(network: &Network, state: HealthState, silence: Silence, message: String) -> NetworkHealth {
     NetworkHealth {
         interface: network.interface.clone(),
         dhcp: mode_name(network.dhcp).into(),
-        state: HealthState::Failed,
+        state,
         answering: false,
-        message: format!("{why}; it is served as soon as that changes"),
+        message,
+        silence: Some(silence),
         other_server: None,
+        other_servers: Vec::new(),
         addresses: 0,
         addresses_bound: 0,
+        addresses_free: 0,
+        link: None,
+        traffic: None,
     }
 }

@@ -1,15 +1,17 @@
 //! One network while its interface is up: the loop that reads, decides, saves and sends.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ironwake_api::{Actor, EventKind, HealthState, Millis, NetworkHealth};
+use ironwake_api::{Actor, EventKind, HealthState, Millis, NetworkHealth, OtherServer as Other, Silence};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::commits::Commits;
 use super::frame::{self, Datagram};
+use super::news::News;
 use super::ports::HeldPorts;
 use super::settings::{load, settings};
 use super::socket::{Inbox, PacketSocket};
@@ -19,7 +21,7 @@ use crate::dhcp::{
     Conflict, Destination, LinkTarget, MessageKind, OtherServer, Outcome, PORT_CLIENT, PORT_PXE, PORT_SERVER,
     Packet, Proxy, Reply, Request, Server, Service, Source, Watch, WatchAction, WatchMode, code,
 };
-use crate::site::SharedSite;
+use crate::site::{DhcpTally, SharedSite};
 use crate::store::{Change, NewEvent, StoreError};
 
 /// How often the interface and the health are looked at.
@@ -38,6 +40,7 @@ pub(super) struct Session {
     config: Network,
     interface: Interface,
     site: SharedSite,
+    tally: Arc<DhcpTally>,
     socket: PacketSocket,
     arp: PacketSocket,
     _ports: HeldPorts,
@@ -48,6 +51,9 @@ pub(super) struct Session {
     /// Frames that leave at once.
     outgoing: Vec<Vec<u8>>,
     commits: Commits,
+    /// Addresses given and ended that were not told yet, and up to when leases were looked at that end by themselves.
+    news: News,
+    looked_at: Millis,
     /// Messages and events dropped since the last look at the health, since the store is behind.
     dropped: u64,
     /// The store refused the last commit.
@@ -89,9 +95,12 @@ impl Session {
             clock,
             outgoing: Vec::new(),
             commits: Commits::new(site.store().clone()),
+            news: News::default(),
+            looked_at: site.now(),
             dropped: 0,
             store_failed: None,
             interface,
+            tally: site.dhcp_tally(&config.interface),
             site,
         };
         session.act(first);
@@ -131,6 +140,7 @@ impl Session {
                     if let Err(why) = self.check_interface() {
                         return Ended::Interface(why);
                     }
+                    self.tell_leases();
                     self.report_health();
                     self.dropped = 0;
                 }
@@ -172,6 +182,7 @@ impl Session {
 
     /// Finishes what was accepted before a shutdown.
     async fn drain(&mut self) {
+        self.tell_leases();
         while self.commits.begin() {
             let (result, frames) = self.commits.done().await;
             self.committed(result, frames);
@@ -226,12 +237,14 @@ impl Session {
         if !unicast && to != Ipv4Addr::BROADCAST && to != self.interface.network.broadcast() {
             return;
         }
+        self.tally.requested();
         if let Some(why) = self.watch.silence() {
             self.apply(Outcome::refused(&request, why, now), &request);
             return;
         }
         if self.commits.are_full() {
             self.dropped += 1;
+            self.tally.dropped();
             let interface = &self.config.interface;
             tracing::debug!(interface, mac = %request.mac, "dropped: the store is behind");
             return;
@@ -270,6 +283,9 @@ impl Session {
         if let Some(conflict) = outcome.conflict {
             self.set_aside(conflict);
         }
+        if let Some(lease) = &outcome.save {
+            self.news.note(lease, outcome.given);
+        }
         let saves = outcome.save.is_some();
         self.commits.save(outcome.save.map(|lease| Change::Lease(Box::new(lease))));
         if let Some(reply) = outcome.reply {
@@ -279,6 +295,7 @@ impl Session {
 
     /// Queues an answer: behind the commit of its lease, and no answer to a REQUEST overtakes another.
     fn send(&mut self, reply: Reply, saves: bool) {
+        self.tally.answered(reply.kind);
         let frame =
             frame::encode(self.interface.mac, self.interface.address, &reply.destination, &reply.payload);
         let free = reply.kind == MessageKind::Offer || reply.destination.from_port == PORT_PXE;
@@ -310,6 +327,18 @@ impl Session {
         let user = mac.map(tracing::field::display);
         tracing::warn!(interface, %address, mac = user, "address set aside: in use");
         self.event(EventKind::AddressConflict { interface, address: address.to_string(), mac });
+    }
+
+    /// Tells what became of addresses since the last look.
+    fn tell_leases(&mut self) {
+        let now = self.site.now();
+        if let Service::Server(server) = &self.service {
+            server.leases().expired(self.looked_at, now).for_each(|lease| self.news.expired(&lease));
+        }
+        self.looked_at = now;
+        if let Some(kind) = self.news.take(&self.config.interface) {
+            self.event(kind);
+        }
     }
 
     fn event(&mut self, kind: EventKind) {
@@ -386,12 +415,20 @@ impl Session {
 
     fn report_health(&self) {
         let name = &self.config.interface;
-        let (addresses, addresses_bound) = match &self.service {
+        let now = self.site.now();
+        let (addresses, addresses_bound, addresses_taken) = match &self.service {
             Service::Server(server) => {
-                (server.leases().addresses(), server.leases().addresses_bound(self.site.now()))
+                let leases = server.leases();
+                (leases.addresses(), leases.addresses_bound(now), leases.addresses_taken(now))
             }
-            Service::Proxy(_) => (0, 0),
+            Service::Proxy(_) => (0, 0, 0),
         };
+        let heard_at = |at: Millis| now.saturating_sub(self.clock.now().saturating_sub(at));
+        let others = self.watch.others().into_iter().map(|(other, at)| Other {
+            address: other.address.to_string(),
+            mac: other.mac,
+            heard_at: heard_at(at),
+        });
         let other = self.watch.other();
         let remedy = "switch that one off, or set dhcp = \"proxy\", or allow_rogue = true";
         let (state, message) = match (&self.store_failed, self.watch.silence(), other) {
@@ -419,9 +456,19 @@ impl Session {
             state,
             answering: self.watch.answers(),
             message,
+            silence: match self.watch.answers() {
+                true => None,
+                false if self.watch.yields() => Some(Silence::OtherServer),
+                false => Some(Silence::Listening),
+            },
             other_server: other.map(|other| other.address.to_string()),
+            other_servers: others.collect(),
             addresses,
             addresses_bound,
+            addresses_free: addresses.saturating_sub(addresses_taken),
+            // The site has these.
+            link: None,
+            traffic: None,
         });
     }
 }

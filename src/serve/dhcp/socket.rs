@@ -213,7 +213,48 @@ fn send_batch(fd: RawFd, frames: &[Vec<u8>]) -> io::Result<usize> {
 
 /// The MTU of an interface, asked in this thread's network namespace.
 pub fn mtu(name: &str) -> io::Result<u16> {
-    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+    let mut request = named(name)?;
+    // SAFETY: SIOCGIFMTU reads the name and writes the MTU inside `request`, which outlives the call.
+    unsafe { interface_call(libc::SIOCGIFMTU, &mut request) }?;
+    // SAFETY: the call succeeded, so the kernel wrote this field.
+    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+    Ok(mtu.clamp(0, i32::from(u16::MAX)) as u16)
+}
+
+/// The request that reads the settings of a link, `ETHTOOL_GLINKSETTINGS`.
+const ETHTOOL_LINK_SETTINGS: u32 = 0x4c;
+/// Words of `struct ethtool_link_settings` before its masks.
+const LINK_WORDS: usize = 12;
+/// Words of its three masks at most, for their length is an `i8`.
+const LINK_MASK_WORDS: usize = 3 * 127;
+/// What drivers say that know no speed: 0, or `SPEED_UNKNOWN`.
+const SPEED_UNKNOWN: u32 = u32::MAX;
+
+/// The speed of an interface's link in Mbit/s, as its driver says; none where it does not.
+pub fn speed_mbps(name: &str) -> Option<u32> {
+    let mut request = named(name).ok()?;
+    let mut words = [0_u32; LINK_WORDS + LINK_MASK_WORDS];
+    for _ in 0..2 {
+        words[0] = ETHTOOL_LINK_SETTINGS;
+        request.ifr_ifru.ifru_data = words.as_mut_ptr().cast();
+        // SAFETY: SIOCETHTOOL reads and writes `request` and what it points to: a structure of twelve words and as many
+        // masks as it was told, which have room in `words`. Both outlive the call.
+        unsafe { interface_call(libc::SIOCETHTOOL, &mut request) }.ok()?;
+        // The first answer is nothing but how long the masks are, as a negative number: byte 15 of the structure.
+        let masks = words[3].to_ne_bytes()[3] as i8;
+        if masks >= 0 {
+            return Some(words[1]).filter(|speed| *speed != 0 && *speed != SPEED_UNKNOWN);
+        }
+        words = [0; LINK_WORDS + LINK_MASK_WORDS];
+        let mut word = [0; 4];
+        word[3] = masks.unsigned_abs();
+        words[3] = u32::from_ne_bytes(word);
+    }
+    None
+}
+
+/// A request about the interface of this name.
+fn named(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: all zeros is a valid ifreq.
     let mut request: libc::ifreq = unsafe { zeroed() };
     if name.len() >= request.ifr_name.len() {
@@ -222,9 +263,15 @@ pub fn mtu(name: &str) -> io::Result<u16> {
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from as libc::c_char;
     }
-    // SAFETY: SIOCGIFMTU reads the name and writes the MTU inside `request`, which outlives the call.
-    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &raw mut request) })?;
-    // SAFETY: the call succeeded, so the kernel wrote this field.
-    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
-    Ok(mtu.clamp(0, i32::from(u16::MAX)) as u16)
+    Ok(request)
+}
+
+/// # Safety
+///
+/// `call` reads and writes no more than `request` and what it points to.
+unsafe fn interface_call(call: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+    // SAFETY: as the caller promises; the descriptor is open.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), call, std::ptr::from_mut(request)) })?;
+    Ok(())
 }

@@ -42,8 +42,25 @@ async fn an_order_is_taken_once_and_survives_a_restart() {
     let told = lab.site.report_build(NAME, stage, operator()).await.expect("noted");
     assert_eq!((told.stage.as_deref(), told.done_bytes), (Some("packing"), Some(5)));
 
+    let progress = |byte| BuildReport { done_bytes: Some(byte), ..BuildReport::default() };
+    for byte in 6..20 {
+        lab.site.report_build(NAME, progress(byte), operator()).await.expect("noted");
+    }
+    advance(Duration::from_secs(10));
+    lab.site.report_build(NAME, progress(20), operator()).await.expect("noted");
+
     // The daemon starts anew in the middle: the builder goes on.
     let lab = lab.restart().await;
+    let told = lab.kinds().await.into_iter().filter_map(|kind| match kind {
+        EventKind::ArtifactBuildProgress { stage, done_bytes, .. } => Some((stage, done_bytes)),
+        _ => None,
+    });
+    let packing = |bytes| ("packing".to_owned(), Some(bytes));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [packing(5), packing(20)],
+        "once at its beginning, then now and then"
+    );
     let line = BuildReport { lines: vec!["x".repeat(1000)], ..BuildReport::default() };
     let told = lab.site.report_build(NAME, line, operator()).await.expect("noted");
     assert_eq!((told.state, told.log[0].len()), (State::Working, 300));

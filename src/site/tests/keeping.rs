@@ -57,6 +57,22 @@ async fn what_is_pinned_or_named_by_a_profile_stays_and_what_does_not_fit_beside
     lab.site.edit_import("gold", pin, operator()).await.expect("pinned");
     import(&lab, "other", 3, MIB).await.expect("imported");
     assert_eq!(lab.site.artifact(&kernel).expect("there").needed_by, ["profile debian-installer"]);
+    let mib = |mib: u64| mib << 20;
+    let usage = lab.site.artifact_usage();
+    assert_eq!((usage.imports, usage.bytes, usage.bytes_max), (3, mib(9), mib(10)));
+    assert_eq!(
+        (usage.pinned_bytes, usage.needed_bytes, usage.evictable_bytes, usage.unused_secs_max),
+        (mib(4), mib(4), mib(1), 86_400)
+    );
+    let fate = |name: &str| {
+        let artifact = lab.site.artifact(name).expect("there");
+        (artifact.deletable, artifact.undeletable.unwrap_or_default())
+    };
+    assert_eq!((fate("other"), fate(&kernel).0), ((true, String::new()), true));
+    let (deletable, why) = fate("gold");
+    assert!(!deletable && why.contains("artifact unpin gold"), "{why}");
+    let refusal = lab.site.delete_import("gold", operator()).await.expect_err("refused");
+    assert_eq!(refusal.to_string(), why, "what is told is what is done");
     let error = import(&lab, "large", 4, 5 * MIB).await.expect_err("refused");
     let SiteError::Import(error) = error else { panic!("{error}") };
     assert!(matches!(*error, ImportError::OverLimit { over: 3_145_728, .. }), "{error}");

@@ -140,7 +140,7 @@ async fn read(client: &Client, request: Request) -> Answered {
         Request::Version => Answer::Version(client.version().await?),
         Request::Settings => Answer::Settings(client.settings().await?),
         Request::Past(after) => {
-            let query = EventQuery { after: Some(after), limit: Some(EVENTS_MAX), machine: None };
+            let query = EventQuery { after: Some(after), limit: Some(EVENTS_MAX), ..EventQuery::default() };
             Answer::Past(client.events(&query).await?)
         }
         _ => return Ok(Vec::new()),

@@ -1,7 +1,7 @@
 //! Events, stages and states as sentences, with the tone in which they are said.
 
 use ironwake_api::{
-    Actor, ArtifactState, AttemptOutcome, EventKind, OperationState, Stage, StageKind, StepState,
+    Actor, ArtifactState, AttemptOutcome, EventKind, HealthState, OperationState, Stage, StageKind, StepState,
 };
 
 use crate::human;
@@ -85,6 +85,17 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
         E::AddressConflict { interface, address, .. } => {
             (Tone::Warn, format!("{address} on {interface} is in use; it is set aside"))
         }
+        E::LeasesChanged { interface, given_count, ended_count, .. } => {
+            plain(format!("{interface}: {given_count} addresses given, {ended_count} ended"))
+        }
+        E::HealthChanged { part, to, message, .. } => {
+            let tone = match to {
+                HealthState::Ok => Tone::Ok,
+                HealthState::Degraded => Tone::Warn,
+                HealthState::Failed => Tone::Bad,
+            };
+            (tone, format!("{part}: {message}"))
+        }
         E::WebhookTest { webhook } => plain(format!("webhook {webhook} is tried")),
         E::DaemonStarted { version } => (Tone::Ok, format!("the daemon {version} started")),
         E::ArtifactAsked { name, url } => plain(format!("{name} is to be imported from {url}")),
@@ -100,6 +111,7 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
         E::ArtifactBuild { name, state, said } => {
             (if *state == ArtifactState::Failed { Tone::Bad } else { Tone::Plain }, format!("{name} {said}"))
         }
+        E::ArtifactBuildProgress { name, stage, .. } => plain(format!("{name}: {stage}")),
         E::ArtifactPinned { name, pinned } => {
             plain(format!("{name} is {}", if *pinned { "pinned" } else { "unpinned" }))
         }
