@@ -11,6 +11,7 @@ mod place;
 mod remote;
 mod shell;
 mod sse;
+mod system;
 mod upload;
 mod webhooks;
 

@@ -29,6 +29,7 @@ mod settings;
 mod shell;
 mod simulate;
 mod step;
+mod system;
 mod webhook;
 mod work;
 
@@ -66,6 +67,11 @@ pub use shell::{
 };
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use step::{StepResult, StepState};
+pub use system::{
+    NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, ServiceState, SystemAction, SystemChange,
+    SystemChoices, SystemClock, SystemCpu, SystemDisk, SystemInterface, SystemMemory, SystemPatch,
+    SystemService,
+};
 pub use webhook::{DeliveryOutcome, Webhook, WebhookDelivery};
 pub use work::{
     BootEntry, CLAIM_BYTES_MAX, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing,

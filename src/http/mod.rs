@@ -35,6 +35,7 @@ mod secure;
 mod settings;
 mod shell;
 mod status;
+mod system;
 mod tokens;
 mod values;
 mod webhooks;
@@ -72,6 +73,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(status::routes())
         .merge(tokens::routes())
         .merge(settings::routes())
+        .merge(system::routes())
         .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();

@@ -24,6 +24,7 @@ mod logins;
 mod operations;
 mod operators;
 mod orders;
+mod own_address;
 mod phone_home;
 mod rebuild;
 mod records;
@@ -34,6 +35,7 @@ mod shells;
 mod sighting;
 mod simulate;
 mod steps;
+mod system;
 mod tokens;
 mod unmade;
 mod uploads;
@@ -56,12 +58,14 @@ use crate::operation::SiteKey;
 use crate::recorder::Recorder;
 use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
+use crate::systemd::BusError;
 
 pub use bulk::BulkOutcome;
 pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
 pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
+pub use system::Appliance;
 pub use tokens::{Admitted, Denied, Standing};
 
 /// Why a request was refused.
@@ -132,6 +136,18 @@ pub enum SiteError {
         /// How many fit.
         limit: usize,
     },
+    /// The appliance has no unit of this name that may be started again.
+    #[error("no unit {0:?} that may be started again: `ironwake system show` lists those of the appliance")]
+    NoSuchUnit(String),
+    /// systemd does not do what is asked of it, or is not there.
+    #[error(transparent)]
+    System(#[from] BusError),
+    /// The appliance's system is not set up for what is asked.
+    #[error("{0}")]
+    SystemUnavailable(String),
+    /// A file of the appliance's system.
+    #[error("{0}")]
+    SystemFile(String),
     /// The store refused.
     #[error("save")]
     Store(#[from] StoreError),
@@ -190,6 +206,7 @@ pub struct Site {
     store: Store,
     settings: Settings,
     in_force: settings::InForce,
+    system: system::System,
     clock: fn() -> Millis,
     records: RwLock<Records>,
     /// Who was seen where and when, by machine id; apart from the records, for it changes with every packet.
@@ -282,6 +299,7 @@ impl Site {
             store,
             settings,
             in_force: settings::InForce::new(config),
+            system: system::System::default(),
             clock,
             records: RwLock::new(records),
             presence: Mutex::default(),
