@@ -10,6 +10,9 @@ use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sys::socket::SockaddrStorage;
 use nix::sys::statvfs::statvfs;
 
+/// A link to the file of the time zone (localtime(5)).
+const LOCALTIME: &str = "/etc/localtime";
+
 /// What is said of the appliance at one moment.
 #[derive(Debug, Clone)]
 pub struct Vitals {
@@ -17,6 +20,8 @@ pub struct Vitals {
     pub hostname: String,
     /// Seconds since it was switched on.
     pub uptime_secs: u64,
+    /// Its time zone, where the system says it as systemd does (localtime(5)).
+    pub timezone: Option<String>,
     /// Time that its processors have spent.
     pub cpu: CpuTime,
     /// How many processors the kernel runs on.
@@ -53,6 +58,7 @@ pub fn read(folder: &Path) -> Vitals {
     Vitals {
         hostname: proc("sys/kernel/hostname").trim().to_owned(),
         uptime_secs: uptime(&proc("uptime")),
+        timezone: fs::read_link(LOCALTIME).ok().and_then(|link| timezone(&link)),
         cpu,
         cpus,
         memory: memory(&proc("meminfo")),
@@ -108,6 +114,12 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::from(address.ip())))
 }
 
+/// `/usr/share/zoneinfo/Europe/Vienna` is `Europe/Vienna`.
+fn timezone(link: &Path) -> Option<String> {
+    let (_, name) = link.to_str()?.split_once("zoneinfo/")?;
+    Some(name.to_owned()).filter(|name| !name.is_empty())
+}
+
 fn uptime(text: &str) -> u64 {
     text.split('.').next().and_then(|secs| secs.trim().parse().ok()).unwrap_or(0)
 }
@@ -156,6 +168,8 @@ mod tests {
         assert_eq!(cpu(stat), (CpuTime { busy: 150, all: 1000 }, 2));
         assert_eq!(cpu("nonsense"), (CpuTime::default(), 0));
         assert_eq!(uptime("12345.67 1.0\n"), 12345);
+        assert_eq!(timezone(Path::new("../usr/share/zoneinfo/Etc/UTC")).as_deref(), Some("Etc/UTC"));
+        assert_eq!(timezone(Path::new("/etc/timezone")), None);
         let told = memory("MemTotal:       16384 kB\nMemFree: 1 kB\nMemAvailable:    8192 kB\n");
         assert_eq!(told, SystemMemory { total_bytes: 16 << 20, available_bytes: 8 << 20 });
     }

@@ -5,7 +5,7 @@ mod bus;
 use std::time::Duration;
 
 use bus::{PrivateBus, StandIns};
-use ironwake::systemd::{Bus, BusError, CALL_TIME_MAX};
+use ironwake::systemd::{Bus, BusError, CALL_TIME_MAX, KeyboardKind};
 use zbus::fdo;
 
 /// Short, where an answer never comes.
@@ -35,7 +35,8 @@ async fn what_is_asked_is_done_and_read_back() {
     assert_eq!((time.timezone.as_deref(), time.ntp), (Some("Europe/Vienna"), Some(true)));
     bus.set_ntp_servers(&["10.0.0.1".into(), "ntp.example.org".into()]).await.expect("set");
     assert_eq!(bus.keyboard().await.expect("told"), None);
-    bus.set_keyboard("de-latin1").await.expect("set");
+    bus.set_keyboard("at", KeyboardKind::X11).await.expect("set");
+    bus.set_keyboard("de-latin1", KeyboardKind::Console).await.expect("set");
     assert_eq!(bus.keyboard().await.expect("told").as_deref(), Some("de-latin1"));
     bus.reconfigure(7).await.expect("done");
     bus.restart_unit("ironwake-ssh.service").await.expect("done");
@@ -51,6 +52,7 @@ async fn what_is_asked_is_done_and_read_back() {
         "SetTimezone Europe/Vienna",
         "SetNTP true",
         "SetRuntimeNTPServers 10.0.0.1 ntp.example.org",
+        "SetX11Keyboard at",
         "SetVConsoleKeyboard de-latin1",
         "Reload",
         "ReconfigureLink 7",

@@ -190,7 +190,7 @@ async fn without_systemd_the_system_is_shown_with_why_nothing_can_be_changed() {
     assert!(
         system.services.iter().all(|service| service.state == ServiceState::Unknown && !service.restartable)
     );
-    assert!(!system.hostname.is_empty() && system.clock.timezone.is_none());
+    assert!(!system.hostname.is_empty() && system.clock.ntp.is_none());
     refused(client.change_system(&named("boot1")).await, 503, "system_unavailable", "out of reach");
     refused(client.reboot_system().await, 503, "system_unavailable", "out of reach");
     daemon.check(

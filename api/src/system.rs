@@ -80,7 +80,7 @@ pub struct SystemInterface {
 pub struct SystemCpu {
     /// How many the kernel runs on.
     pub count: u32,
-    /// Busy since it was asked before, or since the start: 0 to 100 of all together.
+    /// Busy since it was asked before, or since the start: 0 to 100 of all together. Over half a second at least.
     pub used_percent: u8,
 }
 

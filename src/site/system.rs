@@ -18,13 +18,15 @@ use crate::config::Network;
 use crate::private;
 use crate::store::StoreError;
 use crate::systemd::method::{self, Service};
-use crate::systemd::{self, Bus, BusError, NetworkFiles, OWN_UNITS, OwnUnit, Unit};
+use crate::systemd::{self, Bus, BusError, KeyboardKind, NetworkFiles, OWN_UNITS, OwnUnit, Unit};
 use crate::vitals::{self, CpuTime, Vitals};
 
 /// Servers that the clock is set from, as they were named through the API; in the state directory.
 const SERVERS: &str = "ntp-servers.json";
 /// Some names.
 const SERVERS_BYTES_MAX: u64 = 64 << 10;
+/// Half a second of each processor: over less, a share says little.
+const CPU_TICKS_MIN: u64 = 50;
 /// How soon servers are named again to a service that did not take them.
 const SERVERS_AGAIN: Millis = 30_000;
 
@@ -54,8 +56,8 @@ pub(super) struct System(OnceLock<Arc<Own>>);
 pub(super) struct Own {
     pub appliance: Appliance,
     started_at: Millis,
-    /// When its processors were looked at last.
-    cpu: Mutex<CpuTime>,
+    /// When its processors were looked at last, and how busy they were until then.
+    cpu: Mutex<(CpuTime, u8)>,
     servers: Mutex<Servers>,
     /// An address that is not confirmed.
     pub pending: Mutex<Option<Pending>>,
@@ -103,7 +105,6 @@ impl Site {
         let vitals = tokio::task::spawn_blocking(move || vitals::read(&folder)).await;
         let vitals: Vitals = vitals.map_err(|_| StoreError::Closed)?;
         let services = bus.services().await;
-        let changes = own.changes(&services).await;
         let ntp_servers = own.servers().names.clone();
         let network_change = own.pending().as_ref().map(super::own_address::shown);
         let mut told = OwnSystem {
@@ -112,26 +113,33 @@ impl Site {
             started_at: own.started_at,
             now: self.now(),
             uptime_secs: vitals.uptime_secs,
-            clock: SystemClock { ntp_servers, ..SystemClock::default() },
+            clock: SystemClock { timezone: vitals.timezone, ntp_servers, ..SystemClock::default() },
             keyboard: None,
             interfaces: vitals.interfaces,
-            cpu: SystemCpu { count: vitals.cpus, used_percent: own.busy_since(vitals.cpu) },
+            cpu: SystemCpu { count: vitals.cpus, used_percent: own.busy_since(vitals.cpu, vitals.cpus) },
             memory: vitals.memory,
             disk: vitals.disk,
             services: Vec::new(),
-            changes,
+            changes: Vec::new(),
             network_change,
         };
+        let changes = own.changes(&services);
         let units = match &services {
             // Without a bus there is nobody to ask, and asking would only take time.
-            Err(_) => None,
+            Err(_) => {
+                told.changes = changes.await;
+                None
+            }
             Ok(_) => {
                 let names: Vec<&str> = OWN_UNITS.iter().map(|unit| unit.unit).collect();
-                let asked = tokio::join!(bus.hostname(), bus.time(), bus.keyboard(), bus.units(&names));
-                let (hostname, time, keyboard, units) = asked;
+                let (hostname, time, keyboard) = (bus.hostname(), bus.time(), bus.keyboard());
+                let (changes, hostname, time, keyboard, units) =
+                    tokio::join!(changes, hostname, time, keyboard, bus.units(&names));
+                told.changes = changes;
                 told.hostname = hostname.ok().flatten().unwrap_or(told.hostname);
                 if let Ok(time) = time {
-                    (told.clock.timezone, told.clock.ntp) = (time.timezone, time.ntp);
+                    told.clock.timezone = time.timezone.or(told.clock.timezone);
+                    told.clock.ntp = time.ntp;
                     told.clock.synchronized = time.synchronized;
                 }
                 told.keyboard = keyboard.ok().flatten();
@@ -147,8 +155,9 @@ impl Site {
         let own = self.own()?;
         let root = own.appliance.root.clone();
         let keyboards = tokio::task::spawn_blocking(move || systemd::keyboards(&root)).await;
+        let (_, keyboards) = keyboards.map_err(|_| StoreError::Closed)?;
         let timezones = own.appliance.bus.timezones().await.unwrap_or_default();
-        Ok(SystemChoices { timezones, keyboards: keyboards.map_err(|_| StoreError::Closed)? })
+        Ok(SystemChoices { timezones, keyboards })
     }
 
     /// Changes name, time or keyboard: all of it is checked and saved before any of it is done.
@@ -246,11 +255,15 @@ impl Own {
         self.pending.lock().expect("no panic while held")
     }
 
-    fn busy_since(&self, now: CpuTime) -> u8 {
-        let mut before = self.cpu.lock().expect("no panic while held");
-        let percent = now.percent_since(*before);
-        *before = now;
-        percent
+    /// How busy the processors were since that was asked; what was said just now is said again.
+    fn busy_since(&self, now: CpuTime, cpus: u32) -> u8 {
+        let mut kept = self.cpu.lock().expect("no panic while held");
+        let (before, percent) = *kept;
+        if now.all.saturating_sub(before.all) < CPU_TICKS_MIN * u64::from(cpus) {
+            return percent;
+        }
+        *kept = (now, now.percent_since(before));
+        kept.1
     }
 
     async fn perform(&self, step: &Step, now: Millis) -> Result<(), SiteError> {
@@ -259,7 +272,13 @@ impl Own {
         match step {
             Step::Hostname(name) => bus.set_hostname(name).await?,
             Step::Timezone(zone) => bus.set_timezone(zone).await?,
-            Step::Keyboard(keymap) => bus.set_keyboard(keymap).await?,
+            Step::Keyboard(name) => {
+                let root = self.appliance.root.clone();
+                let keyboards = tokio::task::spawn_blocking(move || systemd::keyboards(&root)).await;
+                let (kind, known) = keyboards.map_err(|_| StoreError::Closed)?;
+                let kind = if known.is_empty() { KeyboardKind::Console } else { kind };
+                bus.set_keyboard(name, kind).await?;
+            }
             Step::Ntp(on) => {
                 bus.set_ntp(*on).await?;
                 // What sets the clock is started by that, and knows no servers but its own.
@@ -298,18 +317,27 @@ impl Own {
 
     /// What can be changed, and why not.
     async fn changes(&self, services: &Result<HashSet<String>, BusError>) -> Vec<SystemChange> {
-        let mut changes = Vec::new();
-        for action in SystemAction::ALL {
-            let unavailable = match services {
-                Err(error) => Some(error.to_string()),
-                Ok(services) => match missing(services, *action) {
+        let services = match services {
+            Ok(services) => services,
+            Err(error) => {
+                let unavailable = Some(error.to_string());
+                let change =
+                    |what: &SystemAction| SystemChange { what: *what, unavailable: unavailable.clone() };
+                return SystemAction::ALL.iter().map(change).collect();
+            }
+        };
+        let judge = |what: &SystemAction| {
+            let what = *what;
+            async move {
+                let unavailable = match missing(services, what) {
                     Some(error) => Some(error.to_string()),
-                    None => self.refused(*action).await,
-                },
-            };
-            changes.push(SystemChange { what: *action, unavailable });
-        }
-        changes
+                    None => self.refused(what).await,
+                };
+                SystemChange { what, unavailable }
+            }
+        };
+        // One that does not answer holds up none of the others.
+        futures_util::future::join_all(SystemAction::ALL.iter().map(judge)).await
     }
 
     /// Why something cannot be done whose service is there.

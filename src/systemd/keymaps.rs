@@ -15,17 +15,27 @@ const DEPTH_MAX: usize = 4;
 /// Names that are listed; kbd has some 300.
 const NAMES_MAX: usize = 4096;
 
-/// Names of keyboards below a root, sorted; empty where the host has none. Reads folders: may block.
-pub fn keyboards(root: &Path) -> Vec<String> {
+/// Whose names they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyboardKind {
+    /// Keymaps of the console (package console-data, or kbd elsewhere).
+    Console,
+    /// Layouts of X11, by which Debian's console-setup sets the console up too.
+    X11,
+}
+
+/// Names of keyboards below a root, sorted, and whose they are; empty where the host has none. Reads folders: may block.
+pub fn keyboards(root: &Path) -> (KeyboardKind, Vec<String>) {
     let mut names = BTreeSet::new();
     for folder in FOLDERS {
         gather(&root.join(folder), DEPTH_MAX, &mut names);
     }
-    if names.is_empty() {
-        let text = fs::read_to_string(root.join(LAYOUTS)).unwrap_or_default();
-        names.extend(layouts(&text).take(NAMES_MAX).map(str::to_owned));
+    if !names.is_empty() {
+        return (KeyboardKind::Console, names.into_iter().collect());
     }
-    names.into_iter().collect()
+    let text = fs::read_to_string(root.join(LAYOUTS)).unwrap_or_default();
+    names.extend(layouts(&text).take(NAMES_MAX).map(str::to_owned));
+    (KeyboardKind::X11, names.into_iter().collect())
 }
 
 fn gather(folder: &Path, depth: usize, names: &mut BTreeSet<String>) {
@@ -62,12 +72,12 @@ mod tests {
     #[test]
     fn keyboards_are_those_that_have_a_file() {
         let root = tempfile::tempdir().expect("a folder");
-        assert_eq!(keyboards(root.path()), [""; 0]);
+        assert_eq!(keyboards(root.path()).1, [""; 0]);
         let rules = root.path().join("usr/share/X11/xkb/rules");
         fs::create_dir_all(&rules).expect("made");
         let list = "! model\n  pc105 Generic\n\n! layout\n  us  English (US)\n  at  German (Austria)\n\n! variant\n  nodeadkeys de: x\n";
         fs::write(rules.join("base.lst"), list).expect("written");
-        assert_eq!(keyboards(root.path()), ["at", "us"]);
+        assert_eq!(keyboards(root.path()), (KeyboardKind::X11, vec!["at".into(), "us".into()]));
         let folder = root.path().join("usr/share/kbd/keymaps/i386");
         for (name, file) in [("qwertz", "de-latin1.map.gz"), ("include", "vim.map.gz"), ("qwerty", "us.map")]
         {
@@ -75,6 +85,6 @@ mod tests {
             fs::write(folder.join(name).join(file), "").expect("written");
         }
         fs::write(folder.join("qwerty/readme.txt"), "").expect("written");
-        assert_eq!(keyboards(root.path()), ["de-latin1", "us"]);
+        assert_eq!(keyboards(root.path()), (KeyboardKind::Console, vec!["de-latin1".into(), "us".into()]));
     }
 }

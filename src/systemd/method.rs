@@ -115,6 +115,9 @@ pub const SET_RUNTIME_NTP_SERVERS: Method =
 /// Sets the keyboard of the console.
 pub const SET_VCONSOLE_KEYBOARD: Method =
     changes(LOCALE, "SetVConsoleKeyboard", &["org.freedesktop.locale1.set-keyboard"]);
+/// Sets the keyboard of X11, which Debian's console has too (console-setup).
+pub const SET_X11_KEYBOARD: Method =
+    changes(LOCALE, "SetX11Keyboard", &["org.freedesktop.locale1.set-keyboard"]);
 /// Has the files of networks read again.
 pub const RELOAD_NETWORKS: Method = changes(NETWORK, "Reload", &["org.freedesktop.network1.reload"]);
 /// Has an interface set up by its file anew.
@@ -151,6 +154,7 @@ pub const METHODS: &[Method] = &[
     SET_NTP,
     SET_RUNTIME_NTP_SERVERS,
     SET_VCONSOLE_KEYBOARD,
+    SET_X11_KEYBOARD,
     RELOAD_NETWORKS,
     RECONFIGURE_LINK,
     REBOOT,

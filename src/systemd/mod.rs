@@ -26,7 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 pub use bus::{Bus, BusError, CALL_TIME_MAX};
-pub use keymaps::keyboards;
+pub use keymaps::{KeyboardKind, keyboards};
 pub use network_files::NetworkFiles;
 pub use requests::{Time, Unit};
 pub use units::{DAEMON, OWN_UNITS, OwnUnit, RESTARTABLE};

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use zbus::OwnedObjectPath;
 
 use super::bus::{Bus, BusError, Properties};
+use super::keymaps::KeyboardKind;
 use super::method::{self, Service};
 
 /// Time zone, and how the clock is set.
@@ -86,12 +87,19 @@ impl Bus {
     /// The keyboard of the console; none where it was never set.
     pub async fn keyboard(&self) -> Result<Option<String>, BusError> {
         let properties = self.properties(method::LOCALE).await?;
-        Ok(text(&properties, "VConsoleKeymap").filter(|keymap| !keymap.is_empty()))
+        let named = ["VConsoleKeymap", "X11Layout"].iter().filter_map(|name| text(&properties, name));
+        Ok(named.into_iter().find(|keyboard| !keyboard.is_empty()))
     }
 
-    /// Sets the keyboard of the console, and that of X11 to the one that is closest to it.
-    pub async fn set_keyboard(&self, keymap: &str) -> Result<(), BusError> {
-        self.call(&method::SET_VCONSOLE_KEYBOARD, &(keymap, "", true, false)).await
+    /// Sets the keyboard of the console, by what this host has of them.
+    pub async fn set_keyboard(&self, name: &str, kind: KeyboardKind) -> Result<(), BusError> {
+        match kind {
+            // Each is converted to the one of the other kind that is closest to it.
+            KeyboardKind::Console => {
+                self.call(&method::SET_VCONSOLE_KEYBOARD, &(name, "", true, false)).await
+            }
+            KeyboardKind::X11 => self.call(&method::SET_X11_KEYBOARD, &(name, "", "", "", true, false)).await,
+        }
     }
 
     /// Has the files of networks read again, and an interface, by its index, set up by its file.

@@ -230,6 +230,21 @@ impl Locale {
         self.0.state().keyboard = keymap.to_owned();
         Ok(())
     }
+
+    #[zbus(name = "SetX11Keyboard")]
+    async fn set_x11_keyboard(
+        &self,
+        layout: &str,
+        _model: &str,
+        _variant: &str,
+        _options: &str,
+        _convert: bool,
+        _interactive: bool,
+    ) -> fdo::Result<()> {
+        self.0.answer("SetX11Keyboard", layout).await?;
+        self.0.state().keyboard = layout.to_owned();
+        Ok(())
+    }
 }
 
 struct Network(StandIns);
