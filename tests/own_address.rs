@@ -65,6 +65,7 @@ impl Bench {
             root: self.folder.path().into(),
             interfaces,
             index_of: |name| (name == "eth0").then_some(INDEX),
+            ask_dhcp: |_| Box::pin(async { Ok(Vec::new()) }),
         });
     }
 

@@ -9,6 +9,7 @@ mod follow;
 mod builds;
 mod place;
 mod remote;
+mod setup;
 mod shell;
 mod sse;
 mod system;

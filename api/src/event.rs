@@ -368,6 +368,14 @@ pub enum EventKind {
         /// As systemd names it.
         unit: String,
     },
+    /// A step of the first set-up was done, or came to nothing.
+    SetupStep {
+        /// What, in words.
+        what: String,
+        /// Why it came to nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
     /// An interface of the appliance is about to get another address, which goes back unless it is confirmed.
     NetworkChanging {
         /// Which interface.
@@ -485,6 +493,7 @@ impl EventKind {
         "system_change_failed",
         "system_ending",
         "unit_restarting",
+        "setup_step",
         "network_changing",
         "network_confirmed",
         "network_taken_back",

@@ -26,6 +26,7 @@ mod operation;
 mod problem;
 mod profile;
 mod settings;
+mod setup;
 mod shell;
 mod simulate;
 mod step;
@@ -61,6 +62,9 @@ pub use operation::{
 pub use problem::{FieldProblem, Problem};
 pub use profile::{ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest, RenderedFile};
 pub use settings::{Setting, SettingOrigin, Settings};
+pub use setup::{
+    DhcpChoice, Setup, SetupAnswer, SetupDhcp, SetupInterface, SetupQuery, SetupState, SetupStep,
+};
 pub use shell::{
     SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart,
     Terminal, Window,

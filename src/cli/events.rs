@@ -203,6 +203,10 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
         E::SystemEnding { power_off: false } => ("the appliance is restarted".into(), Style::Warning),
         E::SystemEnding { power_off: true } => ("the appliance is switched off".into(), Style::Warning),
         E::UnitRestarting { unit } => plain(format!("{unit} is started again")),
+        E::SetupStep { what, problem: None } => (format!("set-up: {what}"), Style::Good),
+        E::SetupStep { what, problem: Some(why) } => {
+            (format!("set-up: {what} came to nothing: {why}"), Style::Bad)
+        }
         E::NetworkChanging { interface, to, confirm_by } => (
             format!(
                 "{interface} gets {to}; it goes back unless confirmed by {} UTC",

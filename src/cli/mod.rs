@@ -29,6 +29,7 @@ mod probe;
 mod selection;
 mod serve;
 mod settings;
+mod setup;
 mod shell;
 mod simulate;
 mod step;
@@ -118,6 +119,9 @@ enum Command {
     /// Show and change the settings of the daemon; check a configuration file
     #[command(subcommand)]
     Config(config::Command),
+    /// Set an appliance up for the first time
+    #[command(subcommand)]
+    Setup(setup::Command),
     /// Show and change the appliance itself: name, time, address, reboot
     #[command(subcommand)]
     System(system::Command),
@@ -166,6 +170,7 @@ impl Command {
             | Self::Token(_)
             | Self::Ca(_)
             | Self::Config(_)
+            | Self::Setup(_)
             | Self::System(_)
             | Self::Simulate(_)
             | Self::Health
@@ -226,6 +231,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Builder(builder::Command::Run(args)) => builder::run(&args, context).await,
         Command::Token(command) => token::run(command, context).await,
         Command::Config(command) => config::run(&command, context).await,
+        Command::Setup(command) => setup::run(command, context).await,
         Command::System(command) => system::run(command, context).await,
         Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Webhook(command) => webhook::run(command, context).await,

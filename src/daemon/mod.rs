@@ -114,6 +114,11 @@ impl Daemon {
             root: "/".into(),
             interfaces: vitals::interfaces,
             index_of: vitals::index_of,
+            ask_dhcp: |interface| {
+                Box::pin(
+                    async move { serve::dhcp::servers(&interface).await.map_err(|error| error.to_string()) },
+                )
+            },
         });
         images::publish_loaders(&boot_dirs, &site, &shelf);
 

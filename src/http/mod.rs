@@ -33,6 +33,7 @@ mod profiles;
 mod scopes;
 mod secure;
 mod settings;
+mod setup;
 mod shell;
 mod status;
 mod system;
@@ -74,6 +75,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(tokens::routes())
         .merge(settings::routes())
         .merge(system::routes())
+        .merge(setup::routes())
         .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();

@@ -64,6 +64,8 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/v1/system/units/{name}/restart", Scope::Admin),
     (Method::PUT, "/api/v1/system/network/{interface}", Scope::Admin),
     (Method::POST, "/api/v1/system/network/confirm", Scope::Admin),
+    (Method::GET, "/api/v1/setup", Scope::Viewer),
+    (Method::POST, "/api/v1/setup", Scope::Admin),
     (Method::GET, "/api/v1/tokens", Scope::Admin),
     (Method::POST, "/api/v1/tokens", Scope::Admin),
     (Method::DELETE, "/api/v1/tokens/{name}", Scope::Admin),

@@ -257,7 +257,7 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
             count += 1;
         }
     }
-    assert_eq!(count, 61);
+    assert_eq!(count, 63);
     check_references(&document, &document);
 }
 

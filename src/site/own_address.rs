@@ -162,6 +162,8 @@ impl Site {
                 return;
             }
         }
+        // A set-up that came so far is asked for again: its settings would be served with the wrong address.
+        *own.restart.lock().expect("no panic while held") = None;
         let kind = EventKind::NetworkTakenBack { interface: interface.to_owned(), reason: reason.to_owned() };
         self.note(Actor::Daemon, kind).await;
         match own.keep(None).await {
@@ -186,6 +188,13 @@ impl Own {
         Ok(())
     }
 
+    /// What a file of the interfaces holds.
+    pub async fn file_of(&self, name: &str) -> Result<Option<String>, SiteError> {
+        let (files, name) = (self.appliance.files.clone(), name.to_owned());
+        let read = tokio::task::spawn_blocking(move || files.read(&name)).await;
+        read.map_err(|_| StoreError::Closed)?.map_err(|error| SiteError::SystemFile(error.to_string()))
+    }
+
     /// Has the file of an interface hold this, or removes it.
     async fn put(&self, interface: &str, text: Option<String>) -> Result<(), SiteError> {
         let (files, name) = (self.appliance.files.clone(), file_name(interface));
@@ -194,7 +203,8 @@ impl Own {
     }
 }
 
-fn surroundings(appliance: &Appliance, interfaces: Vec<SystemInterface>) -> Surroundings {
+/// What an address has to get on with.
+pub(super) fn surroundings(appliance: &Appliance, interfaces: Vec<SystemInterface>) -> Surroundings {
     let served = appliance.networks.iter().filter(|network| network.dhcp == DhcpMode::Server);
     let leased = |network: &Network| -> Vec<Leased> {
         let (interface, within) = (network.interface.clone(), network.subnet.is_none());

@@ -12,6 +12,7 @@ use ironwake_api::{
 };
 use tracing::{info, warn};
 
+use super::setup::{AskDhcp, Begun};
 use super::{Site, SiteError};
 use crate::appliance::{Pending, Step, check_patch};
 use crate::config::Network;
@@ -46,6 +47,8 @@ pub struct Appliance {
     pub interfaces: fn() -> Vec<SystemInterface>,
     /// The kernel's number of one.
     pub index_of: fn(&str) -> Option<i32>,
+    /// Who gives addresses on one.
+    pub ask_dhcp: AskDhcp,
 }
 
 /// The appliance as the site has it.
@@ -63,6 +66,9 @@ pub(super) struct Own {
     pub pending: Mutex<Option<Pending>>,
     /// It is not taken back before this.
     pub not_before: AtomicU64,
+    pub setup: Begun,
+    /// When the daemon is started again after a set-up, and who set it up.
+    pub restart: Mutex<Option<(Millis, Actor)>>,
     /// Held while one change is made, so that no two get in each other's way.
     pub changing: tokio::sync::Mutex<()>,
 }
@@ -85,6 +91,8 @@ impl Site {
             not_before: AtomicU64::new(0),
             cpu: Mutex::default(),
             servers: Mutex::new(Servers { names: servers, due }),
+            setup: Begun::default(),
+            restart: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             appliance,
         };
@@ -236,6 +244,7 @@ impl Site {
             own.servers().due = named.is_err().then(|| self.now() + SERVERS_AGAIN);
         }
         self.tend_own_address(&own).await;
+        self.tend_setup().await;
     }
 
     /// Notes what became of a change. That it is not saved is told by the store itself.

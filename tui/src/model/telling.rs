@@ -111,6 +111,10 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
         E::SystemEnding { power_off: false } => (Tone::Warn, "the appliance is restarted".into()),
         E::SystemEnding { power_off: true } => (Tone::Warn, "the appliance is switched off".into()),
         E::UnitRestarting { unit } => plain(format!("{unit} is started again")),
+        E::SetupStep { what, problem: None } => (Tone::Ok, format!("set-up: {what}")),
+        E::SetupStep { what, problem: Some(why) } => {
+            (Tone::Bad, format!("set-up: {what} came to nothing: {why}"))
+        }
         E::NetworkChanging { interface, to, confirm_by } => (
             Tone::Warn,
             format!("{interface} gets {to}; it goes back unless confirmed by {}", human::time(*confirm_by)),
