@@ -7,6 +7,7 @@
 pub mod document;
 pub mod machine;
 pub mod access;
+pub mod appliance;
 pub mod artifact;
 pub mod operation;
 pub mod profile;
@@ -20,6 +21,7 @@ pub mod tftp;
 pub mod private;
 pub mod config;
 pub mod systemd;
+pub mod vitals;
 pub mod certificates;
 pub mod store;
 pub mod remote;

@@ -74,6 +74,15 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), PrivateError> {
     write().map_err(|source| PrivateError::File { what: "write", path: path.into(), source })
 }
 
+/// Removes a file, if it is there; on the disk too.
+pub fn remove(path: &Path) -> Result<(), PrivateError> {
+    let remove = || match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all(),
+    };
+    remove().map_err(|source| PrivateError::File { what: "remove", path: path.into(), source })
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -98,5 +107,8 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("changed");
         let error = read(&path, 9).expect_err("open to others").to_string();
         assert!(error.contains("(mode 640): chmod 600 /"), "{error}");
+        remove(&path).expect("removed");
+        remove(&path).expect("it is gone already");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 }

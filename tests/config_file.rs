@@ -33,7 +33,6 @@ fn every_mistake_is_answered_at_its_place() {
     check("webhooks");
     check("syntax");
     check("wrong-shapes");
-    check("empty");
 }
 
 #[test]
@@ -50,6 +49,12 @@ fn the_smallest_file_works_as_written() {
     let mut expected = Config { networks: vec![network], ..Config::default() };
     expected.http.listen = "10.0.0.1:8080".parse().unwrap();
     assert_eq!(config, expected);
+}
+
+/// An appliance that is not set up: it has an API, and serves nothing.
+#[test]
+fn a_file_may_say_nothing_yet() {
+    assert_eq!(Config::parse("", "f").expect("legal"), Config::default());
 }
 
 #[test]

@@ -23,6 +23,7 @@ const PURE: &[&str] = &[
     "document",
     "machine",
     "access",
+    "appliance",
     "artifact",
     "operation",
     "profile",
@@ -72,6 +73,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("AddressFamily::Packet", &["serve"]),
     ("AF_PACKET", &["serve"]),
     ("sd_notify", &["systemd"]),
+    ("zbus", &["systemd"]),
     ("rcgen", &["certificates"]),
     ("rustls", &["certificates", "remote"]),
     ("tokio_rustls", &["http", "remote"]),
@@ -90,7 +92,7 @@ const TUI_EDGES: &[&str] = &["tui/src/edge/", "tui/src/main.rs"];
 
 /// The files that may say `unsafe`, and what for.
 const UNSAFE: &[(&str, &str)] = &[
-    ("src/systemd.rs", "descriptors that systemd passed"),
+    ("src/systemd/mod.rs", "descriptors that systemd passed"),
     ("src/http/tests.rs", "a thread that is another user"),
     ("src/artifacts/", "files as memory"),
     ("src/builders/", "files as memory"),

@@ -13,7 +13,7 @@ pub enum Scope {
     Viewer,
     /// Change machines, operations and artifacts.
     Operator,
-    /// Change tokens and settings.
+    /// Change tokens, settings and the appliance itself.
     Admin,
 }
 

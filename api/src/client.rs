@@ -9,8 +9,10 @@ mod follow;
 mod builds;
 mod place;
 mod remote;
+mod setup;
 mod shell;
 mod sse;
+mod system;
 mod upload;
 mod webhooks;
 

@@ -384,6 +384,59 @@ pub enum EventKind {
         /// Their keys.
         keys: Vec<String>,
     },
+    /// The appliance's own system is about to be changed.
+    SystemChanging {
+        /// What becomes of it, in words.
+        what: Vec<String>,
+    },
+    /// A change of the appliance's own system failed.
+    SystemChangeFailed {
+        /// Which.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// The appliance is about to be restarted or switched off.
+    SystemEnding {
+        /// Whether it stays off.
+        power_off: bool,
+    },
+    /// One of the appliance's units is about to be started again.
+    UnitRestarting {
+        /// As systemd names it.
+        unit: String,
+    },
+    /// A step of the first set-up was done, or came to nothing.
+    SetupStep {
+        /// What, in words.
+        what: String,
+        /// Why it came to nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
+    /// An interface of the appliance is about to get another address, which goes back unless it is confirmed.
+    NetworkChanging {
+        /// Which interface.
+        interface: String,
+        /// What it gets, in words.
+        to: String,
+        /// Until when it can be confirmed.
+        confirm_by: Millis,
+    },
+    /// Another address of the appliance was confirmed, and stays.
+    NetworkConfirmed {
+        /// Which interface.
+        interface: String,
+        /// What it got, in words.
+        to: String,
+    },
+    /// An interface of the appliance has the address again that it had before.
+    NetworkTakenBack {
+        /// Which interface.
+        interface: String,
+        /// Why.
+        reason: String,
+    },
     /// A token of the API was made.
     TokenMade {
         /// Its name.
@@ -524,6 +577,14 @@ impl EventKind {
         "artifact_build_progress",
         "artifact_pinned",
         "settings_changed",
+        "system_changing",
+        "system_change_failed",
+        "system_ending",
+        "unit_restarting",
+        "setup_step",
+        "network_changing",
+        "network_confirmed",
+        "network_taken_back",
         "token_made",
         "token_revoked",
         "access_slowed",

@@ -29,10 +29,12 @@ mod operation;
 mod problem;
 mod profile;
 mod settings;
+mod setup;
 mod shell;
 mod simulate;
 mod step;
 mod summary;
+mod system;
 mod webhook;
 mod work;
 
@@ -72,6 +74,9 @@ pub use profile::{
     RenderedFile,
 };
 pub use settings::{Setting, SettingOrigin, Settings};
+pub use setup::{
+    DhcpChoice, Setup, SetupAnswer, SetupDhcp, SetupInterface, SetupQuery, SetupState, SetupStep,
+};
 pub use shell::{
     SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart,
     Terminal, Window,
@@ -79,6 +84,11 @@ pub use shell::{
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use step::{StepResult, StepState};
 pub use summary::{AttemptBrief, HardwareSummary, MachineProfile, ProfileStanding};
+pub use system::{
+    NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, ServiceState, SystemAction, SystemChange,
+    SystemChoices, SystemClock, SystemCpu, SystemDisk, SystemInterface, SystemMemory, SystemPatch,
+    SystemService,
+};
 pub use webhook::{DeliveryOutcome, Webhook, WebhookDelivery};
 pub use work::{
     BootEntry, CLAIM_BYTES_MAX, Claim, ClaimRequest, ImageSource, ImageWork, InjectedFile, Packing,

@@ -68,7 +68,10 @@ fn good(file: &Path, layers: &Layers, config: &Config, context: &mut Context) ->
         return Ok(());
     }
     let networks: Vec<&str> = config.networks.iter().map(|network| network.interface.as_str()).collect();
-    let networks = networks.join(", ");
+    let networks = match networks.as_slice() {
+        [] => "no network yet: add [[network]] with interface = \"NAME\", or set the appliance up".to_owned(),
+        networks => networks.join(", "),
+    };
     let over = layers.changed().map_or_else(String::new, |path| format!(", with {} over it", path.display()));
     Ok(context.output.line(format!("{file} is fine{over}: it serves {networks}"))?)
 }

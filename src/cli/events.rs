@@ -248,6 +248,28 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
         E::ArtifactPinned { name, pinned: true } => plain(format!("{name} is pinned")),
         E::ArtifactPinned { name, pinned: false } => plain(format!("{name} is unpinned")),
         E::SettingsChanged { keys } => plain(format!("settings changed: {}", keys.join(", "))),
+        E::SystemChanging { what } => plain(format!("the appliance is changed: {}", what.join("; "))),
+        E::SystemChangeFailed { what, reason } => {
+            (format!("a change of the appliance failed, {what}: {reason}"), Style::Bad)
+        }
+        E::SystemEnding { power_off: false } => ("the appliance is restarted".into(), Style::Warning),
+        E::SystemEnding { power_off: true } => ("the appliance is switched off".into(), Style::Warning),
+        E::UnitRestarting { unit } => plain(format!("{unit} is started again")),
+        E::SetupStep { what, problem: None } => (format!("set-up: {what}"), Style::Good),
+        E::SetupStep { what, problem: Some(why) } => {
+            (format!("set-up: {what} came to nothing: {why}"), Style::Bad)
+        }
+        E::NetworkChanging { interface, to, confirm_by } => (
+            format!(
+                "{interface} gets {to}; it goes back unless confirmed by {} UTC",
+                human::time(*confirm_by)
+            ),
+            Style::Warning,
+        ),
+        E::NetworkConfirmed { interface, to } => (format!("{interface} keeps {to}"), Style::Good),
+        E::NetworkTakenBack { interface, reason } => {
+            (format!("{interface} has its address of before again: {reason}"), Style::Warning)
+        }
         E::TokenMade { name, scope, expires_at } => {
             let ends = expires_at.map(|at| format!(" until {} UTC", human::time(at))).unwrap_or_default();
             plain(format!("token {name} made, scope {scope}{ends}"))

@@ -97,8 +97,8 @@ impl Failure {
             }
             Self::NotFound { problem } => {
                 let list = LISTS.iter().find(|(code, _)| problem.kind.ends_with(code));
-                let list = list.map_or("machine", |(_, list)| list);
-                format!("error: {}\n  next: `ironwake {list} list` shows what there is\n", problem.detail)
+                let list = list.map_or("machine list", |(_, list)| list);
+                format!("error: {}\n  next: `ironwake {list}` shows what there is\n", problem.detail)
             }
             Self::Refused { problem } => refused(problem),
             Self::NotReachable { place: Place::Socket(socket), error } => {
@@ -113,10 +113,11 @@ impl Failure {
 
 /// Which command lists what was not found, by the code of the problem; machines for all others.
 const LISTS: &[(&str, &str)] = &[
-    (":no_such_artifact", "artifact"),
-    (":no_such_operation", "operation"),
-    (":no_such_profile", "profile"),
-    (":no_such_token", "token"),
+    (":no_such_artifact", "artifact list"),
+    (":no_such_operation", "operation list"),
+    (":no_such_profile", "profile list"),
+    (":no_such_token", "token list"),
+    (":no_such_unit", "system show"),
 ];
 
 fn refused(problem: &Problem) -> String {

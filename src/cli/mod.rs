@@ -31,9 +31,11 @@ mod probe;
 mod selection;
 mod serve;
 mod settings;
+mod setup;
 mod shell;
 mod simulate;
 mod step;
+mod system;
 mod table;
 mod timeline;
 mod token;
@@ -119,6 +121,12 @@ enum Command {
     /// Show and change the settings of the daemon; check a configuration file
     #[command(subcommand)]
     Config(config::Command),
+    /// Set an appliance up for the first time
+    #[command(subcommand)]
+    Setup(setup::Command),
+    /// Show and change the appliance itself: name, time, address, reboot
+    #[command(subcommand)]
+    System(system::Command),
     /// Print what a machine would get at each step, and why, without sending anything
     Simulate(simulate::Args),
     /// Ask as a netboot client does, and show what this network answers
@@ -164,6 +172,8 @@ impl Command {
             | Self::Token(_)
             | Self::Ca(_)
             | Self::Config(_)
+            | Self::Setup(_)
+            | Self::System(_)
             | Self::Simulate(_)
             | Self::Health
             | Self::Version => true,
@@ -223,6 +233,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Builder(builder::Command::Run(args)) => builder::run(&args, context).await,
         Command::Token(command) => token::run(command, context).await,
         Command::Config(command) => config::run(&command, context).await,
+        Command::Setup(command) => setup::run(command, context).await,
+        Command::System(command) => system::run(command, context).await,
         Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Webhook(command) => webhook::run(command, context).await,
         Command::Simulate(args) => simulate::run(args, context).await,

@@ -16,7 +16,8 @@ pub enum Command {
     Add {
         /// Its name: the actor of what is done with it
         name: String,
-        /// What it may do: read; change machines, operations and artifacts; change tokens and settings
+        /// What it may do: read; change machines, operations and artifacts; change tokens, settings and
+        /// the appliance itself
         #[arg(long, value_enum)]
         scope: ScopeWord,
         /// Ends after this: 90s, 10m, 12h or 30d; it does not end unless given

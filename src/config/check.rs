@@ -59,10 +59,6 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
 }
 
 fn check_networks(raw: Vec<RawNetwork>, owned: &mut Vec<Owned>, findings: &mut Findings) -> Vec<Network> {
-    if raw.is_empty() {
-        let help = "add a section [[network]] with interface = \"NAME\"; `ip link` lists them".to_owned();
-        findings.add(0..0, "no network is configured", help);
-    }
     if let Some(network) = raw.get(NETWORKS_MAX) {
         findings.add(network.span.clone(), format!("more than {NETWORKS_MAX} networks"), None);
         return Vec::new();

@@ -1,12 +1,13 @@
 //! The operator's file and what the API changed, as one: which value comes from where, and how the latter is changed.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ironwake_api::{Setting, SettingOrigin};
 use serde_json::Value as Json;
 
-use super::{Config, ConfigErrors, FILE_BYTES_MAX, REFERENCE, check, raw, read_text};
+use super::{Config, ConfigErrors, FILE, FILE_BYTES_MAX, REFERENCE, check, raw, read_text};
 use crate::document::{self, Leaf, Mistakes, Text};
 use crate::private::{self, PrivateError};
 
@@ -50,7 +51,10 @@ pub enum SettingsError {
 impl Layers {
     /// Reads the operator's file, and over it what the API changed in the state directory that it names.
     pub fn open(file: PathBuf, credential: bool) -> Result<(Self, Config), SettingsError> {
-        let alone = Config::load(&file)?;
+        let alone = match lower_text(&file)? {
+            Some(text) => Config::parse(&text, &shown_path(&file)).map_err(ConfigErrors::Wrong)?,
+            None => Config::default(),
+        };
         let layers = Self { file, credential, settings: alone.state.join(SETTINGS) };
         let (lower, upper) = layers.texts()?;
         Ok((layers.clone(), layers.parse(&lower, &upper)?))
@@ -112,6 +116,10 @@ impl Layers {
             return Err(SettingsError::Patch(format!("the settings would have {} bytes", text.len())));
         }
         let config = self.parse(&lower, &text)?;
+        if config.networks.is_empty() && !self.parse(&lower, &before)?.networks.is_empty() {
+            let message = "network: no network is configured with that, and nothing would be served: at least one stays";
+            return Err(SettingsError::Patch(message.into()));
+        }
         let of = |text: &str| -> BTreeMap<String, String> {
             let alone = document::leaves(Text { name: "", text: "" }, Text { name: "", text });
             alone.into_iter().map(|leaf| (leaf.key, leaf.text)).collect()
@@ -130,7 +138,7 @@ impl Layers {
     }
 
     fn texts(&self) -> Result<(String, String), SettingsError> {
-        let lower = read_text(&self.file)?;
+        let lower = lower_text(&self.file)?.unwrap_or_default();
         let upper = private::read(&self.settings, FILE_BYTES_MAX)?.unwrap_or_default();
         let name = self.settings.display().to_string();
         let upper = String::from_utf8(upper).map_err(|error| {
@@ -147,6 +155,19 @@ impl Layers {
 
     fn leaves(&self, lower: &str, upper: &str) -> Vec<Leaf> {
         document::leaves(Text { name: "", text: lower }, Text { name: "", text: upper })
+    }
+}
+
+/// The text of the operator's file; nothing where the installed one is not there: an appliance that is not set up has none,
+/// and what it is set up with is in the settings.
+fn lower_text(path: &Path) -> Result<Option<String>, ConfigErrors> {
+    match read_text(path) {
+        Err(ConfigErrors::Read { source, .. })
+            if source.kind() == io::ErrorKind::NotFound && path == Path::new(FILE) =>
+        {
+            Ok(None)
+        }
+        read => read.map(Some),
     }
 }
 
@@ -302,6 +323,7 @@ mod tests {
         check(json!({"api": {"listen": "0.0.0.0:8080"}}), &["port 8080 is where machines are served"]);
         check(json!({"state": "/x"}), &["state: settings.toml lies there"]);
         check(json!({"discovery": {"enabled": 1.5}}), &["expected true or false"]);
+        check(json!({"network": []}), &["network: no network is configured with that"]);
         check(json!({"network": [null]}), &["network: null inside of a list cannot be written"]);
         check(json!([]), &["a JSON object"]);
         check(

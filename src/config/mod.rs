@@ -57,7 +57,7 @@ pub struct Config {
     pub http: Http,
     /// The operators' API over HTTPS.
     pub api: Api,
-    /// One for each interface; at least one.
+    /// One for each interface; none before the appliance is set up.
     pub networks: Vec<Network>,
     /// Discovery of unknown machines.
     pub discovery: Discovery,
@@ -252,6 +252,11 @@ impl Config {
     pub fn parse(text: &str, name: &str) -> Result<Self, Mistakes> {
         document::read(text, name, raw::read, check::check)
     }
+}
+
+/// A range of addresses, as `range` of a network is written; or what is wrong with it, and what would be right.
+pub fn parse_range(text: &str) -> Result<RangeInclusive<Ipv4Addr>, String> {
+    value::range(text).map_err(|(message, help)| format!("{message}: {help}"))
 }
 
 /// The text of a file.

@@ -24,7 +24,7 @@ use crate::config::{Config, DhcpMode, Layers, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent, Store};
-use crate::{http, serve, site, systemd};
+use crate::{http, serve, site, systemd, vitals};
 use listeners::{ApiListener, HttpListener};
 use supervise::supervise;
 
@@ -106,6 +106,20 @@ impl Daemon {
         let key = key::load(&config.state, credential.as_deref())?;
         let site = Arc::new(Site::load(&config, store.clone(), now, annotate, key, imports).await?);
         site.set_layers(layers);
+        site.set_appliance(site::Appliance {
+            bus: systemd::Bus::system(),
+            files: systemd::NetworkFiles::installed(),
+            state: config.state.clone(),
+            networks: config.networks.clone(),
+            root: "/".into(),
+            interfaces: vitals::interfaces,
+            index_of: vitals::index_of,
+            ask_dhcp: |interface| {
+                Box::pin(
+                    async move { serve::dhcp::servers(&interface).await.map_err(|error| error.to_string()) },
+                )
+            },
+        });
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };
@@ -123,6 +137,7 @@ impl Daemon {
         }
         daemon.look_at_links(&networks, &site);
         daemon.keep_house(&site);
+        daemon.keep_system(&site);
         daemon.attend_hosts(&site);
         daemon.deliver_webhooks(&site);
         daemon.run_downloads(&site);
@@ -199,6 +214,30 @@ impl Daemon {
         };
         let remedy = "restart the daemon if this lasts";
         self.spawn(supervise("clock".into(), remedy, site.clone(), self.shutdown.clone(), part));
+    }
+
+    /// Starts what the appliance's own system needs by the clock. It asks systemd, which may take its time: nothing else
+    /// waits for it.
+    fn keep_system(&self, site: &SharedSite) {
+        let (inner, token) = (site.clone(), self.shutdown.clone());
+        let part = move || {
+            let (inner, token) = (inner.clone(), token.clone());
+            async move {
+                let mut interval = tokio::time::interval(TICK);
+                loop {
+                    let turn = async {
+                        interval.tick().await;
+                        inner.tend_system().await;
+                    };
+                    if token.run_until_cancelled(turn).await.is_none() {
+                        break;
+                    }
+                }
+                Ok::<(), Infallible>(())
+            }
+        };
+        let remedy = "restart the daemon if this lasts";
+        self.spawn(supervise("system".into(), remedy, site.clone(), self.shutdown.clone(), part));
     }
 
     /// Starts what fetches images by URL.

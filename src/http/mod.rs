@@ -33,8 +33,10 @@ mod profiles;
 mod scopes;
 mod secure;
 mod settings;
+mod setup;
 mod shell;
 mod status;
+mod system;
 mod tokens;
 mod values;
 mod webhooks;
@@ -72,6 +74,8 @@ pub fn router(site: SharedSite) -> Router {
         .merge(status::routes())
         .merge(tokens::routes())
         .merge(settings::routes())
+        .merge(system::routes())
+        .merge(setup::routes())
         .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();

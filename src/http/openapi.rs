@@ -41,6 +41,7 @@ const SCHEME: &str = "token";
         (name = "access", description = "Tokens, and the authority of the API's certificate"),
         (name = "events", description = "Everything that happened, in order"),
         (name = "webhooks", description = "Events that are sent to others"),
+        (name = "system", description = "The appliance's own system: name, time, address, reboot"),
         (name = "daemon", description = "What the daemon has and how it is")
     )
 )]

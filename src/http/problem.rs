@@ -91,5 +91,6 @@ documented_problems! {
     BadRequest "400" "The query, the path or the JSON cannot be read; `detail` says where.";
     NotFound "404" "Nothing has this key or number.";
     Conflict "409" "Another machine has this name or identity, or the state does not allow it.";
+    NoSystem "503" "systemd of this host is out of reach, or has no such service; `detail` says what is missing.";
     Invalid "422" "Fields are wrong; `errors` names each.";
 }

@@ -85,13 +85,16 @@ async fn every_route_demands_a_scope_and_keeps_to_it() {
                 serde_json::json!([{"token": [demanded.name()]}]),
                 "{method} {path}"
             );
-            // Whoever reads needs no more than a viewer's token, but for tokens and settings.
-            let secret = path.contains("/tokens") || path.contains("/settings");
+            // Whoever reads needs no more than a viewer's token, but for tokens and settings; who changes the appliance
+            // itself needs an admin's.
+            let appliance = method != Method::GET && (path.contains("/system") || path.ends_with("/setup"));
+            let secret = path.contains("/tokens") || path.contains("/settings") || appliance;
             assert_eq!(demanded == Scope::Admin, secret, "{method} {path}");
             // What these send is a question.
             let asks = method == Method::GET || path.ends_with("/render") || path.ends_with("/dry-run");
             assert!(asks || demanded != Scope::Viewer, "{method} {path}");
             let address = path.replace("{key}", "x").replace("{id}", "1").replace("{name}", "x");
+            let address = address.replace("{interface}", "x");
             for (scope, token) in &tokens {
                 let (status, _, problem) = api.ask(HERE, Some(token), method.clone(), &address).await;
                 let refused = problem["type"] == "urn:ironwake:problem:scope";

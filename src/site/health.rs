@@ -120,6 +120,7 @@ impl Site {
     pub fn health(&self) -> Health {
         let networks = self.networks();
         let mut checks = vec![self.store_check(), self.loaders_check(), self.discovery_check()];
+        checks.extend(self.networks_check());
         checks.extend(self.health.parts.lock().expect("no panic while held").values().cloned());
         let states = checks.iter().map(|check| check.state).chain(networks.iter().map(|n| n.state));
         Health { state: states.max().unwrap_or(HealthState::Ok), checks, networks }
@@ -140,6 +141,19 @@ impl Site {
             remedy: (!ok)
                 .then(|| "put the state directory on a faster disk; machines boot all the same".into()),
         }
+    }
+
+    /// Something is served, or will be once the appliance is set up.
+    fn networks_check(&self) -> Option<HealthCheck> {
+        self.settings.networks.is_empty().then(|| HealthCheck {
+            name: "networks".into(),
+            state: HealthState::Degraded,
+            message: "no network is configured: nothing is served".into(),
+            remedy: Some(
+                "set the appliance up (`ironwake setup show`), or add [[network]] to its configuration"
+                    .into(),
+            ),
+        })
     }
 
     fn loaders_check(&self) -> HealthCheck {

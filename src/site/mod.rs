@@ -28,18 +28,21 @@ mod logins;
 mod operations;
 mod operators;
 mod orders;
+mod own_address;
 mod phone_home;
 mod rebuild;
 mod records;
 mod refusals;
 mod scripts;
 mod settings;
+mod setup;
 mod shells;
 mod sighting;
 mod simulate;
 mod steps;
 mod summaries;
 mod tally;
+mod system;
 mod tokens;
 mod unmade;
 mod uploads;
@@ -62,13 +65,16 @@ use crate::operation::SiteKey;
 use crate::recorder::Recorder;
 use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
+use crate::systemd::BusError;
 
 pub use bulk::BulkOutcome;
 pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use scripts::{Script, ScriptRequest};
+pub use setup::AskDhcp;
 pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
 pub use tally::DhcpTally;
+pub use system::Appliance;
 pub use tokens::{Admitted, Denied, Standing};
 
 /// Why a request was refused.
@@ -139,6 +145,18 @@ pub enum SiteError {
         /// How many fit.
         limit: usize,
     },
+    /// The appliance has no unit of this name that may be started again.
+    #[error("no unit {0:?} that may be started again: `ironwake system show` lists those of the appliance")]
+    NoSuchUnit(String),
+    /// systemd does not do what is asked of it, or is not there.
+    #[error(transparent)]
+    System(#[from] BusError),
+    /// The appliance's system is not set up for what is asked.
+    #[error("{0}")]
+    SystemUnavailable(String),
+    /// A file of the appliance's system.
+    #[error("{0}")]
+    SystemFile(String),
     /// The store refused.
     #[error("save")]
     Store(#[from] StoreError),
@@ -197,6 +215,7 @@ pub struct Site {
     store: Store,
     settings: Settings,
     in_force: settings::InForce,
+    system: system::System,
     clock: fn() -> Millis,
     records: RwLock<Records>,
     /// Who was seen where and when, by machine id; apart from the records, for it changes with every packet.
@@ -292,6 +311,7 @@ impl Site {
             store,
             settings,
             in_force: settings::InForce::new(config),
+            system: system::System::default(),
             clock,
             records: RwLock::new(records),
             presence: Mutex::default(),

@@ -93,6 +93,13 @@ impl Site {
         }
     }
 
+    /// Refuses what could not be changed so.
+    pub(super) async fn check_settings(&self, patch: &Json) -> Result<(), SiteError> {
+        let (layers, patch) = (self.layers_of_settings()?, patch.clone());
+        let planned = tokio::task::spawn_blocking(move || layers.plan(&patch).map(drop)).await;
+        planned.map_err(|_| crate::store::StoreError::Closed)?.map_err(refused)
+    }
+
     /// Changes settings by a merge patch: the whole is checked before any of it is written.
     pub async fn change_settings(&self, patch: Json, actor: Actor) -> Result<Settings, SiteError> {
         let layers = self.layers_of_settings()?;

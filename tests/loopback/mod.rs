@@ -32,23 +32,53 @@ impl Daemon {
 
     /// The same, where machines find it at `port`, with these variables in its environment.
     pub fn start_at(folder: &Path, port: u16, more: &str, environment: &[(&str, &Path)]) -> Self {
-        let file = folder.join("ironwake.toml");
-        let text = format!(
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));
+        command.envs(environment.iter().copied());
+        Self::launch(folder, &Self::file(folder, port, more), command)
+    }
+
+    /// One in the network and mount namespaces of a process.
+    pub fn start_within(folder: &Path, process: u32) -> Self {
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--net", "--target", &process.to_string(), "--"]);
+        command.arg(env!("CARGO_BIN_EXE_ironwake"));
+        Self::launch(folder, &Self::file(folder, free_port(), ""), command)
+    }
+
+    fn file(folder: &Path, port: u16, more: &str) -> String {
+        format!(
             "state = {:?}\nsocket = {:?}\nprofiles = {:?}\n[http]\nlisten = \"127.0.0.1:{port}\"\n[discovery]\n\
              enabled = false\n[[network]]\ninterface = \"lo\"\ndhcp = \"off\"\ntftp = false\n{more}",
             folder.join("state"),
             folder.join("api.sock"),
             folder.join("profiles"),
+        )
+    }
+
+    /// One that nobody has set up: it serves no network.
+    pub fn start_unconfigured(folder: &Path) -> Self {
+        let text = format!(
+            "state = {:?}\nsocket = {:?}\nprofiles = {:?}\n[http]\nlisten = \"127.0.0.1:{}\"\n",
+            folder.join("state"),
+            folder.join("api.sock"),
+            folder.join("profiles"),
+            free_port(),
         );
+        Self::launch(folder, &text, Command::new(env!("CARGO_BIN_EXE_ironwake")))
+    }
+
+    fn launch(folder: &Path, text: &str, mut command: Command) -> Self {
+        let file = folder.join("ironwake.toml");
         fs::write(&file, text).expect("a file");
         let notify = folder.join("notify");
         let _ = fs::remove_file(&notify);
         let ready = UnixDatagram::bind(&notify).expect("a socket");
         ready.set_read_timeout(Some(PATIENCE)).expect("a limit");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake"));
         command.args(["serve", "--config"]).arg(&file).stdin(Stdio::null());
         command.env("NOTIFY_SOCKET", &notify).env("IRONWAKE_BOOT", folder).env_remove("JOURNAL_STREAM");
-        command.envs(environment.iter().copied());
+        // No test is to meet the system of the host that it runs on.
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", folder.join("bus").display()));
+        command.env("IRONWAKE_NETWORK", folder.join("network"));
         let daemon = Self { child: command.spawn().expect("it starts"), folder: folder.into() };
         let mut message = [0; 4096];
         loop {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,8 +17,14 @@ use tokio::sync::broadcast;
 /// How long an event may take on a loaded test host.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+thread_local! {
+    /// How much later it is than the clock shows, in milliseconds.
+    pub static LATER: Cell<Millis> = const { Cell::new(0) };
+}
+
 fn now() -> Millis {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis() as Millis
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    now.as_millis() as Millis + LATER.get()
 }
 
 /// A site, and the events that it has committed since it was opened.

@@ -25,6 +25,11 @@ const TIME_MIN: u64 = 1_767_225_600_000;
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![config(facts)];
     let networks = facts.config.settings().map_or(&[][..], |config| &config.networks);
+    if facts.config.settings().is_some() && networks.is_empty() {
+        let remedy =
+            "set the appliance up (`ironwake setup show`), or add [[network]] with interface = \"NAME\"";
+        findings.push(Finding::warn("config", "no network is configured: nothing is served", remedy));
+    }
     for network in networks {
         findings.extend(interface(network, &facts.interfaces));
     }

@@ -3,9 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use ironwake_api::MacAddr;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
@@ -15,15 +13,9 @@ use nix::unistd::{AccessFlags, access, geteuid};
 use super::Interface;
 use super::ports::{self, Listener, Protocol};
 use crate::artifacts;
-use crate::boot::ArchRow;
 use crate::cli::human;
 use crate::config::{Config, ConfigErrors, DhcpMode, Layers, SettingsError};
 use crate::serve::dhcp;
-
-/// Long enough for a server that looks with a ping whether an address is free.
-const ASK_TIME: Duration = Duration::from_secs(4);
-/// A locally administered address: no machine has it.
-const ASKING_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
 /// Everything that the checks judge.
 #[derive(Debug, Clone)]
@@ -133,26 +125,8 @@ impl Facts {
 }
 
 async fn ask(interface: &str) -> Asked {
-    let interface = interface.to_owned();
-    let Some(arch) = ArchRow::by_name("uefi-x64") else {
-        return Asked { interface, servers: Err("the architecture is in no table".into()) };
-    };
-    let options = dhcp::ProbeOptions {
-        interface: interface.clone(),
-        arch,
-        mac: ASKING_MAC,
-        uuid: None,
-        http: false,
-        user_class_ipxe: false,
-        timeout: ASK_TIME,
-    };
-    let servers = match dhcp::probe(options).await {
-        Ok(answers) => {
-            Ok(answers.iter().filter(|answer| answer.address.is_some()).map(|answer| answer.server).collect())
-        }
-        Err(error) => Err(error.to_string()),
-    };
-    Asked { interface, servers }
+    let servers = dhcp::servers(interface).await.map_err(|error| error.to_string());
+    Asked { interface: interface.to_owned(), servers }
 }
 
 /// Reads the file as the daemon does, with what the API changed over it.

@@ -16,7 +16,7 @@ mod settings;
 pub(super) mod socket;
 
 pub use interface::{Interface, Unready};
-pub use probe::{ProbeAnswer, ProbeError, ProbeOption, ProbeOptions, probe};
+pub use probe::{ProbeAnswer, ProbeError, ProbeOption, ProbeOptions, probe, servers};
 
 use std::io;
 use std::time::Duration;

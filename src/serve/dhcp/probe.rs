@@ -25,6 +25,13 @@ const PARAMETERS: [u8; 14] = [1, 3, 6, 12, 15, 28, 43, 54, 60, 66, 67, 97, 128, 
 /// iPXE's option 175 with the features HTTP and TFTP-less boot of an EFI build.
 const IPXE_FEATURES: [u8; 6] = [0x13, 1, 1, 0x24, 1, 1];
 
+/// How long servers are waited for: long enough for one that looks with a ping whether an address is free.
+const ASK_TIME: Duration = Duration::from_secs(4);
+/// A locally administered address: no machine has it.
+const ASKING_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+/// Every server answers the most usual firmware.
+const ASKING_ARCH: &str = "uefi-x64";
+
 /// Which client is played.
 #[derive(Debug, Clone)]
 pub struct ProbeOptions {
@@ -127,6 +134,21 @@ pub async fn probe(options: ProbeOptions) -> Result<Vec<ProbeAnswer>, ProbeError
         answers.extend(inbox.iter().filter_map(|(frame, ready)| answer(frame, ready, xid, after_ms)));
     }
     Ok(answers)
+}
+
+/// Servers that offer an address on an interface. Nothing is changed there by asking.
+pub async fn servers(interface: &str) -> Result<Vec<Ipv4Addr>, ProbeError> {
+    let answers = probe(ProbeOptions {
+        interface: interface.to_owned(),
+        arch: ArchRow::by_name(ASKING_ARCH).expect("it is in the table"),
+        mac: ASKING_MAC,
+        uuid: None,
+        http: false,
+        user_class_ipxe: false,
+        timeout: ASK_TIME,
+    });
+    let offers = answers.await?.into_iter().filter(|answer| answer.address.is_some());
+    Ok(offers.map(|answer| answer.server).collect())
 }
 
 /// The DISCOVER of a netboot client.

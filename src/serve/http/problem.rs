@@ -6,6 +6,7 @@ use ironwake_api::Problem;
 use crate::artifacts::ImportError;
 use crate::site::SiteError;
 use crate::store::StoreError;
+use crate::systemd::BusError;
 
 /// A problem of this status; `code` is stable, since programs rely on it.
 pub fn problem(status: StatusCode, code: &str, detail: impl Into<String>) -> Problem {
@@ -33,6 +34,10 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::AddressInDoubt(_) => (StatusCode::SERVICE_UNAVAILABLE, "address_in_doubt"),
         SiteError::TooManyCalls { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many"),
         SiteError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, "full"),
+        SiteError::NoSuchUnit(_) => (StatusCode::NOT_FOUND, "no_such_unit"),
+        SiteError::System(error) => system_status(error),
+        SiteError::SystemUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "system_unavailable"),
+        SiteError::SystemFile(_) => (StatusCode::INTERNAL_SERVER_ERROR, "system_file"),
         SiteError::Store(error) => return store_problem(error),
     };
     let detail = match &error {
@@ -48,6 +53,18 @@ pub fn site_problem(error: SiteError) -> Problem {
 
 fn with_source(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+/// The daemon asks systemd for others, as a gateway does.
+fn system_status(error: &BusError) -> (StatusCode, &'static str) {
+    match error {
+        BusError::NoBus { .. } | BusError::NoService { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "system_unavailable")
+        }
+        BusError::Denied { .. } => (StatusCode::BAD_GATEWAY, "system_denied"),
+        BusError::Slow { .. } => (StatusCode::GATEWAY_TIMEOUT, "system_slow"),
+        BusError::Lost { .. } | BusError::Refused { .. } => (StatusCode::BAD_GATEWAY, "system_failed"),
+    }
 }
 
 fn import_status(error: &ImportError) -> (StatusCode, &'static str) {

@@ -116,6 +116,25 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
             plain(format!("{name} is {}", if *pinned { "pinned" } else { "unpinned" }))
         }
         E::SettingsChanged { keys } => plain(format!("settings changed: {}", keys.join(", "))),
+        E::SystemChanging { what } => plain(format!("the appliance is changed: {}", what.join("; "))),
+        E::SystemChangeFailed { what, reason } => {
+            (Tone::Bad, format!("a change of the appliance failed, {what}: {reason}"))
+        }
+        E::SystemEnding { power_off: false } => (Tone::Warn, "the appliance is restarted".into()),
+        E::SystemEnding { power_off: true } => (Tone::Warn, "the appliance is switched off".into()),
+        E::UnitRestarting { unit } => plain(format!("{unit} is started again")),
+        E::SetupStep { what, problem: None } => (Tone::Ok, format!("set-up: {what}")),
+        E::SetupStep { what, problem: Some(why) } => {
+            (Tone::Bad, format!("set-up: {what} came to nothing: {why}"))
+        }
+        E::NetworkChanging { interface, to, confirm_by } => (
+            Tone::Warn,
+            format!("{interface} gets {to}; it goes back unless confirmed by {}", human::time(*confirm_by)),
+        ),
+        E::NetworkConfirmed { interface, to } => (Tone::Ok, format!("{interface} keeps {to}")),
+        E::NetworkTakenBack { interface, reason } => {
+            (Tone::Warn, format!("{interface} has its address of before again: {reason}"))
+        }
         E::TokenMade { name, scope, .. } => plain(format!("token {name} made, scope {scope}")),
         E::TokenRevoked { name } => plain(format!("token {name} revoked")),
         E::AccessSlowed { from, failures } => {

@@ -1,6 +1,14 @@
-//! The service manager: readiness, watchdog, passed sockets and credentials, and the journal.
+//! The service manager: readiness, watchdog, passed sockets and credentials, and the journal; and over D-Bus, systemd's
+//! services that change the appliance's own system.
 //!
-//! Without systemd everything here does nothing, so the daemon runs the same in a shell.
+//! Without systemd everything here does nothing or says so, and the daemon runs the same in a shell.
+
+mod bus;
+mod keymaps;
+pub mod method;
+mod network_files;
+mod requests;
+mod units;
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -16,6 +24,12 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+pub use bus::{Bus, BusError, CALL_TIME_MAX};
+pub use keymaps::{KeyboardKind, keyboards};
+pub use network_files::NetworkFiles;
+pub use requests::{Time, Unit};
+pub use units::{DAEMON, OWN_UNITS, OwnUnit, RESTARTABLE};
 
 /// What is logged where `IRONWAKE_LOG` says nothing.
 const LOG_FILTER: &str = "info";

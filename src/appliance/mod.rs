@@ -1,0 +1,11 @@
+//! The appliance's own system: what may be asked of it, checked before anything is done.
+
+mod address;
+mod patch;
+mod pending;
+mod setup;
+
+pub use address::{Address, Leased, Surroundings, check_address, file_name, network_file};
+pub use patch::{Step, check_patch};
+pub use pending::{CONFIRM_WITHIN, Pending};
+pub use setup::{PlannedSetup, check_setup, suggested_range};

@@ -1,0 +1,103 @@
+//! `ironwake setup`: the first set-up of an appliance.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use ironwake_api::{Setup, SetupDhcp, SetupQuery};
+
+use super::output::{Style, clean};
+use super::table::Table;
+use super::{Context, Failure, human};
+
+/// A set-up is one document; a page of text is plenty.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Commands below `setup`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Show whether the appliance is set up, and which interfaces it could serve
+    Show {
+        /// Look for other DHCP servers on every interface with a cable
+        #[arg(long)]
+        ask: bool,
+    },
+    /// Set the appliance up, once, by a JSON document as the API takes it (`POST /api/v1/setup`)
+    Apply {
+        /// The document; - is standard input
+        file: PathBuf,
+    },
+}
+
+pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
+    match command {
+        Command::Show { ask } => show(ask, context).await,
+        Command::Apply { file } => apply(&file, context).await,
+    }
+}
+
+async fn show(ask: bool, context: &mut Context) -> Result<(), Failure> {
+    let state = context.client.setup(&SetupQuery { ask }).await?;
+    if context.json {
+        return Ok(context.output.json(&state)?);
+    }
+    let output = &mut context.output;
+    output.line(if state.needed { "it is not set up: nothing is served" } else { "it is set up" })?;
+    let mut table = Table::new(&["INTERFACE", "LINK", "MAC", "ADDRESSES", "DHCP SERVERS", "RANGE"]);
+    for interface in state.interfaces {
+        let link = if interface.link { ("up", Style::Good) } else { ("no cable", Style::Warning) };
+        table.row([
+            (interface.name, Style::Plain),
+            (link.0.to_owned(), link.1),
+            (interface.mac.to_string(), Style::Plain),
+            (interface.addresses.join(", "), Style::Plain),
+            servers(interface.dhcp.as_ref()),
+            (interface.suggested_range.unwrap_or_default(), Style::Plain),
+        ]);
+    }
+    Ok(table.write(output, "no interface with a MAC address")?)
+}
+
+fn servers(found: Option<&SetupDhcp>) -> (String, Style) {
+    match found {
+        None => ("not asked".into(), Style::Faint),
+        Some(SetupDhcp { problem: Some(why), .. }) => (clean(why), Style::Warning),
+        Some(found) if found.servers.is_empty() => ("none".into(), Style::Good),
+        Some(found) => (found.servers.join(", "), Style::Plain),
+    }
+}
+
+async fn apply(file: &PathBuf, context: &mut Context) -> Result<(), Failure> {
+    use std::io::Read as _;
+    let what = || format!("read {}", file.display());
+    let mut text = String::new();
+    match file.as_os_str() == "-" {
+        true => std::io::stdin().take(FILE_BYTES_MAX).read_to_string(&mut text).with_context(what)?,
+        false => {
+            let opened = std::fs::File::open(file).with_context(what)?;
+            opened.take(FILE_BYTES_MAX).read_to_string(&mut text).with_context(what)?
+        }
+    };
+    let setup: Setup = serde_json::from_str(&text).with_context(what)?;
+    let answer = context.client.set_up(&setup).await?;
+    if context.json {
+        return Ok(context.output.json(&answer)?);
+    }
+    let output = &mut context.output;
+    for step in &answer.steps {
+        output.line(clean(&step.what))?;
+    }
+    if let Some(change) = &answer.network_change {
+        let token = change.token.as_deref().unwrap_or_default();
+        let by = human::time(change.confirm_by);
+        output.line(format!(
+            "the address goes back at {by} UTC, unless: ironwake system confirm {}",
+            clean(token)
+        ))?;
+    }
+    output.line(match (answer.restarts, answer.network_change.is_some()) {
+        (true, true) => "the daemon starts again once the address is confirmed, and serves then",
+        (true, false) => "the daemon starts again, and serves then",
+        (false, _) => "start the daemon again: it serves then",
+    })?;
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! The first set-up: everything in one document, checked as a whole and done in an order that leaves the appliance
+//! reachable. Each step is an event, and all of it may be asked for again.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::Mutex;
+
+use ipnet::Ipv4Net;
+use ironwake_api::{
+    Actor, DhcpChoice, EventKind, MacAddr, Millis, OwnAddress, Setup, SetupAnswer, SetupDhcp, SetupInterface,
+    SetupState, SetupStep, SystemAction,
+};
+
+use super::own_address::surroundings;
+use super::{Site, SiteError};
+use crate::appliance::{Step, check_patch, check_setup, file_name, network_file, suggested_range};
+use crate::config::parse_range;
+use crate::store::StoreError;
+use crate::systemd::DAEMON;
+
+/// How long it is good what a network answered: a wizard's page, and not a server that was plugged in since.
+const ASKED_GOOD: Millis = 30_000;
+/// Between the answer to a set-up and the restart of the daemon, which ends the connection that the answer goes over.
+const RESTART_AFTER: Millis = 1_000;
+
+/// Asks who gives addresses on an interface, and waits for so long.
+pub type AskDhcp =
+    fn(String) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<Ipv4Addr>, String>> + Send>>;
+
+/// What is kept of a set-up.
+#[derive(Default)]
+pub(super) struct Begun {
+    /// By interface.
+    asked: Mutex<HashMap<String, SetupDhcp>>,
+    /// Held while the networks are asked: whoever comes meanwhile gets the same answer.
+    asking: tokio::sync::Mutex<()>,
+}
+
+impl Site {
+    /// Whether the appliance is as it was made, and what there is to choose from.
+    pub async fn setup_state(&self, ask: bool) -> Result<SetupState, SiteError> {
+        let own = self.own()?;
+        let interfaces = tokio::task::spawn_blocking(own.appliance.interfaces).await;
+        let interfaces = interfaces.map_err(|_| StoreError::Closed)?;
+        if ask {
+            let linked = interfaces.iter().filter(|found| found.mac.is_some() && found.link);
+            self.ask_for_servers(linked.map(|found| found.name.clone()).collect()).await;
+        }
+        let asked = own.setup.asked.lock().expect("no panic while held").clone();
+        let shown = |mac: MacAddr, found: ironwake_api::SystemInterface| {
+            let net = found.addresses.iter().find_map(|text| text.parse::<Ipv4Net>().ok());
+            let range = net.and_then(suggested_range);
+            SetupInterface {
+                dhcp: asked.get(&found.name).cloned(),
+                suggested: DhcpChoice::Proxy,
+                suggested_range: range.map(|range| format!("{}-{}", range.start(), range.end())),
+                name: found.name,
+                mac,
+                up: found.up,
+                link: found.link,
+                addresses: found.addresses,
+            }
+        };
+        let interfaces = interfaces.into_iter().filter_map(|found| Some(shown(found.mac?, found))).collect();
+        Ok(SetupState { needed: own.appliance.networks.is_empty(), interfaces })
+    }
+
+    /// Looks for DHCP servers where that was not done lately.
+    async fn ask_for_servers(&self, interfaces: Vec<String>) {
+        let Ok(own) = self.own() else { return };
+        let _asking = own.setup.asking.lock().await;
+        let fresh = |name: &String| {
+            let asked = own.setup.asked.lock().expect("no panic while held");
+            asked.get(name).is_some_and(|asked| self.now().saturating_sub(asked.asked_at) < ASKED_GOOD)
+        };
+        let stale = interfaces.into_iter().filter(|name| !fresh(name));
+        let asked = stale.map(|name| async { (name.clone(), (own.appliance.ask_dhcp)(name).await) });
+        for (name, answer) in futures_util::future::join_all(asked).await {
+            let (servers, problem) = match answer {
+                Ok(servers) => (servers.iter().map(ToString::to_string).collect(), None),
+                Err(why) => (Vec::new(), Some(why)),
+            };
+            let found = SetupDhcp { asked_at: self.now(), servers, problem };
+            own.setup.asked.lock().expect("no panic while held").insert(name, found);
+        }
+    }
+
+    /// Sets the appliance up.
+    pub async fn set_up(&self, setup: Setup, actor: Actor) -> Result<SetupAnswer, SiteError> {
+        let own = self.own()?;
+        if !own.appliance.networks.is_empty() {
+            let message = "it is set up already: change its settings (`ironwake config set`) and its system \
+                           (`ironwake system set`)";
+            return Err(SiteError::Conflict(message.into()));
+        }
+        // All of it is looked at before any of it is done.
+        let choices = self.system_choices().await?;
+        let interfaces = tokio::task::spawn_blocking(own.appliance.interfaces).await;
+        let around = surroundings(&own.appliance, interfaces.map_err(|_| StoreError::Closed)?);
+        let mut wrong = Vec::new();
+        let steps = check_patch(&setup.system, &choices).unwrap_or_else(|mistakes| {
+            wrong.extend(mistakes.into_iter().map(|mut mistake| {
+                mistake.field.insert_str(0, "system.");
+                mistake
+            }));
+            Vec::new()
+        });
+        let planned = check_setup(&setup, &around, parse_range).map_err(|mistakes| wrong.extend(mistakes));
+        let (Ok(planned), true) = (planned, wrong.is_empty()) else { return Err(SiteError::Invalid(wrong)) };
+        self.check_settings(&planned.settings).await?;
+        let address = match (&setup.address, &planned.address) {
+            (Some(asked), Some(address)) => {
+                let text = network_file(&setup.interface, address);
+                let same = own.file_of(&file_name(&setup.interface)).await?.as_deref() == Some(&text);
+                (!same).then(|| asked.clone())
+            }
+            _ => None,
+        };
+        let mut actions: Vec<SystemAction> = steps.iter().map(Step::action).collect();
+        actions.extend(address.as_ref().map(|_| SystemAction::Network));
+        if !actions.is_empty() {
+            own.available(&actions).await?;
+        }
+
+        let mut done = Vec::new();
+        if !steps.is_empty() {
+            let changed = self.change_system(setup.system.clone(), actor.clone()).await;
+            let what = steps.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            self.step(what, changed.map(drop), &actor, &mut done).await?;
+        }
+        let changed = self.change_settings(planned.settings, actor.clone()).await;
+        let what = format!("{} is served, DHCP {}", setup.interface, setup.dhcp.name());
+        self.step(what, changed.map(drop), &actor, &mut done).await?;
+        let network_change = self.give_address(&setup.interface, address, &actor, &mut done).await?;
+        let restarts = own.available(&[SystemAction::Restart]).await.is_ok();
+        if restarts {
+            let at = self.now() + RESTART_AFTER;
+            *own.restart.lock().expect("no panic while held") = Some((at, actor));
+        }
+        Ok(SetupAnswer { steps: done, network_change, restarts })
+    }
+
+    async fn give_address(
+        &self,
+        interface: &str,
+        address: Option<OwnAddress>,
+        actor: &Actor,
+        done: &mut Vec<SetupStep>,
+    ) -> Result<Option<ironwake_api::NetworkChange>, SiteError> {
+        let Some(asked) = address else { return Ok(None) };
+        match self.change_own_address(interface, asked, actor.clone()).await {
+            Ok(change) => {
+                self.step(format!("{interface} gets {}", change.to), Ok(()), actor, done).await?;
+                Ok(Some(change))
+            }
+            Err(error) => {
+                let what = format!("the address of {interface}");
+                self.step(what, Err(error), actor, done).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Notes what became of a step.
+    async fn step(
+        &self,
+        what: String,
+        result: Result<(), SiteError>,
+        actor: &Actor,
+        done: &mut Vec<SetupStep>,
+    ) -> Result<(), SiteError> {
+        let problem = result.as_ref().err().map(ToString::to_string);
+        self.note(actor.clone(), EventKind::SetupStep { what: what.clone(), problem: problem.clone() }).await;
+        done.push(SetupStep { what, problem });
+        result
+    }
+
+    /// Starts the daemon again once a set-up is through, and its address confirmed.
+    pub(super) async fn tend_setup(&self) {
+        let Ok(own) = self.own() else { return };
+        let waits = own.pending().is_some();
+        let due = {
+            let mut restart = own.restart.lock().expect("no panic while held");
+            restart.take_if(|(at, _)| !waits && *at <= self.now())
+        };
+        let Some((_, actor)) = due else { return };
+        if let Err(error) = self.restart_unit(DAEMON, actor).await {
+            tracing::warn!(%error, "the daemon is to be started again by hand: what was set up counts from then on");
+        }
+    }
+}
