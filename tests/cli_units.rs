@@ -34,6 +34,8 @@ fn the_units_are_understood_in_full() {
     let names = [
         "ironwake.service",
         "ironwake.socket",
+        "ironwake-api-console.socket",
+        "ironwake-api-ssh.socket",
         "ironwake-builder.service",
         "ironwake-ssh.service",
         "ironwake-console@.service",
@@ -61,12 +63,27 @@ fn the_units_are_understood_in_full() {
 }
 
 #[test]
-fn the_socket_is_where_the_daemon_would_listen() {
-    let text = std::fs::read_to_string(units().join("ironwake.socket")).expect("the unit");
-    for line in
-        [&format!("ListenStream={}", ironwake::config::SOCKET), "FileDescriptorName=api", "SocketMode=0660"]
-    {
-        assert!(text.lines().any(|found| found == line), "{line}");
+fn the_sockets_are_where_the_daemon_would_listen_each_for_its_group() {
+    let defaults = ironwake::config::Config::default();
+    let service = std::fs::read_to_string(unit()).expect("the unit");
+    let has = |text: &str, line: &str| text.lines().any(|found| found == line);
+    let names = "ironwake.socket ironwake-api-console.socket ironwake-api-ssh.socket";
+    assert!(has(&service, &format!("Sockets={names}")) && has(&service, &format!("Also={names}")));
+    for (unit, path, name, group) in [
+        ("ironwake.socket", &defaults.socket, "api", "ironwake"),
+        ("ironwake-api-console.socket", &defaults.console.socket, "console", "ironwake-console"),
+        ("ironwake-api-ssh.socket", &defaults.console.ssh_socket, "ssh", "ironwake-ssh"),
+    ] {
+        let text = std::fs::read_to_string(units().join(unit)).expect("the unit");
+        for line in [
+            format!("ListenStream={}", path.display()),
+            format!("FileDescriptorName={name}"),
+            "SocketMode=0660".into(),
+            "SocketUser=ironwake".into(),
+            format!("SocketGroup={group}"),
+        ] {
+            assert!(has(&text, &line), "{unit}: {line}");
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod host;
 pub mod human;
 mod inventory;
 mod lease;
+mod login;
 mod mac;
 mod machine;
 mod machine_values;
@@ -47,6 +48,9 @@ pub use health::{Health, HealthCheck, HealthState, NetworkHealth, Version};
 pub use host::{Host, MachineHost, PhoneHome, Reachability};
 pub use inventory::*;
 pub use lease::{Lease, LeaseState};
+pub use login::{
+    Entrance, KeyListed, KeyOffer, KnownBy, LoggedIn, LoginRequest, LoginWith, PasswordNew, Secret, Whoami,
+};
 pub use mac::{MacAddr, MacError};
 pub use machine::{
     Enrolment, InventoryChange, InventoryRecord, Machine, MachineNew, MachinePatch, MachineQuery, Page,

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use ironwake_api::client::Client;
 
+/// Holds the token of a session, where the socket is one at which people log in. It is never an argument: every user of a
+/// host sees those.
+const SESSION_VARIABLE: &str = "IRONWAKE_SESSION";
+
 /// Arguments of every command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -31,7 +35,11 @@ impl Args {
 
     /// The client that a command speaks through.
     pub fn client(self) -> anyhow::Result<Client> {
-        let Some(url) = &self.url else { return Ok(Client::new(self.socket)) };
+        let Some(url) = &self.url else {
+            let client = Client::new(self.socket);
+            client.set_session(std::env::var(SESSION_VARIABLE).ok().as_deref());
+            return Ok(client);
+        };
         Ok(Client::at(url, self.ca.as_deref(), self.token_file.as_deref())?)
     }
 }

@@ -24,6 +24,7 @@ mod machine;
 mod meter;
 mod operation;
 mod output;
+mod password;
 mod profile;
 mod probe;
 mod selection;
@@ -38,6 +39,7 @@ mod token;
 mod values;
 mod watch;
 mod webhook;
+mod whoami;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -111,6 +113,11 @@ enum Command {
     /// Make, list and end the tokens that the API takes over HTTPS
     #[command(subcommand)]
     Token(token::Command),
+    /// Set what the administrator logs in with at the console and over SSH
+    #[command(subcommand)]
+    Password(password::Command),
+    /// Show who this is to the daemon, and what that may do
+    Whoami,
     /// Show the authority that clients check the API's certificate by
     #[command(subcommand)]
     Ca(authority::Command),
@@ -160,6 +167,8 @@ impl Command {
             | Self::Webhook(_)
             | Self::Builder(_)
             | Self::Token(_)
+            | Self::Password(_)
+            | Self::Whoami
             | Self::Ca(_)
             | Self::Config(_)
             | Self::Simulate(_)
@@ -220,6 +229,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Builder(builder::Command::Run(args)) => builder::run(&args, context).await,
         Command::Token(command) => token::run(command, context).await,
+        Command::Password(command) => password::run(command, context).await,
+        Command::Whoami => whoami::run(context).await,
         Command::Config(command) => config::run(&command, context).await,
         Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Webhook(command) => webhook::run(command, context).await,

@@ -24,11 +24,13 @@ mod logins;
 mod operations;
 mod operators;
 mod orders;
+mod password;
 mod phone_home;
 mod rebuild;
 mod records;
 mod refusals;
 mod scripts;
+mod sessions;
 mod settings;
 mod shells;
 mod sighting;
@@ -48,6 +50,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
 
 use crate::artifacts::{ImportError, Imports};
+use crate::authorized::Authorized;
 use crate::boot::{MachineView, SitePolicy};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -60,7 +63,9 @@ use crate::store::{Store, StoreError};
 pub use bulk::BulkOutcome;
 pub use downloads::run_downloads;
 pub use enroll::Enrolled;
+pub use password::{PASSWORD_FILE, PasswordError, SettingPassword};
 pub use scripts::{Script, ScriptRequest};
+pub use sessions::InSession;
 pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
 pub use tokens::{Admitted, Denied, Standing};
 
@@ -94,6 +99,24 @@ pub enum SiteError {
     /// The operator's token has ended while its request was under way.
     #[error("the token was revoked or has expired while this was asked: nothing of it was done")]
     TokenEnded,
+    /// Password or key are not those of somebody who may log in; which is said.
+    #[error("{0}")]
+    LoginRefused(&'static str),
+    /// Too many passwords were wrong.
+    #[error("too many passwords were wrong: try again in {secs} s")]
+    LoginSlowed {
+        /// How long to wait.
+        secs: u64,
+    },
+    /// Nobody can log in with a password.
+    #[error("no password is set: `ironwake password set` sets one, on the appliance as root")]
+    NoPassword,
+    /// The session is not there any more.
+    #[error("the session has ended: log in again")]
+    SessionEnded,
+    /// The password cannot be compared or kept.
+    #[error("the administrator's password: {0}")]
+    Password(String),
     /// No profile has this name.
     #[error("no profile {0:?}: `ironwake profile list` shows them")]
     NoSuchProfile(String),
@@ -205,6 +228,10 @@ pub struct Site {
     shells: shells::Shells,
     builds: builds::Builds,
     tokens: tokens::Tokens,
+    logged: sessions::Logged,
+    password: password::Held,
+    /// Whose keys open.
+    authorized: Arc<Authorized>,
     own: values::OwnValues,
     logins: logins::Logins,
     hosts: hosts::Hosts,
@@ -296,6 +323,9 @@ impl Site {
             shells: shells::Shells::default(),
             builds,
             tokens,
+            logged: sessions::Logged::default(),
+            password: password::Held::default(),
+            authorized: Arc::new(Authorized::new(config.console.authorized_keys.clone())),
             own,
             logins: logins::Logins::default(),
             hosts,
