@@ -37,6 +37,7 @@ use crate::Problem;
 
 pub use calls::EventQuery;
 pub use follow::EventStream;
+pub use logins::Shown;
 pub use place::PlaceError;
 pub use remote::{Remote, RemoteError};
 pub use shell::{ShellReader, ShellWriter};

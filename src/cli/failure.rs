@@ -44,6 +44,8 @@ pub enum Failure {
     },
     /// Something was found wrong, and is printed already.
     Findings,
+    /// The arguments are wrong; what is, and what would be right.
+    Usage(String),
 }
 
 impl From<io::Error> for Failure {
@@ -91,6 +93,7 @@ impl Failure {
             Self::Stopped { again } => {
                 format!("watching was stopped, and what was begun goes on\n  next: `{again}` shows it\n")
             }
+            Self::Usage(why) => format!("error: {why}\n"),
             Self::Failed { error } => {
                 let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
                 format!("error: {}\n", causes.join(": "))

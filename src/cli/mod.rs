@@ -24,6 +24,7 @@ mod machine;
 mod meter;
 mod operation;
 mod output;
+mod over_ssh;
 mod password;
 mod profile;
 mod probe;
@@ -40,6 +41,7 @@ mod values;
 mod watch;
 mod webhook;
 mod whoami;
+mod words;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -139,6 +141,9 @@ enum Command {
     Completions(generate::CompletionArgs),
     /// Write man pages into a folder
     Man(generate::ManArgs),
+    /// Do what somebody asks for over SSH
+    #[command(name = "over-ssh", hide = true)]
+    OverSsh,
 }
 
 impl Command {
@@ -150,6 +155,7 @@ impl Command {
             | Self::Man(_)
             | Self::Doctor(_)
             | Self::Probe(_)
+            | Self::OverSsh
             | Self::Profile(profile::Command::Check { .. })
             | Self::Builder(builder::Command::Make(_))
             | Self::Config(config::Command::Check { .. } | config::Command::Example) => false,
@@ -188,7 +194,10 @@ struct Context {
 
 /// Runs the command that the process was started with.
 pub fn main() -> Result<(), Failure> {
-    let cli = Cli::parse();
+    let cli = match Cli::parse() {
+        Cli { command: Command::OverSsh, .. } => over_ssh::read()?,
+        cli => cli,
+    };
     let command = match cli.command {
         // It asks no daemon, and wants no token for one.
         Command::Serve(args) => return serve::run(args),
@@ -239,7 +248,11 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Health => health::health(context).await,
         Command::Version => health::version(context).await,
-        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Builder(_) => Ok(()),
+        Command::Serve(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Builder(_)
+        | Command::OverSsh => Ok(()),
     }
 }
 

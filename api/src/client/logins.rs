@@ -8,6 +8,10 @@ use hyper::header::HeaderValue;
 use super::{Client, ClientError};
 use crate::{KeyListed, KeyOffer, LoggedIn, LoginRequest, PasswordNew, Secret, Whoami};
 
+/// A session as it was shown at some time.
+#[derive(Debug, Clone)]
+pub struct Shown(Option<HeaderValue>);
+
 impl Client {
     /// A client of the same daemon that is in no session, and logs in for itself.
     pub fn apart(&self) -> Self {
@@ -27,6 +31,24 @@ impl Client {
     /// Whether it is in a session.
     pub fn in_session(&self) -> bool {
         self.session.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The session as it is shown now, for [`Self::forget`].
+    pub fn shown(&self) -> Shown {
+        Shown(self.session.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// Where a refusal says that the session is over that was shown, it is not shown again; says whether that is so. A
+    /// session that somebody has begun meanwhile stays.
+    pub fn forget(&self, shown: &Shown, refusal: &ClientError) -> bool {
+        let over =
+            matches!(refusal, ClientError::Refused(problem) if problem.kind.ends_with(":session_ended"));
+        let mut session = self.session.write().unwrap_or_else(PoisonError::into_inner);
+        let forgets = over && session.is_some() && *session == shown.0;
+        if forgets {
+            *session = None;
+        }
+        forgets
     }
 
     /// Begins a session, in place of the one that there is.
@@ -81,5 +103,18 @@ mod tests {
         assert!(!client.in_session());
         client.set_session(Some("a\nb"));
         assert!(!client.in_session());
+    }
+
+    #[test]
+    fn a_session_that_is_over_is_forgotten_and_a_later_one_is_not() {
+        let client = Client::new("/nowhere");
+        let refusal = |code| ClientError::Refused(crate::Problem::new(401, "", code, ""));
+        client.set_session(Some("one"));
+        let shown = client.shown();
+        assert!(!client.forget(&shown, &refusal("locked")) && client.in_session());
+        client.set_session(Some("two"));
+        assert!(!client.forget(&shown, &refusal("session_ended")) && client.in_session());
+        assert!(client.forget(&client.shown(), &refusal("session_ended")) && !client.in_session());
+        assert!(!client.forget(&client.shown(), &refusal("session_ended")));
     }
 }
