@@ -105,6 +105,8 @@ actions! {
     Back,
     /// Asks the daemon for everything again.
     Refresh,
+    /// Locks the console, or asks for a login.
+    Lock,
     /// One item back.
     Up,
     /// One item on.
@@ -252,6 +254,7 @@ table! {
     Everywhere, [":", "ctrl-p"], Palette, "palette", "commands", "Reach any action or machine by name";
     Everywhere, ["?", "f1"], Help, "help", "help", "This list";
     Everywhere, ["ctrl-r", "f5"], Refresh, "refresh", "", "Ask the daemon for everything again";
+    Everywhere, ["ctrl-l"], Lock, "lock or log in", "", "Lock the console; where it is locked, log in";
     Everywhere, ["q", "ctrl-c"], Quit, "quit", "quit", "Leave the console";
 
     Machines, ["enter", "right"], Open, "machine: open", "open", "Everything about this machine";
