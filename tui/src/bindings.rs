@@ -107,6 +107,8 @@ actions! {
     Refresh,
     /// Locks the console, or asks for a login.
     Lock,
+    /// Sets the administrator's password.
+    Password,
     /// One item back.
     Up,
     /// One item on.
@@ -324,6 +326,7 @@ table! {
     Network, ["tab"], NextTab, "next tab", "", "The next screen";
     Network, ["shift-tab"], PreviousTab, "previous tab", "", "The screen before";
 
+    System, ["P"], Password, "password: set", "", "Set the administrator's password or PIN";
     System, ["/"], Search, "settings: search", "search", "Only settings with this text";
     System, ["tab"], NextTab, "next tab", "", "The next screen";
     System, ["shift-tab"], PreviousTab, "previous tab", "", "The screen before";

@@ -49,7 +49,7 @@ pub enum Request {
     Renew,
     /// Log in with the administrator's password.
     LogIn(Secret),
-    /// Set the first password, and log in with it.
+    /// Set the administrator's password, and log in with it where people do.
     SetPassword(Secret),
     /// End the session.
     LogOut,

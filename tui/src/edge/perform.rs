@@ -80,7 +80,14 @@ async fn log_in(client: &Client, request: Request, messages: &mpsc::Sender<Messa
         Request::LogIn(password) => client.log_in(&with(password)).await?,
         Request::SetPassword(password) => {
             client.set_password(password.clone()).await?;
-            client.log_in(&with(password)).await?
+            match client.log_in(&with(password)).await {
+                // On the operators' socket nobody logs in.
+                Err(ClientError::Refused(problem)) if problem.kind.ends_with(":login_elsewhere") => {
+                    let said = "The administrator's password is set".into();
+                    return Ok(vec![Answer::Done { asked: Asked::Login, said }]);
+                }
+                begun => begun?,
+            }
         }
         Request::LogOut => {
             // Over it is in any case.

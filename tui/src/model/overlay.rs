@@ -115,6 +115,19 @@ pub struct Login {
     pub then: Vec<Waiting>,
 }
 
+impl Login {
+    /// One in which nothing is typed.
+    pub fn new(step: LoginStep, waiting: Option<Waiting>) -> Self {
+        Self {
+            input: Input::default(),
+            step,
+            said: None,
+            is_asking: false,
+            then: waiting.into_iter().collect(),
+        }
+    }
+}
+
 impl std::fmt::Debug for Login {
     // What is typed is a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -127,7 +140,7 @@ impl std::fmt::Debug for Login {
 pub enum LoginStep {
     /// The password.
     Password,
-    /// The first password of the appliance.
+    /// Another password, or the first one of the appliance.
     First,
     /// The same again.
     Again(Secret),

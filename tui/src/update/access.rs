@@ -20,6 +20,19 @@ pub(super) fn lock(model: &mut Model, requests: &mut Vec<Request>) {
     }
 }
 
+/// Asks for another password, or for a login where that has to come first.
+pub(super) fn set_password(model: &mut Model) {
+    if model.access.is_locked() && !model.access.sets_first() {
+        return open(model, None);
+    }
+    model.overlay = Some(Overlay::Login(Login::new(LoginStep::First, None)));
+}
+
+/// The password is set where nobody logs in.
+pub(super) fn password_set(model: &mut Model) {
+    let _ = model.overlay.take_if(|open| matches!(open, Overlay::Login(_)));
+}
+
 /// Opens the dialog, or puts what waits into the one that is open; says where there is nothing to log in with.
 pub(super) fn open(model: &mut Model, waiting: Option<Waiting>) {
     if let Some(Overlay::Login(login)) = &mut model.overlay {
@@ -37,13 +50,7 @@ pub(super) fn open(model: &mut Model, waiting: Option<Waiting>) {
             return model.toasts.hint("No password is set to log in with", how, model.now);
         }
     };
-    model.overlay = Some(Overlay::Login(Login {
-        input: Default::default(),
-        step,
-        said: None,
-        is_asking: false,
-        then: waiting.into_iter().collect(),
-    }));
+    model.overlay = Some(Overlay::Login(Login::new(step, waiting)));
 }
 
 /// Takes what was typed.

@@ -93,8 +93,10 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             model.tail.put(events);
         }
         Answer::Done { asked, said } => {
-            if asked == Asked::Arm {
-                rebuild::armed(model);
+            match asked {
+                Asked::Arm => rebuild::armed(model),
+                Asked::Login => access::password_set(model),
+                _ => {}
             }
             model.toasts.done(said, model.now);
             requests.push(Request::Operations);

@@ -65,6 +65,7 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         Action::Back => back(model, requests),
         Action::Refresh => refresh(model, requests),
         Action::Lock => access::lock(model, requests),
+        Action::Password => access::set_password(model),
         Action::Up => step_list(model, Step::Up),
         Action::Down => step_list(model, Step::Down),
         Action::PageUp => step_list(model, Step::PageUp),

@@ -79,10 +79,13 @@ fn login(model: &Model, login: &Login, buffer: &mut Buffer) {
     let (heading, label) = match login.step {
         LoginStep::Password => ("Log in", "Password or PIN: "),
         LoginStep::First => {
-            lines.push(
-                "No password is set yet. Choose one: 8 characters or more, or a PIN of 6 digits or more."
-                    .into(),
-            );
+            let before = match model.access.whoami.as_ref().map(|who| who.password_set) {
+                Some(true) => "Sessions of the one before end. ",
+                Some(false) => "No password is set yet. ",
+                None => "",
+            };
+            let which = "Choose one: 8 characters or more, or a PIN of 6 digits or more.";
+            lines.push(format!("{before}{which}"));
             ("Set the administrator's password", "New password or PIN: ")
         }
         LoginStep::Again(_) => ("Set the administrator's password", "The same again: "),

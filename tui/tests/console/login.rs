@@ -144,6 +144,25 @@ fn the_first_password_is_typed_twice_and_logs_in() {
 }
 
 #[test]
+fn another_password_is_set_by_whoever_may() {
+    let mut console = console(session());
+    console.keys("6 P").shows("Sessions of the one before end");
+    console.types("another password").keys("enter").types("another password").keys("enter");
+    assert_eq!(changes(&mut console), [Request::SetPassword(secret("another password"))]);
+    console.answer(Answer::LoggedIn { name: "administrator (console)".into() });
+    console.hides("Set the administrator's password");
+    // Where nobody logs in it is only said.
+    let mut console = Console::with(120, 40, three());
+    console.keys("6 P").types("123456").keys("enter").types("123456").keys("enter");
+    assert_eq!(changes(&mut console), [Request::SetPassword(secret("123456"))]);
+    console.answer(Answer::Done { asked: Asked::Login, said: "The administrator's password is set".into() });
+    console.hides("The same again").hides("Choose one").shows("The administrator's password is set");
+    // Who may only look logs in first.
+    let mut console = super::login::console(viewer(true));
+    console.keys("6 P").shows("Password or PIN").hides("Choose one");
+}
+
+#[test]
 fn without_a_password_ssh_says_how_to_set_one() {
     let mut console = Console::with(120, 40, three());
     let Answer::Whoami(whoami) = viewer(false) else { return };
