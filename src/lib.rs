@@ -19,6 +19,7 @@ pub mod tftp;
 
 // Edges: may do I/O, may not decide.
 pub mod private;
+pub mod authorized;
 pub mod config;
 pub mod systemd;
 pub mod vitals;

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         // Whoever reads, has read enough: `ironwake events | head`.
         Failure::BrokenPipe => 0,
         Failure::Failed { .. } => 1,
+        Failure::Usage(_) => 2,
         Failure::NotFound { .. } => 3,
         Failure::Refused { .. } => 4,
         Failure::NotReachable { .. } => 5,

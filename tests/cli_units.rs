@@ -34,6 +34,8 @@ fn the_units_are_understood_in_full() {
     let names = [
         "ironwake.service",
         "ironwake.socket",
+        "ironwake-api-console.socket",
+        "ironwake-api-ssh.socket",
         "ironwake-builder.service",
         "ironwake-ssh.service",
         "ironwake-console@.service",
@@ -61,12 +63,27 @@ fn the_units_are_understood_in_full() {
 }
 
 #[test]
-fn the_socket_is_where_the_daemon_would_listen() {
-    let text = std::fs::read_to_string(units().join("ironwake.socket")).expect("the unit");
-    for line in
-        [&format!("ListenStream={}", ironwake::config::SOCKET), "FileDescriptorName=api", "SocketMode=0660"]
-    {
-        assert!(text.lines().any(|found| found == line), "{line}");
+fn the_sockets_are_where_the_daemon_would_listen_each_for_its_group() {
+    let defaults = ironwake::config::Config::default();
+    let service = std::fs::read_to_string(unit()).expect("the unit");
+    let has = |text: &str, line: &str| text.lines().any(|found| found == line);
+    let names = "ironwake.socket ironwake-api-console.socket ironwake-api-ssh.socket";
+    assert!(has(&service, &format!("Sockets={names}")) && has(&service, &format!("Also={names}")));
+    for (unit, path, name, group) in [
+        ("ironwake.socket", &defaults.socket, "api", "ironwake"),
+        ("ironwake-api-console.socket", &defaults.console.socket, "console", "ironwake-console"),
+        ("ironwake-api-ssh.socket", &defaults.console.ssh_socket, "ssh", "ironwake-ssh"),
+    ] {
+        let text = std::fs::read_to_string(units().join(unit)).expect("the unit");
+        for line in [
+            format!("ListenStream={}", path.display()),
+            format!("FileDescriptorName={name}"),
+            "SocketMode=0660".into(),
+            "SocketUser=ironwake".into(),
+            format!("SocketGroup={group}"),
+        ] {
+            assert!(has(&text, &line), "{unit}: {line}");
+        }
     }
 }
 
@@ -92,12 +109,12 @@ fn the_builder_is_confined_as_far_as_namespaces_allow() {
     assert!(output.status.success(), "{}", shown(&output));
 }
 
-/// Both are clients of the socket: they hold nothing else.
+/// Each is a client of a socket of its own, where people log in: it holds nothing else, and is no operator.
 #[test]
 fn the_console_is_confined() {
-    for (name, user) in [
-        ("ironwake-ssh.service", "User=ironwake-ssh"),
-        ("ironwake-console@.service", "User=ironwake-console"),
+    for (name, user, socket) in [
+        ("ironwake-ssh.service", "User=ironwake-ssh", "--socket /run/ironwake/ssh.sock"),
+        ("ironwake-console@.service", "User=ironwake-console", "--socket /run/ironwake/console.sock"),
     ] {
         let path = units().join(name);
         let text = std::fs::read_to_string(&path).expect("the unit");
@@ -105,13 +122,15 @@ fn the_console_is_confined() {
             "CapabilityBoundingSet=",
             "NoNewPrivileges=yes",
             user,
-            "SupplementaryGroups=ironwake",
+            &user.replace("User", "Group"),
             "Restart=always",
         ];
         for line in wanted {
             assert!(text.lines().any(|found| found == line), "{name}: {line}");
         }
-        assert!(!text.contains("AmbientCapabilities"), "{name}");
+        assert!(!text.contains("AmbientCapabilities") && !text.contains("SupplementaryGroups"), "{name}");
+        let start = text.lines().find(|line| line.starts_with("ExecStart=")).expect("it starts something");
+        assert!(start.ends_with(socket), "{start}");
         let folder = tempfile::tempdir().expect("a folder");
         let copy = folder.path().join(name.replace("@.", "@tty1."));
         std::fs::copy(&path, &copy).expect("copied");
@@ -120,4 +139,17 @@ fn the_console_is_confined() {
             run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold=20", path]);
         assert!(output.status.success(), "{name}: {}", shown(&output));
     }
+}
+
+/// Who is in the group `ironwake` is an operator: neither the console's user nor the SSH server's may be.
+#[test]
+fn users_of_the_console_are_no_operators() {
+    let sysusers = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/usr/lib/sysusers.d/ironwake.conf");
+    let text = std::fs::read_to_string(sysusers).expect("the file");
+    let members: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("m "))
+        .filter_map(|line| line.strip_suffix(" ironwake"))
+        .collect();
+    assert_eq!(members, ["ironwake-builder"]);
 }

@@ -7,6 +7,7 @@ mod bulk;
 mod calls;
 mod follow;
 mod builds;
+mod logins;
 mod place;
 mod remote;
 mod setup;
@@ -18,13 +19,14 @@ mod webhooks;
 
 use std::error::Error;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use std::{fmt, io};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -37,6 +39,7 @@ use crate::Problem;
 
 pub use crate::EventQuery;
 pub use follow::{EventStream, Signal};
+pub use logins::Shown;
 pub use place::PlaceError;
 pub use remote::{Remote, RemoteError};
 pub use shell::{ShellReader, ShellWriter};
@@ -106,10 +109,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// A client of one daemon. Cheap to clone; holds no connection.
+/// A client of one daemon. Cheap to clone; holds no connection. Clones are in the same session, if any.
 #[derive(Debug, Clone)]
 pub struct Client {
     way: Way,
+    /// What is shown where people log in: the header `Authorization`, which `Debug` does not write.
+    session: Arc<RwLock<Option<HeaderValue>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -125,12 +130,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 impl Client {
     /// A client of the daemon that listens on `socket`.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { way: Way::Socket(socket.into()) }
+        Self { way: Way::Socket(socket.into()), session: Arc::default() }
     }
 
     /// A client of a daemon over HTTPS.
     pub fn remote(remote: Remote) -> Self {
-        Self { way: Way::Remote(Arc::new(remote)) }
+        Self { way: Way::Remote(Arc::new(remote)), session: Arc::default() }
     }
 
     /// Where it asks.
@@ -202,7 +207,13 @@ impl Client {
     /// With what says who is asked, and who asks.
     fn introduced(&self, request: hyper::http::request::Builder) -> hyper::http::request::Builder {
         match &self.way {
-            Way::Socket(_) => request.header("host", "ironwake"),
+            Way::Socket(_) => {
+                let request = request.header("host", "ironwake");
+                match self.session.read().unwrap_or_else(PoisonError::into_inner).clone() {
+                    Some(session) => request.header("authorization", session),
+                    None => request,
+                }
+            }
             Way::Remote(remote) => {
                 request.header("host", remote.authority()).header("authorization", remote.credentials())
             }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ArtifactState, Attempt, DownloadStep, Enrolment, HealthState, MacAddr, Millis, OperationKind,
-    OperationState, OrderKind, Progress, Scope, Stage, StepState,
+    ArtifactState, Attempt, DownloadStep, Enrolment, Entrance, HealthState, LoginWith, MacAddr, Millis,
+    OperationKind, OperationState, OrderKind, Progress, Scope, Stage, StepState,
 };
 
 /// One event. Ids grow by time and are never reused.
@@ -459,6 +459,35 @@ pub enum EventKind {
         /// How many failed so far.
         failures: u32,
     },
+    /// Somebody logged in.
+    LoggedIn {
+        /// The actor of what they do.
+        name: String,
+        /// Where.
+        entrance: Entrance,
+        /// With what.
+        with: LoginWith,
+        /// What they may do.
+        scope: Scope,
+        /// Over SSH: the client's address, as the SSH server says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+    },
+    /// Logins with a password fail; who tries is made to wait from here on.
+    LoginRefused {
+        /// Where.
+        entrance: Entrance,
+        /// Over SSH: the client's address, as the SSH server says; absent where it is about all of them together.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        /// How many failed so far.
+        failures: u32,
+    },
+    /// The administrator's password was set; sessions of the one before have ended.
+    PasswordChanged {
+        /// There was none before.
+        first: bool,
+    },
     /// The API shows another certificate.
     CertificateChanged {
         /// SHA-256 of it.
@@ -588,6 +617,9 @@ impl EventKind {
         "token_made",
         "token_revoked",
         "access_slowed",
+        "logged_in",
+        "login_refused",
+        "password_changed",
         "certificate_changed",
         "certificate_refused",
         "artifact_deleted",

@@ -22,6 +22,7 @@ mod host;
 pub mod human;
 mod inventory;
 mod lease;
+mod login;
 mod mac;
 mod machine;
 mod machine_values;
@@ -58,6 +59,9 @@ pub use health::{
 pub use host::{Host, MachineHost, PhoneHome, Reachability};
 pub use inventory::*;
 pub use lease::{Lease, LeaseState};
+pub use login::{
+    Entrance, KeyListed, KeyOffer, KnownBy, LoggedIn, LoginRequest, LoginWith, PasswordNew, Secret, Whoami,
+};
 pub use mac::{MacAddr, MacError};
 pub use machine::{
     Enrolment, InventoryChange, InventoryRecord, Machine, MachineNew, MachinePatch, MachineQuery, Page,

@@ -1,9 +1,16 @@
-//! Who may use the operators' API over HTTPS: tokens, and how long an address waits that shows wrong ones.
+//! Who may use the operators' API: tokens over HTTPS; password, listed keys and sessions where people log in; and how long
+//! whoever shows wrong ones waits.
 
+mod authorized;
 mod network;
+mod password;
+mod session;
 mod throttle;
 mod token;
 
+pub use authorized::{Listed, Listing, PublicKey, parse_listing};
 pub use network::Network;
+pub use password::{PASSWORD_BYTES_MAX, PasswordHash, SALT_BYTES, check_password};
+pub use session::{SESSION_TIME_MAX, Session, SessionEnd, SessionId, Sessions};
 pub use throttle::{FAILURES_FREE, Throttle, WAIT_MAX};
 pub use token::{Kept, NAME_BYTES_MAX, check_token_name, digest_of, spell};

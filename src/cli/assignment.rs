@@ -44,6 +44,11 @@ pub struct Variables {
 }
 
 impl Variables {
+    /// Whether any of them is in a file.
+    pub fn reads_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
     /// All as one map; of two for one variable the later wins, and a file over a word.
     pub fn read(self) -> anyhow::Result<BTreeMap<String, Json>> {
         read(self.values, self.files)

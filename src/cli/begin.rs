@@ -70,6 +70,13 @@ pub struct RebuildArgs {
     yes: bool,
 }
 
+impl RebuildArgs {
+    /// Whether any of its values is in a file.
+    pub fn reads_files(&self) -> bool {
+        self.variables.reads_files()
+    }
+}
+
 /// `ironwake inspect`
 pub async fn inspect(args: BeginArgs, context: &mut Context) -> Result<(), Failure> {
     begin(args, new(OperationKind::Inspect, Vec::new()), true, context).await

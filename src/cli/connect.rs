@@ -4,11 +4,17 @@ use std::path::PathBuf;
 
 use ironwake_api::client::Client;
 
+/// Holds the token of a session, where the socket is one at which people log in. It is never an argument: every user of a
+/// host sees those.
+const SESSION_VARIABLE: &str = "IRONWAKE_SESSION";
+/// Names the socket, where no argument does.
+const SOCKET_VARIABLE: &str = "IRONWAKE_SOCKET";
+
 /// Arguments of every command.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Socket of the daemon
-    #[arg(long, global = true, env = "IRONWAKE_SOCKET", default_value = crate::config::SOCKET, value_name = "PATH")]
+    #[arg(long, global = true, env = SOCKET_VARIABLE, default_value = crate::config::SOCKET, value_name = "PATH")]
     socket: PathBuf,
     /// A daemon on another host, https://HOST:PORT, in place of the socket; with a token from --token-file or the
     /// variable IRONWAKE_TOKEN
@@ -24,6 +30,13 @@ pub struct Args {
 }
 
 impl Args {
+    /// Whether none was given on the command line; a socket that is the one of the environment was not.
+    pub fn is_unset(&self) -> bool {
+        let own =
+            std::env::var_os(SOCKET_VARIABLE).map_or_else(|| crate::config::SOCKET.into(), PathBuf::from);
+        self.socket == own && self.url.is_none() && self.ca.is_none() && self.token_file.is_none()
+    }
+
     /// For a command that speaks to no daemon, and so needs no token.
     pub fn nobody(self) -> Client {
         Client::new(self.socket)
@@ -31,7 +44,11 @@ impl Args {
 
     /// The client that a command speaks through.
     pub fn client(self) -> anyhow::Result<Client> {
-        let Some(url) = &self.url else { return Ok(Client::new(self.socket)) };
+        let Some(url) = &self.url else {
+            let client = Client::new(self.socket);
+            client.set_session(std::env::var(SESSION_VARIABLE).ok().as_deref());
+            return Ok(client);
+        };
         Ok(Client::at(url, self.ca.as_deref(), self.token_file.as_deref())?)
     }
 }

@@ -278,6 +278,16 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
         E::AccessSlowed { from, failures } => {
             (format!("{failures} wrong tokens came from {from}; it is made to wait"), Style::Bad)
         }
+        E::LoggedIn { name, scope, from, .. } => {
+            let from = from.as_deref().map(|from| format!(" from {from}")).unwrap_or_default();
+            plain(format!("{name} logged in{from}, scope {scope}"))
+        }
+        E::LoginRefused { entrance, from, failures } => {
+            let from = from.as_deref().map(|from| format!(" from {from}")).unwrap_or_default();
+            (format!("{failures} wrong passwords came by {entrance}{from}; it is made to wait"), Style::Bad)
+        }
+        E::PasswordChanged { first: true } => plain("the administrator's password is set".into()),
+        E::PasswordChanged { first: false } => plain("the administrator's password is changed".into()),
         E::CertificateChanged { fingerprint, expires_at } => plain(format!(
             "the API shows another certificate, good until {}: {fingerprint}",
             human::time(*expires_at)

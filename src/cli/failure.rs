@@ -44,6 +44,8 @@ pub enum Failure {
     },
     /// Something was found wrong, and is printed already.
     Findings,
+    /// The arguments are wrong; what is, and what would be right.
+    Usage(String),
 }
 
 impl From<io::Error> for Failure {
@@ -91,6 +93,7 @@ impl Failure {
             Self::Stopped { again } => {
                 format!("watching was stopped, and what was begun goes on\n  next: `{again}` shows it\n")
             }
+            Self::Usage(why) => format!("error: {why}\n"),
             Self::Failed { error } => {
                 let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
                 format!("error: {}\n", causes.join(": "))
@@ -125,8 +128,8 @@ fn refused(problem: &Problem) -> String {
     for field in &problem.errors {
         text.push_str(&format!("  {}: {}\n", field.field, field.message));
     }
-    if problem.kind.ends_with(":forbidden") {
-        text.push_str(&format!("  next: {JOIN_GROUP}\n"));
+    if let Some((_, next)) = NEXT_STEPS.iter().find(|(code, _)| problem.kind.ends_with(code)) {
+        text.push_str(&format!("  next: {next}\n"));
     }
     text
 }
@@ -140,6 +143,16 @@ fn not_reachable(socket: &std::path::Path, error: &io::Error) -> String {
         _ => format!("connect to {socket}: {error}"),
     }
 }
+
+/// What to do when something is refused, by the code of the problem.
+const NEXT_STEPS: &[(&str, &str)] = &[
+    (":forbidden", JOIN_GROUP),
+    (
+        ":locked",
+        "log in with the administrator's password: at the console, or by ssh with it in place of a key",
+    ),
+    (":session_ended", "log in again"),
+];
 
 const JOIN_GROUP: &str = "join the group: `sudo usermod -aG ironwake $USER`, then log in again; or use sudo";
 
@@ -200,6 +213,7 @@ mod tests {
         check(problem_of("no_such_artifact", 404), "`ironwake artifact list`");
         check(problem(422), "  macs[0]: wrong\n");
         check(problem_of("forbidden", 403), "usermod -aG ironwake");
+        check(problem_of("locked", 401), "administrator's password");
         check(problem_of("no_such_token", 404), "`ironwake token list`");
         let remote = |kind: io::ErrorKind| ClientError::NotReachable {
             place: Place::Url("https://a:8443".into()),

@@ -54,6 +54,13 @@ pub struct ImportArgs {
     no_wait: bool,
 }
 
+impl ImportArgs {
+    /// Whether the image or the keyring is a file.
+    pub fn reads_files(&self) -> bool {
+        self.keyring.is_some() || (self.source != "-" && !self.source.contains("://"))
+    }
+}
+
 pub async fn run(args: ImportArgs, context: &mut Context) -> Result<(), Failure> {
     if args.source.contains("://") {
         return download(args, context).await;

@@ -26,6 +26,8 @@ mod machine_list;
 mod meter;
 mod operation;
 mod output;
+mod over_ssh;
+mod password;
 mod profile;
 mod probe;
 mod selection;
@@ -42,6 +44,8 @@ mod token;
 mod values;
 mod watch;
 mod webhook;
+mod whoami;
+mod words;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -115,6 +119,11 @@ enum Command {
     /// Make, list and end the tokens that the API takes over HTTPS
     #[command(subcommand)]
     Token(token::Command),
+    /// Set what the administrator logs in with at the console and over SSH
+    #[command(subcommand)]
+    Password(password::Command),
+    /// Show who this is to the daemon, and what that may do
+    Whoami,
     /// Show the authority that clients check the API's certificate by
     #[command(subcommand)]
     Ca(authority::Command),
@@ -142,6 +151,9 @@ enum Command {
     Completions(generate::CompletionArgs),
     /// Write man pages into a folder
     Man(generate::ManArgs),
+    /// Do what somebody asks for over SSH
+    #[command(name = "over-ssh", hide = true)]
+    OverSsh,
 }
 
 impl Command {
@@ -153,6 +165,7 @@ impl Command {
             | Self::Man(_)
             | Self::Doctor(_)
             | Self::Probe(_)
+            | Self::OverSsh
             | Self::Profile(profile::Command::Check { .. })
             | Self::Builder(builder::Command::Make(_))
             | Self::Config(config::Command::Check { .. } | config::Command::Example) => false,
@@ -170,6 +183,8 @@ impl Command {
             | Self::Webhook(_)
             | Self::Builder(_)
             | Self::Token(_)
+            | Self::Password(_)
+            | Self::Whoami
             | Self::Ca(_)
             | Self::Config(_)
             | Self::Setup(_)
@@ -191,7 +206,10 @@ struct Context {
 
 /// Runs the command that the process was started with.
 pub fn main() -> Result<(), Failure> {
-    let cli = Cli::parse();
+    let cli = match Cli::parse() {
+        Cli { command: Command::OverSsh, .. } => over_ssh::read()?,
+        cli => cli,
+    };
     let command = match cli.command {
         // It asks no daemon, and wants no token for one.
         Command::Serve(args) => return serve::run(args),
@@ -232,6 +250,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Builder(builder::Command::Run(args)) => builder::run(&args, context).await,
         Command::Token(command) => token::run(command, context).await,
+        Command::Password(command) => password::run(command, context).await,
+        Command::Whoami => whoami::run(context).await,
         Command::Config(command) => config::run(&command, context).await,
         Command::Setup(command) => setup::run(command, context).await,
         Command::System(command) => system::run(command, context).await,
@@ -242,7 +262,11 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Health => health::health(context).await,
         Command::Version => health::version(context).await,
-        Command::Serve(_) | Command::Completions(_) | Command::Man(_) | Command::Builder(_) => Ok(()),
+        Command::Serve(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Builder(_)
+        | Command::OverSsh => Ok(()),
     }
 }
 

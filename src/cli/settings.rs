@@ -105,6 +105,13 @@ impl Key {
     }
 }
 
+impl SetArgs {
+    /// Whether any of the settings is in a file.
+    pub fn reads_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+}
+
 pub async fn set(args: &SetArgs, context: &mut Context) -> Result<(), Failure> {
     let mut patch = Map::new();
     for Assignment(key, text) in &args.values {

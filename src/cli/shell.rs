@@ -32,6 +32,13 @@ pub struct RescueArgs {
     variables: Variables,
 }
 
+impl RescueArgs {
+    /// Whether any of its values is in a file.
+    pub fn reads_files(&self) -> bool {
+        self.variables.reads_files()
+    }
+}
+
 /// Arguments of `shell`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Ctrl-] leaves the shell. The exit code is that of what ran on the machine.\n\

@@ -26,6 +26,13 @@ pub struct Args {
     unset: Vec<String>,
 }
 
+impl Args {
+    /// Whether any of the values is in a file.
+    pub fn reads_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+}
+
 pub async fn set(args: Args, context: &mut Context) -> Result<(), Failure> {
     let mut values = read(args.values, args.files)?;
     values.extend(args.unset.into_iter().map(|name| (name, Json::Null)));

@@ -38,9 +38,11 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
         check_not_leased(ip, &span, "the daemon's own address", &networks, findings);
     }
     let http = raw.listen.value_or(defaults.http.listen);
+    let socket = raw.socket.value_or(defaults.socket);
     Config {
         state: raw.state.value_or(defaults.state),
-        socket: raw.socket.value_or(defaults.socket),
+        console: console::check(raw.console, &socket, [raw.console_socket, raw.ssh_socket], findings),
+        socket,
         profiles: raw.profiles.value_or(defaults.profiles),
         http: Http { listen: http },
         api: api::check(raw.api, http, findings),

@@ -5,6 +5,7 @@
 
 mod api;
 mod check;
+mod console;
 mod error;
 mod layers;
 mod naming;
@@ -26,6 +27,7 @@ use crate::document;
 pub use crate::document::{Mistake, Mistakes};
 use crate::machine::HostnamePolicy;
 pub use api::{Api, CertificateFiles};
+pub use console::Console;
 pub use error::ConfigErrors;
 pub use layers::{Layers, Planned, SETTINGS, SettingsError};
 pub use naming::SiteValues;
@@ -51,6 +53,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Socket of the operators' API.
     pub socket: PathBuf,
+    /// Where people log in.
+    pub console: Console,
     /// The operator's own profiles, a folder each.
     pub profiles: PathBuf,
     /// What machines fetch from.
@@ -198,6 +202,7 @@ impl Default for Config {
         Self {
             state: PathBuf::from("/var/lib/ironwake"),
             socket: PathBuf::from(SOCKET),
+            console: Console::beside(Path::new(SOCKET)),
             profiles: PathBuf::from("/etc/ironwake/profiles"),
             http: Http { listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)) },
             api: Api::default(),

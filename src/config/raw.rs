@@ -11,6 +11,7 @@ use ironwake_api::{MacAddr, SecureBoot};
 use toml::de::DeTable;
 
 use super::api::{self, RawApi};
+use super::console::{self, RawConsole};
 use super::naming::{self, RawHostnames, SiteValues};
 use super::value;
 use super::webhook::{self, RawRegistration, RawWebhook};
@@ -34,9 +35,12 @@ type Ranges = Field<Vec<At<RangeInclusive<Ipv4Addr>>>>;
 pub(super) struct Raw {
     pub state: Field<PathBuf>,
     pub socket: Field<PathBuf>,
+    pub console_socket: Field<PathBuf>,
+    pub ssh_socket: Field<PathBuf>,
     pub profiles: Field<PathBuf>,
     pub listen: Field<SocketAddr>,
     pub api: RawApi,
+    pub console: RawConsole,
     /// `None` where `network` is something else than tables.
     pub networks: Option<Vec<RawNetwork>>,
     pub discovery: RawDiscovery,
@@ -122,6 +126,7 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
     let listen = reader.text("listen", "10.0.0.1:8080", value::listen);
     reader.finish();
     let api = api::read(top.section("api", "[api]", findings), findings);
+    let console = console::read(top.section("console", "[console]", findings), findings);
     let discovery = read_discovery(top.section("discovery", "[discovery]", findings), findings);
     let enrolment = read_enrolment(top.section("enrolment", "[enrolment]", findings), findings);
     let hostnames = naming::read_hostnames(top.section("hostnames", "[hostnames]", findings), findings);
@@ -136,9 +141,12 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
     let raw = Raw {
         state: reader.text("state", "/var/lib/ironwake", value::path),
         socket: reader.text("socket", "/run/ironwake/api.sock", value::socket_path),
+        console_socket: reader.text("console_socket", "/run/ironwake/console.sock", value::socket_path),
+        ssh_socket: reader.text("ssh_socket", "/run/ironwake/ssh.sock", value::socket_path),
         profiles: reader.text("profiles", "/etc/ironwake/profiles", value::path),
         listen,
         api,
+        console,
         networks: reader.tables("network", "[[network]]", read_network),
         webhooks: reader.tables("webhook", "[[webhook]]", webhook::read_webhook).unwrap_or_default(),
         registration: reader.table("registration", "[registration]", webhook::read_registration),

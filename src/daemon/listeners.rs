@@ -52,26 +52,32 @@ impl HttpListener {
     }
 }
 
-/// Where operators ask.
+/// A Unix socket of the API: where operators ask, or where people log in.
 pub(super) struct ApiListener(std::os::unix::net::UnixListener);
 
 impl ApiListener {
-    /// Takes the passed socket `api`, or listens on `path`. What was passed stays where it is: its path
-    /// belongs to systemd, which listens on while no daemon runs.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let listener = match systemd::unix_listener("api") {
+    /// Takes the passed socket of this name (`api`, `console`, `ssh`), or has `bind` listen on `path`. What was passed stays
+    /// where it is: its path belongs to systemd, which listens on while no daemon runs.
+    pub fn open(
+        name: &str,
+        path: &Path,
+        bind: impl FnOnce(&Path) -> Result<UnixListener, http::HttpError>,
+    ) -> anyhow::Result<Self> {
+        let listener = match systemd::unix_listener(name) {
             Some(listener) => {
-                let address = listener.local_addr().context("read the address of the passed socket `api`")?;
+                let address = listener.local_addr();
+                let address =
+                    address.with_context(|| format!("read the address of the passed socket `{name}`"))?;
                 let passed = address.as_pathname().unwrap_or(Path::new("(without a path)"));
                 let socket = passed.display();
-                info!(%socket, "the API is served on the socket that systemd passed");
+                info!(%socket, "the API is served on the socket `{name}` that systemd passed");
                 if passed != path {
                     let set = path.display();
-                    warn!(%socket, %set, "nothing listens on the `socket` that is set: ironwake.socket names another");
+                    warn!(%socket, %set, "nothing listens on the path that is set: the .socket unit of `{name}` has another");
                 }
                 listener
             }
-            None => http::bind(path)?,
+            None => bind(path)?,
         };
         Ok(Self(listener.into_std().context("keep the socket of the API")?))
     }
@@ -109,7 +115,7 @@ mod tests {
     async fn the_api_listens_on_when_its_part_is_started_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("api.sock");
-        let listener = ApiListener::open(&path).expect("a socket");
+        let listener = ApiListener::open("api", &path, http::bind).expect("a socket");
         drop(listener.get().expect("the first part's"));
         let second = listener.get().expect("the second part's");
         let (client, served) = tokio::join!(tokio::net::UnixStream::connect(&path), second.accept());

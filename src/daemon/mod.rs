@@ -8,11 +8,12 @@ mod supervise;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use ironwake_api::{Actor, EventKind, Millis};
+use ironwake_api::{Actor, Entrance, EventKind, Millis};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -120,10 +121,18 @@ impl Daemon {
                 )
             },
         });
+        site.keep_password(&config.state)?;
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };
-        daemon.serve_operators(ApiListener::open(&config.socket)?, &site);
+        daemon.serve_operators(ApiListener::open("api", &config.socket, http::bind)?, None, &site);
+        for (entrance, path) in
+            [(Entrance::Console, &config.console.socket), (Entrance::Ssh, &config.console.ssh_socket)]
+        {
+            let bind = |path: &Path| http::bind_entrance(path, entrance);
+            let listener = ApiListener::open(entrance.name(), path, bind)?;
+            daemon.serve_operators(listener, Some(entrance), &site);
+        }
         daemon.serve_secure(&config.api, operators::authority(&config.state, &site)?, &site);
         daemon.serve_http(http, Backend { files: shelf.clone(), site: site.clone() }, &site);
         let networks = config.networks.clone();
@@ -176,18 +185,22 @@ impl Daemon {
         });
     }
 
-    /// Starts the operators' API.
-    fn serve_operators(&self, listener: ApiListener, site: &SharedSite) {
+    /// Starts the API on a Unix socket: the operators', or one where people log in.
+    fn serve_operators(&self, listener: ApiListener, entrance: Option<Entrance>, site: &SharedSite) {
         let (inner, token) = (site.clone(), self.shutdown.clone());
         let part = move || {
             let (listener, inner, token) = (listener.get(), inner.clone(), token.clone());
             async move {
-                http::serve(listener?, inner, token).await;
+                match entrance {
+                    None => http::serve(listener?, inner, token).await,
+                    Some(entrance) => http::serve_entrance(listener?, entrance, inner, token).await,
+                }
                 anyhow::Ok(())
             }
         };
         let remedy = "restart the daemon if this lasts";
-        self.spawn(supervise("api".into(), remedy, site.clone(), self.shutdown.clone(), part));
+        let name = entrance.map_or("api".to_owned(), |entrance| format!("api {entrance}"));
+        self.spawn(supervise(name, remedy, site.clone(), self.shutdown.clone(), part));
     }
 
     /// Starts what machines fetch from.
@@ -358,6 +371,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
             _ = interval.tick() => {
                 site.tick();
                 site.note_health();
+                site.end_sessions();
                 site.refresh_profiles();
                 site.expire_operations().await;
                 site.fail_unmade_boots().await;

@@ -108,7 +108,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         match parts.extensions.get::<Peer>() {
             Some(Peer::Operator(name)) => Ok(Self(Actor::Operator(name.clone()))),
-            Some(Peer::Token(name)) => Ok(Self(Actor::Token(name.clone()))),
+            Some(Peer::Token(name, _)) => Ok(Self(Actor::Token(name.clone()))),
+            Some(Peer::Session(held)) => Ok(Self(Actor::Operator(held.session.name.clone()))),
             _ => Err(Refusal::new(StatusCode::FORBIDDEN, "forbidden", "the connection has no credentials")),
         }
     }

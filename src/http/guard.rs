@@ -8,11 +8,15 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use ironwake_api::{Entrance, Scope};
 
 use super::peer::Peer;
 use super::problem::Refusal;
 use super::scopes;
 use crate::site::{Denied, SharedSite, SiteError, Standing};
+
+/// What is said where no token is shown (RFC 6750, section 3).
+const CHALLENGE: &str = "Bearer realm=\"ironwake\"";
 
 /// Lets through who may do what is asked, and nobody else.
 pub(super) async fn admitted(State(site): State<SharedSite>, mut request: Request, next: Next) -> Response {
@@ -23,10 +27,58 @@ pub(super) async fn admitted(State(site): State<SharedSite>, mut request: Reques
             Ok(()) => next.run(request).await,
             Err(refused) => *refused,
         },
+        Some(Peer::Viewer(entrance)) => match by_session(&site, entrance, &mut request) {
+            Ok(()) => next.run(request).await,
+            Err(refused) => *refused,
+        },
         Some(Peer::Refused(why)) => forbidden(why),
         // A token is shown with each request; nothing else makes a peer of one.
-        Some(Peer::Token(_)) | None => forbidden("the connection has no credentials"),
+        Some(Peer::Token(..) | Peer::Session(_)) | None => forbidden("the connection has no credentials"),
     }
+}
+
+/// Takes up the session that a request shows, where people log in. Without one they may look.
+fn by_session(site: &SharedSite, entrance: Entrance, request: &mut Request) -> Result<(), Box<Response>> {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let is = |(method, path): (&Method, &str)| request.method() == method && route.as_deref() == Some(path);
+    let (logs_in, sets_password) = (is(scopes::LOGIN), is(scopes::PASSWORD));
+    let demanded = scopes::demanded(request.method(), route.as_deref());
+    let held = match bearer(request.headers()).map(|shown| site.in_session(entrance, shown)) {
+        Some(Ok(held)) => Some(held),
+        // Who logs in anew need not have noticed that the session before is over.
+        Some(Err(_)) if logs_in => None,
+        Some(Err(ended)) => return Err(Box::new(Refusal::from(ended).into_response())),
+        None => None,
+    };
+    let scope = held.as_ref().map_or(Scope::Viewer, |held| held.session.scope);
+    // Whoever stands in front of an appliance without a password is the one to set it; the site looks once more.
+    let first = held.is_none() && entrance == Entrance::Console && sets_password && !site.has_password();
+    let peer = match held {
+        Some(held) => {
+            // Reading is no sign of somebody who is there: consoles read by themselves.
+            if demanded > Scope::Viewer && scope >= demanded && !request.method().is_safe() {
+                site.renew_session(&held.id);
+            }
+            request.extensions_mut().insert(held.standing.clone());
+            Peer::Session(Box::new(held))
+        }
+        None => Peer::Viewer(entrance),
+    };
+    if scope < demanded && !first {
+        let asked = (request.method(), request.uri().path());
+        return Err(Box::new(locked(scopes::locked(&peer, asked, demanded))));
+    }
+    request.extensions_mut().insert(peer);
+    Ok(())
+}
+
+/// With 401, how to log in is asked for as with tokens.
+fn locked(refusal: Refusal) -> Response {
+    let mut response = refusal.into_response();
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+    }
+    response
 }
 
 /// Takes up the token that a request shows.
@@ -42,12 +94,12 @@ fn by_token(site: &SharedSite, from: IpAddr, request: &mut Request) -> Result<()
         );
         return Err(Box::new(Refusal::new(StatusCode::FORBIDDEN, "scope", detail).into_response()));
     }
-    request.extensions_mut().insert(Peer::Token(admitted.name));
+    request.extensions_mut().insert(Peer::Token(admitted.name, admitted.scope));
     request.extensions_mut().insert(admitted.standing);
     Ok(())
 }
 
-/// Waits for what a client sends, as long as the token is good that it was admitted by.
+/// Waits for what a client sends, as long as the token or session is good that it was admitted by.
 pub(super) async fn while_good<T>(
     standing: Option<&Standing>,
     coming: impl Future<Output = Result<T, Refusal>>,
@@ -71,7 +123,7 @@ fn denied(denied: Denied) -> Box<Response> {
     Box::new(match denied {
         Denied::Missing => {
             let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-            let challenge = HeaderValue::from_static("Bearer realm=\"ironwake\"");
+            let challenge = HeaderValue::from_static(CHALLENGE);
             ([(header::WWW_AUTHENTICATE, challenge)], refusal).into_response()
         }
         Denied::Wrong | Denied::Expired { .. } => {

@@ -1,4 +1,4 @@
-//! The Unix socket: who may connect, the accept loop, and the end.
+//! The Unix sockets: who may connect, the accept loop, and the end.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ironwake_api::Entrance;
 use nix::unistd::Group;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::events::Closing;
-use super::peer::{GROUP, Peer};
+use super::peer::{GROUP, Peer, group_of};
 use crate::site::SharedSite;
 
 /// Connections at once: consoles, scripts and event streams of one site.
@@ -75,6 +76,15 @@ pub enum HttpError {
 /// Listens on a Unix socket at `path`, replacing one that nobody answers on. Mode 0660, group
 /// `ironwake` where it exists. Must be called within a tokio runtime.
 pub fn bind(path: &Path) -> Result<UnixListener, HttpError> {
+    bind_for(path, GROUP)
+}
+
+/// The same, for a socket where people log in; its group is that of the program that is for it.
+pub fn bind_entrance(path: &Path, entrance: Entrance) -> Result<UnixListener, HttpError> {
+    bind_for(path, group_of(entrance))
+}
+
+fn bind_for(path: &Path, group_name: &str) -> Result<UnixListener, HttpError> {
     let failed = |source| HttpError::Listen { path: path.into(), source };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -93,22 +103,38 @@ pub fn bind(path: &Path) -> Result<UnixListener, HttpError> {
     let listener = UnixListener::bind(path).map_err(failed)?;
     // Whoever connects before the mode is set is still asked for credentials.
     fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE)).map_err(failed)?;
-    if let Some(group) = Group::from_name(GROUP).ok().flatten()
+    if let Some(group) = Group::from_name(group_name).ok().flatten()
         && let Err(error) = std::os::unix::fs::chown(path, None, Some(group.gid.as_raw()))
     {
-        tracing::warn!(%error, path = %path.display(), "the socket stays closed to group {GROUP}");
+        tracing::warn!(%error, path = %path.display(), "the socket stays closed to group {group_name}");
     }
     Ok(listener)
 }
 
 /// Serves the API until `shutdown`, then lets requests under way end, within a limit, and shells be noted as closed.
 pub async fn serve(listener: UnixListener, site: SharedSite, shutdown: CancellationToken) {
-    accept(listener, super::router(site.clone()), shutdown).await;
+    accept(listener, super::router(site.clone()), None, shutdown).await;
     site.shells_ended().await;
 }
 
-/// The accept loop over any router.
-pub(super) async fn accept(listener: UnixListener, router: Router, shutdown: CancellationToken) {
+/// The same, where people log in.
+pub async fn serve_entrance(
+    listener: UnixListener,
+    entrance: Entrance,
+    site: SharedSite,
+    shutdown: CancellationToken,
+) {
+    accept(listener, super::router(site.clone()), Some(entrance), shutdown).await;
+    site.shells_ended().await;
+}
+
+/// The accept loop over any router, for operators or where people log in.
+pub(super) async fn accept(
+    listener: UnixListener,
+    router: Router,
+    entrance: Option<Entrance>,
+    shutdown: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     // Dropped at the end, which ends what is left.
     let mut connections = JoinSet::new();
@@ -122,7 +148,7 @@ pub(super) async fn accept(listener: UnixListener, router: Router, shutdown: Can
             Ok((stream, place)) => {
                 let connection = Connection { router: router.clone(), shutdown: shutdown.clone() };
                 connections.spawn(async move {
-                    let peer = peer_of(&stream).await;
+                    let peer = peer_of(&stream, entrance).await;
                     connection.serve(stream, peer).await;
                     drop(place);
                 });
@@ -195,11 +221,15 @@ impl Connection {
 }
 
 /// Who is at the other end of the socket.
-async fn peer_of(stream: &UnixStream) -> Peer {
+async fn peer_of(stream: &UnixStream, entrance: Option<Entrance>) -> Peer {
     let peer = match stream.peer_cred() {
         Ok(credentials) => {
             let (uid, gid) = (credentials.uid(), credentials.gid());
-            tokio::task::spawn_blocking(move || Peer::resolve(uid, gid)).await.ok()
+            let resolve = move || match entrance {
+                None => Peer::resolve(uid, gid),
+                Some(entrance) => Peer::resolve_at(entrance, uid, gid),
+            };
+            tokio::task::spawn_blocking(resolve).await.ok()
         }
         Err(_) => None,
     };

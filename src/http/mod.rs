@@ -4,6 +4,7 @@
 //! Every error is an RFC 9457 problem document, those of routing and of parsing included. On the socket who may
 //! call is decided once for each connection, by the kernel's word on the peer ([`Peer`]); over HTTPS for each
 //! request, by its token and the scope that its route demands (`scopes`). A request without either is refused.
+//! On the sockets where people log in, the kernel's word makes a viewer, and a session more (`logins`).
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ mod follow;
 mod guard;
 mod inventories;
 mod listen;
+mod logins;
 mod machines;
 mod openapi;
 mod operations;
@@ -44,13 +46,15 @@ mod webhooks;
 #[cfg(test)]
 mod ended_tests;
 #[cfg(test)]
+mod logins_tests;
+#[cfg(test)]
 mod secure_tests;
 #[cfg(test)]
 mod site_tests;
 #[cfg(test)]
 mod tests;
 
-pub use listen::{HttpError, bind, serve};
+pub use listen::{HttpError, bind, bind_entrance, serve, serve_entrance};
 pub use peer::Peer;
 pub use secure::serve as serve_secure;
 
@@ -73,6 +77,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(webhooks::routes())
         .merge(status::routes())
         .merge(tokens::routes())
+        .merge(logins::routes())
         .merge(settings::routes())
         .merge(system::routes())
         .merge(setup::routes())

@@ -27,7 +27,7 @@ const SCHEME: &str = "token";
 #[openapi(
     info(
         title = "Ironwake",
-        description = "The operators' API: on a Unix socket, where the kernel vouches for the caller, and over HTTPS \
+        description = "The operators' API: on Unix sockets, where the kernel vouches for the caller, and over HTTPS \
                        with a bearer token. Times are milliseconds since 1970-01-01 UTC."
     ),
     components(schemas(Problem, Event, EventOrder)),
@@ -38,7 +38,7 @@ const SCHEME: &str = "token";
         (name = "inventories", description = "What was reported of a machine's hardware"),
         (name = "attempts", description = "Runs of a machine through DHCP, TFTP, HTTP and the agent"),
         (name = "artifacts", description = "Boot files, what is built of them, and imported images"),
-        (name = "access", description = "Tokens, and the authority of the API's certificate"),
+        (name = "access", description = "Tokens, logins, and the authority of the API's certificate"),
         (name = "events", description = "Everything that happened, in order"),
         (name = "webhooks", description = "Events that are sent to others"),
         (name = "system", description = "The appliance's own system: name, time, address, reboot"),
@@ -72,12 +72,14 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> String {
             let scope = scopes::demanded(&method, Some(path)).name();
             operation.security = Some(vec![SecurityRequirement::new(SCHEME, [scope])]);
             let responses = &mut operation.responses.responses;
-            responses
-                .insert("401".into(), problem::documented("Over HTTPS: no token, or one that is not good."));
+            responses.insert(
+                "401".into(),
+                problem::documented("No token or session where one is needed, or one that is not good."),
+            );
             responses.insert("403".into(), problem::documented("The caller may not do this."));
             responses.insert(
                 "429".into(),
-                problem::documented("Over HTTPS: too many wrong tokens; Retry-After says when."),
+                problem::documented("Too many wrong tokens or passwords; Retry-After says when."),
             );
             responses.insert("default".into(), problem::documented("Any other error."));
         }
@@ -88,7 +90,8 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> String {
 
 fn bearer() -> SecurityScheme {
     let text = "A token that `ironwake token add` made. Each operation names the scope that it takes; operator includes \
-                viewer, and admin both. On the Unix socket no token is needed.";
+                viewer, and admin both. On the operators' Unix socket no token is needed; where people \
+                log in, it is that of a session.";
     SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build())
 }
 

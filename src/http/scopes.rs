@@ -1,7 +1,15 @@
-//! Which scope each route demands of a token.
+//! Which scope each route demands of a token or a session.
 
-use axum::http::Method;
-use ironwake_api::Scope;
+use axum::http::{Method, StatusCode};
+use ironwake_api::{Entrance, Scope};
+
+use super::peer::Peer;
+use super::problem::Refusal;
+
+/// Where the administrator's password is set.
+pub(super) const PASSWORD: (&Method, &str) = (&Method::PUT, "/api/v1/password");
+/// Where one logs in: with an earlier session that has ended, too.
+pub(super) const LOGIN: (&Method, &str) = (&Method::POST, "/api/v1/login");
 
 /// Every route of the API. One that is not here demands the most, and fails a test.
 const ROUTES: &[(Method, &str, Scope)] = &[
@@ -73,6 +81,13 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/v1/tokens", Scope::Admin),
     (Method::POST, "/api/v1/tokens", Scope::Admin),
     (Method::DELETE, "/api/v1/tokens/{name}", Scope::Admin),
+    // Who logs in is a viewer before, and these change nothing else.
+    (Method::POST, "/api/v1/login", Scope::Viewer),
+    (Method::POST, "/api/v1/login/key", Scope::Viewer),
+    (Method::POST, "/api/v1/logout", Scope::Viewer),
+    (Method::POST, "/api/v1/renew", Scope::Viewer),
+    (Method::GET, "/api/v1/whoami", Scope::Viewer),
+    (Method::PUT, "/api/v1/password", Scope::Admin),
 ];
 
 /// The scope that a request demands; `route` is the path as the router knows it, if it does.
@@ -86,6 +101,28 @@ pub(super) fn demanded(method: &Method, route: Option<&str>) -> Scope {
 pub(super) fn listed(method: &Method, route: &str) -> Option<Scope> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     ROUTES.iter().find(|row| row.0 == *method && row.1 == route).map(|row| row.2)
+}
+
+/// What is said to whoever may look and wants to do more: that a login is needed, and how.
+pub(super) fn locked(peer: &Peer, (method, path): (&Method, &str), demanded: Scope) -> Refusal {
+    let (status, needs) = match peer {
+        Peer::Session(held) => {
+            let (name, scope) = (&held.session.name, held.session.scope);
+            (
+                StatusCode::FORBIDDEN,
+                format!(
+                    "the scope {demanded}, and {name} has {scope}: log in with the administrator's password"
+                ),
+            )
+        }
+        Peer::Viewer(Entrance::Console) => {
+            (StatusCode::UNAUTHORIZED, "a login with the administrator's password or PIN".to_owned())
+        }
+        _ => {
+            (StatusCode::UNAUTHORIZED, "a login with the administrator's password or a listed key".to_owned())
+        }
+    };
+    Refusal::new(status, "locked", format!("{method} {path} needs {needs}"))
 }
 
 /// How many routes the table has.

@@ -265,7 +265,7 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
             count += 1;
         }
     }
-    assert_eq!(count, 66);
+    assert_eq!(count, 72);
     check_references(&document, &document);
 }
 
@@ -295,7 +295,7 @@ async fn the_socket_serves_its_peer_and_closes_when_told() {
     assert!(matches!(bind(&path), Err(HttpError::InUse { .. })), "a live socket stays");
 
     let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(listen::accept(listener, api.router.clone(), shutdown.clone()));
+    let serving = tokio::spawn(listen::accept(listener, api.router.clone(), None, shutdown.clone()));
     let ask = async |request: &str| {
         let mut stream = UnixStream::connect(&path).await.expect("connected");
         stream.write_all(request.as_bytes()).await.expect("sent");
@@ -334,7 +334,8 @@ async fn who_has_connected_before_the_end_is_answered() {
     let path = folder.path().join("api.sock");
     let router = Router::new().route("/", get(async || "here"));
     let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(listen::accept(bind(&path).expect("a socket"), router, shutdown.clone()));
+    let serving =
+        tokio::spawn(listen::accept(bind(&path).expect("a socket"), router, None, shutdown.clone()));
     let mut first = UnixStream::connect(&path).await.expect("connected");
     let mut text = String::new();
     // An answer to the second says that the first is taken too.
@@ -360,7 +361,8 @@ async fn the_peer_of_a_connection_is_told_to_the_handler() {
         .route("/who", get(async |extract::Operator(actor): extract::Operator| axum::Json(actor)))
         .layer(middleware::from_fn_with_state(site("").await.0, guard::admitted));
     let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(listen::accept(bind(&path).expect("a socket"), router, shutdown.clone()));
+    let serving =
+        tokio::spawn(listen::accept(bind(&path).expect("a socket"), router, None, shutdown.clone()));
     let mut stream = UnixStream::connect(&path).await.expect("connected");
     stream.write_all(b"GET /who HTTP/1.0\r\n\r\n").await.expect("sent");
     let mut text = String::new();

@@ -29,11 +29,13 @@ mod operations;
 mod operators;
 mod orders;
 mod own_address;
+mod password;
 mod phone_home;
 mod rebuild;
 mod records;
 mod refusals;
 mod scripts;
+mod sessions;
 mod settings;
 mod setup;
 mod shells;
@@ -57,6 +59,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
 
 use crate::artifacts::{ImportError, Imports};
+use crate::authorized::Authorized;
 use crate::boot::{MachineView, SitePolicy};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -70,11 +73,13 @@ use crate::systemd::BusError;
 pub use bulk::BulkOutcome;
 pub use downloads::run_downloads;
 pub use enroll::Enrolled;
+pub use password::{PASSWORD_FILE, PasswordError, SettingPassword};
 pub use scripts::{Script, ScriptRequest};
+pub use sessions::InSession;
 pub use setup::AskDhcp;
 pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
-pub use tally::DhcpTally;
 pub use system::Appliance;
+pub use tally::DhcpTally;
 pub use tokens::{Admitted, Denied, Standing};
 
 /// Why a request was refused.
@@ -107,6 +112,24 @@ pub enum SiteError {
     /// The operator's token has ended while its request was under way.
     #[error("the token was revoked or has expired while this was asked: nothing of it was done")]
     TokenEnded,
+    /// Password or key are not those of somebody who may log in; which is said.
+    #[error("{0}")]
+    LoginRefused(&'static str),
+    /// Too many passwords were wrong.
+    #[error("too many passwords were wrong: try again in {secs} s")]
+    LoginSlowed {
+        /// How long to wait.
+        secs: u64,
+    },
+    /// Nobody can log in with a password.
+    #[error("no password is set: `ironwake password set` sets one, on the appliance as root")]
+    NoPassword,
+    /// The session is not there any more.
+    #[error("the session has ended: log in again")]
+    SessionEnded,
+    /// The password cannot be compared or kept.
+    #[error("the administrator's password: {0}")]
+    Password(String),
     /// No profile has this name.
     #[error("no profile {0:?}: `ironwake profile list` shows them")]
     NoSuchProfile(String),
@@ -232,6 +255,10 @@ pub struct Site {
     shells: shells::Shells,
     builds: builds::Builds,
     tokens: tokens::Tokens,
+    logged: sessions::Logged,
+    password: password::Held,
+    /// Whose keys open.
+    authorized: Arc<Authorized>,
     own: values::OwnValues,
     logins: logins::Logins,
     hosts: hosts::Hosts,
@@ -327,6 +354,9 @@ impl Site {
             shells: shells::Shells::default(),
             builds,
             tokens,
+            logged: sessions::Logged::default(),
+            password: password::Held::default(),
+            authorized: Arc::new(Authorized::new(config.console.authorized_keys.clone())),
             own,
             logins: logins::Logins::default(),
             hosts,

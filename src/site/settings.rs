@@ -13,7 +13,8 @@ use crate::machine::{EnrolmentRule, HostnamePolicy};
 use crate::profile::{HIDDEN, Written};
 
 /// Keys that are in force at once, and all below them; every other one counts from the next start on.
-const AT_ONCE: &[&str] = &["enrolment", "hostnames", "values", "tag", "discovery.rediscover_after"];
+const AT_ONCE: &[&str] =
+    &["enrolment", "hostnames", "values", "tag", "discovery.rediscover_after", "console.lock_after"];
 
 /// What of the configuration can change while the site runs.
 #[derive(Debug, Clone)]
@@ -23,6 +24,7 @@ pub(super) struct Live {
     pub rules: Vec<EnrolmentRule>,
     pub hostnames: HostnamePolicy,
     pub values: SiteValues,
+    pub lock_after: Option<Millis>,
 }
 
 impl From<&Config> for Live {
@@ -33,6 +35,7 @@ impl From<&Config> for Live {
             rules: config.enrolment.rules.clone(),
             hostnames: config.hostnames.clone(),
             values: config.values.clone(),
+            lock_after: config.console.lock_after.map(|limit| limit.as_millis() as Millis),
         }
     }
 }
@@ -149,6 +152,8 @@ mod tests {
         check("values.timezone", true);
         check("tag.\"rack=a\".values.x", true);
         check("discovery.rediscover_after", true);
+        check("console.lock_after", true);
+        check("console.authorized_keys", false);
         check("discovery.enabled", false);
         check("network[0].dhcp", false);
         check("http.listen", false);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Site, SiteError};
-use crate::access::{FAILURES_FREE, Kept, Throttle, check_token_name, digest_of, spell};
+use crate::access::{FAILURES_FREE, Kept, Network, Throttle, check_token_name, digest_of, spell};
 use crate::store::Change;
 
 /// Tokens at once: one for each person and program of a large site.
@@ -20,10 +20,9 @@ const TOKENS_MAX: usize = 1000;
 const EXPIRES_SECS: RangeInclusive<u64> = 60..=10 * 366 * 86_400;
 
 /// Every token, by its digest.
-#[derive(Default)]
 pub(super) struct Tokens {
     by_digest: RwLock<HashMap<[u8; 32], Held>>,
-    throttle: Mutex<Throttle>,
+    throttle: Mutex<Throttle<Network>>,
     authority: RwLock<Option<Authority>>,
 }
 
@@ -43,7 +42,7 @@ pub struct Admitted {
     pub standing: Standing,
 }
 
-/// How long a token stays good.
+/// How long a token or a session stays good.
 #[derive(Debug, Clone)]
 pub struct Standing {
     revoked: CancellationToken,
@@ -51,6 +50,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// That of a session, which the clock ends too.
+    pub(super) fn of_session(ended: CancellationToken) -> Self {
+        Self { revoked: ended, until: None }
+    }
+
     /// Returns once the token is good no more.
     pub async fn ended(&self) {
         match self.until {
@@ -103,7 +107,11 @@ pub enum Denied {
 impl Tokens {
     pub fn new(kept: Vec<Kept>) -> Self {
         let held = kept.into_iter().map(|kept| (kept.digest, Held::new(kept.token)));
-        Self { by_digest: RwLock::new(held.collect()), ..Self::default() }
+        Self {
+            by_digest: RwLock::new(held.collect()),
+            throttle: Mutex::new(Throttle::new(FAILURES_FREE)),
+            authority: RwLock::default(),
+        }
     }
 }
 
@@ -117,7 +125,7 @@ impl Site {
     /// Who shows this token from this address.
     pub fn admit(&self, from: IpAddr, shown: Option<&str>) -> Result<Admitted, Denied> {
         let now = self.now();
-        let wait = self.tokens.throttle.lock().expect("no panic while held").wait(from, now);
+        let wait = self.tokens.throttle.lock().expect("no panic while held").wait(from.into(), now);
         if let Some(wait) = wait {
             return Err(Denied::Slowed { secs: wait.div_ceil(1000) });
         }
@@ -144,7 +152,7 @@ impl Site {
     }
 
     fn note_failure(&self, from: IpAddr, now: Millis, denied: &Denied) {
-        let failures = self.tokens.throttle.lock().expect("no panic while held").failed(from, now);
+        let failures = self.tokens.throttle.lock().expect("no panic while held").failed(from.into(), now);
         tracing::warn!(%from, failures, reason = %denied, "an attempt on the API failed");
         // One event for each time that somebody begins to be slowed down; the log has every attempt.
         if failures == FAILURES_FREE + 1 {

@@ -9,6 +9,7 @@ wait_max=60
 big_bytes=$((48 << 20))
 site=10.99.0.1
 socket=/run/ironwake/api.sock
+sockets="ironwake.socket ironwake-api-console.socket ironwake-api-ssh.socket"
 boot=/usr/lib/ironwake/boot
 
 fail() { echo "$*" >&2; exit 1; }
@@ -62,7 +63,10 @@ starts_when_it_says_so() {
     same Type "$(property Type)" notify
     same ActiveState "$(property ActiveState)" active
     same StatusText "$(property StatusText)" serving
-    same "the socket" "$(systemctl is-active ironwake.socket) $(systemctl is-enabled ironwake.socket)" "active enabled"
+    local unit
+    for unit in $sockets; do
+        same "$unit" "$(systemctl is-active $unit) $(systemctl is-enabled $unit)" "active enabled"
+    done
 }
 
 is_confined() {
@@ -209,14 +213,16 @@ takes_a_socket_for_machines() {
 }
 
 works_without_its_socket_unit() {
-    systemctl stop ironwake.service ironwake.socket
+    systemctl stop ironwake.service $sockets
     [ ! -e "$socket" ] || fail "the path is left although nobody listens"
-    systemctl mask --quiet --runtime ironwake.socket
+    systemctl mask --quiet --runtime $sockets
     systemctl start ironwake.service || fail "it does not start"
     same "the socket's owner" "$(stat -c '%U %G %a' "$socket")" "ironwake ironwake 660"
+    same "the console's" "$(stat -c '%U %G %a' /run/ironwake/console.sock)" "ironwake ironwake-console 660"
+    same "that of SSH" "$(stat -c '%U %G %a' /run/ironwake/ssh.sock)" "ironwake ironwake-ssh 660"
     answers
     systemctl stop ironwake.service
-    systemctl unmask --quiet --runtime ironwake.socket
+    systemctl unmask --quiet --runtime $sockets
     # What the daemon left is no obstacle.
     systemctl start ironwake.service
     holds "the journal" "$(said json)" "\"SOCKET\":\"$socket\""
@@ -224,7 +230,7 @@ works_without_its_socket_unit() {
 }
 
 does_not_repeat_a_wrong_configuration() {
-    systemctl stop ironwake.service ironwake.socket
+    systemctl stop ironwake.service $sockets
     printf '\n[[network]]\ninterfaze = "veth0"\n' >/etc/credstore/ironwake.toml
     ! systemctl start ironwake.service 2>/dev/null || fail "it starts"
     same "its state" "$(property ActiveState) $(property SubState)" "failed failed"
@@ -251,7 +257,7 @@ prepare() {
 check() { # NAME
     local why
     # Checks start it more often than a unit may start by itself.
-    systemctl reset-failed ironwake.service ironwake.socket 2>/dev/null
+    systemctl reset-failed ironwake.service $sockets 2>/dev/null
     if why=$("$1" 2>&1); then
         echo "ok $1"
         [ -z "$why" ] || echo "$why"

@@ -105,6 +105,10 @@ actions! {
     Back,
     /// Asks the daemon for everything again.
     Refresh,
+    /// Locks the console, or asks for a login.
+    Lock,
+    /// Sets the administrator's password.
+    Password,
     /// One item back.
     Up,
     /// One item on.
@@ -252,6 +256,7 @@ table! {
     Everywhere, [":", "ctrl-p"], Palette, "palette", "commands", "Reach any action or machine by name";
     Everywhere, ["?", "f1"], Help, "help", "help", "This list";
     Everywhere, ["ctrl-r", "f5"], Refresh, "refresh", "", "Ask the daemon for everything again";
+    Everywhere, ["ctrl-l"], Lock, "lock or log in", "", "Lock the console; where it is locked, log in";
     Everywhere, ["q", "ctrl-c"], Quit, "quit", "quit", "Leave the console";
 
     Machines, ["enter", "right"], Open, "machine: open", "open", "Everything about this machine";
@@ -321,6 +326,7 @@ table! {
     Network, ["tab"], NextTab, "next tab", "", "The next screen";
     Network, ["shift-tab"], PreviousTab, "previous tab", "", "The screen before";
 
+    System, ["P"], Password, "password: set", "", "Set the administrator's password or PIN";
     System, ["/"], Search, "settings: search", "search", "Only settings with this text";
     System, ["tab"], NextTab, "next tab", "", "The next screen";
     System, ["shift-tab"], PreviousTab, "previous tab", "", "The screen before";

@@ -192,6 +192,8 @@ pub struct Symbols {
     pub levels: &'static [&'static str],
     /// Is pinned.
     pub pin: &'static str,
+    /// Is locked.
+    pub lock: &'static str,
 }
 
 /// What most terminals show.
@@ -226,6 +228,7 @@ pub const UTF8: Symbols = Symbols {
     boxes: ratatui::symbols::border::ROUNDED,
     levels: &[" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     pin: "◈",
+    lock: "⚿",
 };
 
 /// What every terminal shows.
@@ -269,6 +272,7 @@ pub const ASCII: Symbols = Symbols {
     },
     levels: &[" ", ".", ":", "-", "=", "+", "*", "#", "@"],
     pin: "p",
+    lock: "%",
 };
 
 #[cfg(test)]

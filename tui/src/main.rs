@@ -6,7 +6,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Parser;
-use ironwake_tui::edge::place::PlaceArgs;
+use ironwake_tui::edge::place::{PlaceArgs, SOCKET, SSH_SOCKET};
 use ironwake_tui::edge::ssh::{self, SshArgs};
 use ironwake_tui::edge::tty;
 use tracing_subscriber::EnvFilter;
@@ -23,7 +23,7 @@ struct Args {
     /// On this terminal, which is what it does unless told otherwise
     #[arg(long)]
     tty: bool,
-    /// As an SSH server, for those whose public keys are listed
+    /// As an SSH server, for those whose public keys are listed and who have the password
     #[arg(long, conflicts_with_all = ["tty", "record", "replay"])]
     ssh: bool,
     #[command(flatten)]
@@ -51,9 +51,9 @@ fn main() -> anyhow::Result<()> {
             Some(file) => tty::replay(file).await,
             None if args.ssh => {
                 log();
-                ssh::run(args.place.client()?, args.server).await
+                ssh::run(args.place.client(SSH_SOCKET)?, args.server).await
             }
-            None => tty::run(args.place.client()?, args.record).await,
+            None => tty::run(args.place.client(SOCKET)?, args.record).await,
         }
     });
     // What is still asked for is not waited for.

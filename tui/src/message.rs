@@ -3,7 +3,7 @@
 
 use ironwake_api::{
     Artifact, Attempt, Build, BulkAnswer, Event, Health, Inventory, Lease, Machine, Millis, Operation, Page,
-    Problem, Profiles, Settings, Version,
+    Problem, Profiles, Settings, Version, Whoami,
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,11 @@ pub enum Message {
         why: String,
         /// When it is tried again.
         retry_at: Millis,
+    },
+    /// The session is over: one may only look.
+    Locked {
+        /// Why, in a sentence without a full stop.
+        why: String,
     },
     /// Things happened, in order.
     Events(Vec<Event>),
@@ -111,6 +116,13 @@ pub enum Answer {
     Version(Version),
     /// Every setting.
     Settings(Settings),
+    /// Who is there.
+    Whoami(Whoami),
+    /// Somebody has logged in.
+    LoggedIn {
+        /// The actor of what they do.
+        name: String,
+    },
     /// Events that are stored, oldest first.
     Past(Vec<Event>),
     /// Something that was asked for is done.
@@ -143,4 +155,6 @@ pub enum Asked {
     Make,
     /// An operation was to be armed.
     Arm,
+    /// Somebody was to log in, or to set the first password.
+    Login,
 }

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use ironwake_api::{BulkAction, MachinePatch, Millis, OperationKind};
+use ironwake_api::{BulkAction, MachinePatch, Millis, OperationKind, Secret};
 
 use crate::confirm::Confirmation;
+use crate::message::Asked;
 
 /// Something to ask of the daemon, or of what runs the console.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +43,16 @@ pub enum Request {
     Settings,
     /// Stored events behind this one.
     Past(i64),
+    /// Who is there.
+    Whoami,
+    /// Tell the daemon that somebody is there.
+    Renew,
+    /// Log in with the administrator's password.
+    LogIn(Secret),
+    /// Set the administrator's password, and log in with it where people do.
+    SetPassword(Secret),
+    /// End the session.
+    LogOut,
     /// Change fields of a machine.
     Edit {
         /// The machine's id.
@@ -100,6 +111,70 @@ pub enum Request {
     DeleteArtifact(String),
     /// Have an artifact built.
     Build(String),
+}
+
+impl Request {
+    /// What is asked for, as an answer or a refusal tells it.
+    pub fn asked(&self) -> Asked {
+        let does = |what: &str| Asked::Do(what.to_owned());
+        match self {
+            Self::Machine(id) => Asked::Machine(id.clone()),
+            Self::Make { .. } => Asked::Make,
+            Self::Arm(_) => Asked::Arm,
+            Self::Edit { what, .. } => Asked::Do(what.clone()),
+            Self::Bulk { action, .. } => does(action.verb()),
+            Self::Begin { work, .. } => does(work.kind().name()),
+            Self::RetryWriting(_) | Self::RetryHarmless(_) => does("try it again"),
+            Self::Cancel(_) => does("cancel"),
+            Self::Pin { name, pinned } => {
+                Asked::Do(format!("{} {name}", if *pinned { "pin" } else { "unpin" }))
+            }
+            Self::DeleteArtifact(name) => Asked::Do(format!("delete {name}")),
+            Self::Build(name) => Asked::Do(format!("build {name}")),
+            Self::LogIn(_) | Self::SetPassword(_) => Asked::Login,
+            Self::LogOut => does("lock"),
+            show => Asked::Show(format!("{show:?}").to_lowercase()),
+        }
+    }
+
+    /// Whether it changes something, and so needs somebody who may.
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Edit { .. }
+            | Self::Bulk { .. }
+            | Self::Begin { .. }
+            | Self::Make { .. }
+            | Self::Arm(_)
+            | Self::RetryWriting(_)
+            | Self::RetryHarmless(_)
+            | Self::Cancel(_)
+            | Self::Pin { .. }
+            | Self::DeleteArtifact(_)
+            | Self::Build(_) => true,
+            Self::Quit
+            | Self::Machines
+            | Self::Machine(_)
+            | Self::Inventories(_)
+            | Self::Attempts(_)
+            | Self::Attempt(_)
+            | Self::Operations
+            | Self::Operation(_)
+            | Self::Profiles
+            | Self::Artifacts
+            | Self::Builds
+            | Self::Leases
+            | Self::Health
+            | Self::Version
+            | Self::Settings
+            | Self::Past(_)
+            | Self::Check { .. }
+            | Self::Whoami
+            | Self::Renew
+            | Self::LogIn(_)
+            | Self::SetPassword(_)
+            | Self::LogOut => false,
+        }
+    }
 }
 
 /// What may be done with many machines without a name being typed: nothing here reaches a disk.

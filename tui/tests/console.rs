@@ -6,5 +6,7 @@ mod fleet;
 mod harness;
 #[path = "console/keys.rs"]
 mod keys;
+#[path = "console/login.rs"]
+mod login;
 #[path = "console/screens.rs"]
 mod screens;

@@ -6,8 +6,11 @@ mod daemon;
 mod host;
 
 use std::fs;
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use host::{Host, Person};
+use daemon::PASSWORD;
+use host::{Host, Person, wait_until};
+use ironwake_api::{Actor, Event, EventKind, LoginWith, MachineNew, Scope};
 
 /// What the person of a test asks the client for.
 const CONSOLE: &[&str] = &["-tt"];
@@ -65,10 +68,9 @@ fn the_size_and_the_look_are_the_clients() {
 fn another_key_is_refused_and_logged() {
     let host = Host::start();
     let key = host.another_key();
-    let person = host.person_with(&key, CONSOLE);
+    let person = host.person_with(&key, &["-tt", "-o", "PasswordAuthentication=no"]);
     assert_eq!(person.exit_code(), 255);
-    // What else could be tried: nothing.
-    person.sees("Permission denied (publickey).");
+    person.sees("Permission denied (publickey,password).");
     host.logs("is refused as \"admin\" with the key SHA256:");
 }
 
@@ -77,7 +79,7 @@ fn an_address_whose_logins_fail_waits() {
     let host = Host::start();
     let key = host.another_key();
     for _ in 0..6 {
-        let person = host.person_with(&key, CONSOLE);
+        let person = host.person_with(&key, &["-tt", "-o", "PasswordAuthentication=no"]);
         assert_eq!(person.exit_code(), 255);
         person.sees("Permission denied");
     }
@@ -88,30 +90,146 @@ fn an_address_whose_logins_fail_waits() {
 fn without_a_list_nobody_gets_in_until_there_is_one() {
     let host = Host::start();
     fs::remove_file(host.authorized_keys()).expect("removed");
-    let person = host.person(CONSOLE);
+    let person = host.person(&["-tt", "-o", "PasswordAuthentication=no"]);
     assert_eq!(person.exit_code(), 255);
     person.sees("Nobody may log in to this console");
-    host.logs("nobody may log in: there is no file");
     // It is read again without a restart.
     let line = fs::read_to_string(host.key().with_extension("pub")).expect("a key");
     fs::write(host.authorized_keys(), format!("no-port-forwarding {line}")).expect("written");
     let person = host.person(CONSOLE);
     person.sees("node-7");
-    host.logs(":1: options are ignored: no-port-forwarding");
 }
 
 #[test]
-fn commands_files_and_shells_without_a_terminal_are_refused() {
+fn files_and_shells_without_a_terminal_are_refused() {
     let host = Host::start();
-    let person = host.person(&["-T", "host", "uname", "-a"]);
-    assert_eq!(person.exit_code(), 2);
-    person.sees("no commands are run over SSH");
     let person = host.person(&["-T"]);
     assert_eq!(person.exit_code(), 2);
     person.sees("this is a console for a terminal");
     let person = host.person(&["-T", "-s", "host", "sftp"]);
     assert_eq!(person.exit_code(), 255);
     person.sees("subsystem request failed");
+}
+
+#[test]
+fn a_key_makes_an_operator_whose_events_carry_its_comment() {
+    let mut host = Host::start();
+    let line = fs::read_to_string(host.key().with_extension("pub")).expect("a key");
+    let key = line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    fs::write(host.authorized_keys(), format!("{key} anna@laptop\n")).expect("written");
+    let person = host.person(CONSOLE);
+    person.sees("anna@laptop (ssh)");
+    person.sees("node-7");
+    // Enrolling it is an operator's to do.
+    person.types("e");
+    person.sees("enroll");
+    let actor = Actor::Operator("anna@laptop (ssh)".into());
+    let enrolled = |event: &Event| matches!(event.kind, EventKind::Enrolment { .. }) && event.actor == actor;
+    wait_until("it is enrolled", || host.daemon().events().iter().any(enrolled));
+    let events = host.daemon().events();
+    let login = events.iter().find(|event| matches!(event.kind, EventKind::LoggedIn { .. })).expect("told");
+    let EventKind::LoggedIn { name, with, scope, from, .. } = &login.kind else { return };
+    assert_eq!((name.as_str(), *with, *scope), ("anna@laptop (ssh)", LoginWith::Key, Scope::Operator));
+    assert_eq!(from.as_deref(), Some("127.0.0.1"));
+    // Its session ends with it.
+    person.types("q");
+    assert_eq!(person.exit_code(), 0);
+}
+
+#[test]
+fn a_password_makes_an_admin_and_six_wrong_ones_are_slowed_down() {
+    let mut host = Host::start();
+    host.daemon().set_password();
+    let person = host.person_with_password(CONSOLE);
+    person.sees("password:");
+    person.types(&format!("{PASSWORD}\n"));
+    person.sees("admin (ssh, password)");
+    person.sees("node-7");
+    assert!(!person.text().contains(PASSWORD));
+    drop(person);
+    for _ in 0..6 {
+        let person = host.person_with_password(CONSOLE);
+        person.sees("password:");
+        person.types("hunter2-hunter2\n");
+        assert_eq!(person.exit_code(), 255);
+        person.sees("Permission denied");
+    }
+    host.logs_times("is refused as \"admin\" with a password: that is not the password", 6);
+    let events = host.daemon().events();
+    let refused = |event: &&Event| matches!(event.kind, EventKind::LoginRefused { failures: 6, .. });
+    assert_eq!(events.iter().filter(refused).count(), 1);
+    let told = format!("{}{events:?}", host.log());
+    assert!(!told.contains(PASSWORD) && !told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_session_ends_with_the_daemon_and_the_console_says_that_it_is_locked() {
+    let mut host = Host::start();
+    host.daemon().set_password();
+    let person = host.person(CONSOLE);
+    person.sees("(ssh)");
+    host.daemon().restart();
+    person.sees("locked");
+    // What changes something asks for the password, and is done with it.
+    person.types("e");
+    person.sees("Password or PIN");
+    person.types(&format!("{PASSWORD}\r"));
+    person.sees("(ssh, password)");
+    let enrolled = |event: &Event| matches!(event.kind, EventKind::Enrolment { .. });
+    wait_until("it is enrolled", || host.daemon().events().iter().any(enrolled));
+    assert!(!person.text().contains(PASSWORD));
+}
+
+/// What a command writes and its exit code.
+#[track_caller]
+fn check_command(host: &Host, line: &str, code: i32, shown: &str) {
+    let person = host.person(&["-T", "host", line]);
+    assert_eq!(person.exit_code(), code, "{line}: {}", person.text());
+    person.sees(shown);
+}
+
+#[test]
+fn commands_are_those_of_the_command_line_and_nothing_else() {
+    let host = Host::start();
+    check_command(&host, "machine list --json", 0, "\"name\": \"node-7\"");
+    check_command(&host, "ironwake machine show 'node-7'", 0, "node-7");
+    check_command(&host, "machine show nobody", 3, "no machine \"nobody\"");
+    check_command(&host, "whoami", 0, "(ssh), scope operator, by a session");
+    // What only an admin may.
+    check_command(&host, "token list", 4, "log in with the administrator's password");
+    check_command(&host, "uname -a", 2, "unrecognized subcommand");
+    check_command(&host, "machine list; uname -a", 2, "there is no shell here");
+    check_command(&host, "serve", 2, "is for whoever is on the appliance itself");
+    check_command(&host, "artifact import x /etc/passwd", 2, "`-` from standard input");
+    check_command(&host, "health --socket /run/ironwake/api.sock", 2, "leave out --socket");
+    check_command(&host, "machine --help", 0, "Show and change machines");
+}
+
+/// An address that no machine has yet.
+fn next_mac() -> String {
+    static LAST: AtomicU16 = AtomicU16::new(0);
+    let [high, low] = LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    format!("52:54:00:01:{high:02x}:{low:02x}")
+}
+
+#[test]
+fn a_command_ends_with_its_client() {
+    let mut host = Host::start();
+    let person = host.person(&["-T", "host", "events --follow --json"]);
+    // Once it follows, what happens is shown.
+    wait_until("it follows", || {
+        let new = MachineNew { macs: vec![next_mac()], ..MachineNew::default() };
+        host.daemon().register(new);
+        person.text().contains("machine_registered")
+    });
+    let children = host.children();
+    assert_eq!(children.len(), 1, "{children:?}");
+    // Every user of the host can read its arguments: neither the line nor the session is among them.
+    let arguments = fs::read(format!("/proc/{}/cmdline", children[0])).expect("it runs");
+    assert!(arguments.ends_with(b"/ironwake\0over-ssh\0"), "{arguments:?}");
+    drop(person);
+    wait_until("the child has ended", || host.children().is_empty());
+    host.logs("its command ended with 137");
 }
 
 #[test]
@@ -142,9 +260,9 @@ fn a_daemon_that_is_away_is_a_banner_and_comes_back() {
     let mut host = Host::start();
     let person = host.person(CONSOLE);
     person.sees("node-7");
-    host.stop_daemon();
+    host.daemon().stop();
     person.sees("does not answer");
-    host.start_daemon();
+    host.daemon().serve();
     person.sees("● live");
 }
 
@@ -164,6 +282,7 @@ fn the_host_key_stays() {
     let host = Host::start();
     let folder = host.folder();
     let first = host.logs("the host key is SHA256:");
+    drop(host);
     let host = Host::start_in(folder, &[]);
     assert_eq!(host.logs("the host key is SHA256:"), first);
 }

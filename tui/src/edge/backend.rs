@@ -88,6 +88,12 @@ async fn follow(client: Client, messages: mpsc::Sender<Message>) {
                 last = stream.last_id();
                 lost
             }
+            Err(error) if client.forget(&client.shown(), &error) => {
+                if messages.send(perform::locked()).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             Err(error) => sentence(&error),
         };
         let retry_at = now() + wait.as_millis() as u64;
@@ -106,12 +112,16 @@ async fn listen(client: &Client, stream: &mut EventStream, messages: &mpsc::Send
         let message = tokio::select! {
             event = stream.next() => match event {
                 Ok(event) => Message::Events(burst(event, stream)),
+                // The stream has ended with its session; it goes on without.
+                Err(error) if client.forget(&client.shown(), &error) => perform::locked(),
                 Err(error) => return sentence(&error),
             },
             () = tokio::time::sleep_until(health_at) => {
                 health_at = Instant::now() + HEALTH_EVERY;
+                let shown = client.shown();
                 match timeout(HEALTH_TIME_MAX, client.health()).await {
                     Ok(Ok(health)) => Message::Answer(Box::new(Answer::Health(health))),
+                    Ok(Err(error)) if client.forget(&shown, &error) => perform::locked(),
                     Ok(Err(error)) => return sentence(&error),
                     Err(_) => return format!("no answer within {} s", HEALTH_TIME_MAX.as_secs()),
                 }

@@ -2,8 +2,8 @@
 
 use ironwake_api::client::{Client, ClientError, EventQuery};
 use ironwake_api::{
-    ArmRequest, ArtifactPatch, BatchNew, BuildNew, BulkRequest, Machine, MachineQuery, Operation,
-    OperationNew, OperationQuery, Problem, RenderRequest, Selection,
+    ArmRequest, ArtifactPatch, BatchNew, BuildNew, BulkRequest, LoginRequest, Machine, MachineQuery,
+    Operation, OperationNew, OperationQuery, Problem, RenderRequest, Selection,
 };
 use tokio::sync::mpsc;
 
@@ -22,10 +22,33 @@ const EVENTS_MAX: u32 = 500;
 
 type Answered = Result<Vec<Answer>, ClientError>;
 
-/// Performs a request. Pages go to `messages` as they come, so that the first is shown before the last is there.
+/// Performs a request. Pages go to `messages` as they come, so that the first is shown before the last is there. Where the
+/// session is over, that is said, and the request is made once more without it: to look needs none.
 pub async fn perform(client: &Client, request: Request, messages: &mpsc::Sender<Message>) -> Vec<Message> {
-    let asked = asked(&request);
-    let answered = match request {
+    let (asked, shown) = (request.asked(), client.shown());
+    let mut answered = ask(client, request.clone(), messages).await;
+    if let Err(error) = &answered
+        && client.forget(&shown, error)
+    {
+        let _ = messages.send(locked()).await;
+        answered = ask(client, request, messages).await;
+    }
+    match answered {
+        Ok(answers) => answers.into_iter().map(|answer| Message::Answer(Box::new(answer))).collect(),
+        // The banner tells that the daemon is gone; everything is asked for again when it is back.
+        Err(ClientError::NotReachable { .. }) if matches!(asked, Asked::Show(_)) => Vec::new(),
+        Err(error) => vec![Message::Refused { asked, problem: Box::new(problem(&error)) }],
+    }
+}
+
+/// The session is over, as a message.
+pub(super) fn locked() -> Message {
+    Message::Locked { why: "Locked".into() }
+}
+
+async fn ask(client: &Client, request: Request, messages: &mpsc::Sender<Message>) -> Answered {
+    let asked = request.asked();
+    match request {
         Request::Quit => Ok(Vec::new()),
         Request::Machines => machines(client, messages).await,
         show @ (Request::Machine(_)
@@ -41,36 +64,50 @@ pub async fn perform(client: &Client, request: Request, messages: &mpsc::Sender<
         | Request::Health
         | Request::Version
         | Request::Settings
+        | Request::Whoami
         | Request::Past(_)) => read(client, show).await,
-        Request::Check { number, machine, plan } => return vec![check(client, number, machine, plan).await],
+        Request::Check { number, machine, plan } => Ok(vec![check(client, number, machine, plan).await]),
+        login @ (Request::Renew | Request::LogIn(_) | Request::SetPassword(_) | Request::LogOut) => {
+            log_in(client, login, messages).await
+        }
         change => write(client, change, &asked).await,
-    };
-    match answered {
-        Ok(answers) => answers.into_iter().map(|answer| Message::Answer(Box::new(answer))).collect(),
-        // The banner tells that the daemon is gone; everything is asked for again when it is back.
-        Err(ClientError::NotReachable { .. }) if matches!(asked, Asked::Show(_)) => Vec::new(),
-        Err(error) => vec![Message::Refused { asked, problem: Box::new(problem(&error)) }],
     }
 }
 
-fn asked(request: &Request) -> Asked {
-    let does = |what: &str| Asked::Do(what.to_owned());
-    match request {
-        Request::Machine(id) => Asked::Machine(id.clone()),
-        Request::Make { .. } => Asked::Make,
-        Request::Arm(_) => Asked::Arm,
-        Request::Edit { what, .. } => Asked::Do(what.clone()),
-        Request::Bulk { action, .. } => does(action.verb()),
-        Request::Begin { work, .. } => does(work.kind().name()),
-        Request::RetryWriting(_) | Request::RetryHarmless(_) => does("try it again"),
-        Request::Cancel(_) => does("cancel"),
-        Request::Pin { name, pinned } => {
-            Asked::Do(format!("{} {name}", if *pinned { "pin" } else { "unpin" }))
+async fn log_in(client: &Client, request: Request, messages: &mpsc::Sender<Message>) -> Answered {
+    let with = |password| LoginRequest { password: Some(password), ..LoginRequest::default() };
+    let begun = match request {
+        Request::LogIn(password) => client.log_in(&with(password)).await?,
+        Request::SetPassword(password) => {
+            client.set_password(password.clone()).await?;
+            match client.log_in(&with(password)).await {
+                // On the operators' socket nobody logs in.
+                Err(ClientError::Refused(problem)) if problem.kind.ends_with(":login_elsewhere") => {
+                    let said = "The administrator's password is set".into();
+                    return Ok(vec![Answer::Done { asked: Asked::Login, said }]);
+                }
+                begun => begun?,
+            }
         }
-        Request::DeleteArtifact(name) => Asked::Do(format!("delete {name}")),
-        Request::Build(name) => Asked::Do(format!("build {name}")),
-        show => Asked::Show(format!("{show:?}").to_lowercase()),
-    }
+        Request::LogOut => {
+            // Over it is in any case.
+            let _ = client.log_out().await;
+            let _ = messages.send(locked()).await;
+            return Ok(Vec::new());
+        }
+        _ => {
+            let shown = client.shown();
+            return match client.renew().await {
+                Err(error) if client.forget(&shown, &error) => {
+                    let _ = messages.send(locked()).await;
+                    Ok(Vec::new())
+                }
+                // It is tried again with another key.
+                _ => Ok(Vec::new()),
+            };
+        }
+    };
+    Ok(vec![Answer::LoggedIn { name: begun.name }])
 }
 
 /// What went wrong, as the daemon would say it.
@@ -139,6 +176,7 @@ async fn read(client: &Client, request: Request) -> Answered {
         Request::Health => Answer::Health(client.health().await?),
         Request::Version => Answer::Version(client.version().await?),
         Request::Settings => Answer::Settings(client.settings().await?),
+        Request::Whoami => Answer::Whoami(client.whoami().await?),
         Request::Past(after) => {
             let query = EventQuery { after: Some(after), limit: Some(EVENTS_MAX), ..EventQuery::default() };
             Answer::Past(client.events(&query).await?)
@@ -279,12 +317,12 @@ async fn arm(client: &Client, confirmation: &Confirmation, asked: &Asked) -> Ans
     Ok(vec![Answer::Operations(armed), Answer::Done { asked: asked.clone(), said }])
 }
 
-async fn check(client: &Client, number: u64, machine: String, plan: Plan) -> Message {
+async fn check(client: &Client, number: u64, machine: String, plan: Plan) -> Answer {
     let request = RenderRequest { machine, variables: plan.variables, disk: plan.disks.into_iter().next() };
     let problem = match client.render(plan.profile.as_deref().unwrap_or_default(), &request).await {
         Err(error @ ClientError::Refused(_)) => Some(Box::new(problem(&error))),
         // That it could not be checked is told when it is to be recorded.
         Ok(_) | Err(_) => None,
     };
-    Message::Answer(Box::new(Answer::Checked { number, problem }))
+    Answer::Checked { number, problem }
 }

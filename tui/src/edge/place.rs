@@ -5,14 +5,16 @@ use std::path::PathBuf;
 
 use ironwake_api::client::{Client, Place};
 
-/// The daemon's socket.
+/// The daemon's socket for operators.
 pub const SOCKET: &str = "/run/ironwake/api.sock";
+/// Its socket for the SSH server, where each client logs in.
+pub const SSH_SOCKET: &str = "/run/ironwake/ssh.sock";
 /// Arguments that say where the daemon is, as the `ironwake` command has them.
 #[derive(Debug, clap::Args)]
 pub struct PlaceArgs {
-    /// Socket of the daemon
-    #[arg(long, env = "IRONWAKE_SOCKET", default_value = SOCKET, value_name = "PATH")]
-    socket: PathBuf,
+    /// Socket of the daemon [default: /run/ironwake/api.sock, with --ssh /run/ironwake/ssh.sock]
+    #[arg(long, env = "IRONWAKE_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
     /// A daemon on another host, https://HOST:PORT, in place of the socket; with a token from --token-file or the
     /// variable IRONWAKE_TOKEN
     #[arg(long, env = "IRONWAKE_URL", value_name = "URL")]
@@ -27,9 +29,11 @@ pub struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    /// The client of that daemon.
-    pub fn client(self) -> anyhow::Result<Client> {
-        let Some(url) = &self.url else { return Ok(Client::new(self.socket)) };
+    /// The client of that daemon; of the one at `socket`, if nothing says where it is.
+    pub fn client(self, socket: &str) -> anyhow::Result<Client> {
+        let Some(url) = &self.url else {
+            return Ok(Client::new(self.socket.unwrap_or_else(|| socket.into())));
+        };
         Ok(Client::at(url, self.ca.as_deref(), self.token_file.as_deref())?)
     }
 }

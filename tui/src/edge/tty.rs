@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backend::Backend;
 use super::record::{self, Recorder};
-use super::{BATCH_MAX, BEAT_EVERY, FRAME_EVERY, TICK_EVERY, WHEEL_LINES, now, place};
+use super::{BATCH_MAX, BEAT_EVERY, FRAME_EVERY, TICK_EVERY, WHEEL_LINES, log_out, now, place};
 use crate::key::{Code, Key};
 use crate::look::{Look, Terminal as Described};
 use crate::message::Message;
@@ -133,12 +133,14 @@ pub async fn run(client: Client, record: Option<PathBuf>) -> anyhow::Result<()> 
     };
     let mut recorder = record.map(|path| Recorder::create(&path, &setup)).transpose()?;
     let mut stops = Stops::new()?;
+    let leaving = client.clone();
     let (mut backend, mut answers) = Backend::start(client);
     let mut screen = Screen::take()?;
     let mut model = Model::new(setup);
     let ended = console(&mut model, &mut screen, &mut backend, &mut answers, &mut recorder, &mut stops).await;
     drop(screen);
     backend.end(answers).await;
+    log_out(&leaving).await;
     ended
 }
 

@@ -1,5 +1,6 @@
 //! Everything that the console knows and shows. Only [`crate::update::update`] changes it.
 
+pub mod access;
 pub mod condition;
 pub mod fleet;
 pub mod hardware;
@@ -22,6 +23,7 @@ use crate::bindings::Context;
 use crate::input::Input;
 use crate::list::List;
 use crate::look::Look;
+use access::Access;
 use fleet::Fleet;
 use machine::Opened;
 use overlay::Overlay;
@@ -145,6 +147,8 @@ pub struct Model {
     pub profiles: Option<Profiles>,
     /// Settings.
     pub settings: Option<Settings>,
+    /// Who is there.
+    pub access: Access,
     /// The setting under the cursor.
     pub settings_list: List,
     /// What is searched for among settings.
@@ -185,6 +189,7 @@ impl Model {
             leases: Leases::default(),
             profiles: None,
             settings: None,
+            access: Access::default(),
             settings_list: List::default(),
             settings_search: Input::default(),
             opened: None,
@@ -214,7 +219,9 @@ impl Model {
         match &self.overlay {
             Some(Overlay::Help { .. }) => vec![Context::Help],
             Some(Overlay::Palette(_)) => vec![Context::Palette],
-            Some(Overlay::Search | Overlay::Prompt(_) | Overlay::Demanded(_)) => vec![Context::Typing],
+            Some(Overlay::Search | Overlay::Prompt(_) | Overlay::Demanded(_) | Overlay::Login(_)) => {
+                vec![Context::Typing]
+            }
             Some(Overlay::Question(_)) => vec![Context::Question],
             None => vec![self.screen().context(), Context::Everywhere],
         }
@@ -222,9 +229,11 @@ impl Model {
 
     /// Whether what is typed is not to be recorded.
     pub fn is_typing_a_secret(&self) -> bool {
-        self.overlay.is_none()
-            && self.screen() == Screen::Rebuild
-            && self.wizard.as_ref().is_some_and(Wizard::is_secret)
+        match &self.overlay {
+            Some(Overlay::Login(_)) => true,
+            Some(_) => false,
+            None => self.screen() == Screen::Rebuild && self.wizard.as_ref().is_some_and(Wizard::is_secret),
+        }
     }
 
     /// Which picture of what is being worked on is shown.

@@ -1,9 +1,12 @@
 //! What lies above a screen: help, palette, a line that is typed, a question.
 
+use ironwake_api::{Problem, Secret};
+
 use crate::bindings::{Action, BINDINGS, Context};
 use crate::confirm::Demand;
 use crate::input::Input;
 use crate::list::List;
+use crate::message::Asked;
 use crate::request::Request;
 
 /// What is open above the screen.
@@ -24,6 +27,8 @@ pub enum Overlay {
     Question(Question),
     /// A word has to be typed.
     Demanded(Demanded),
+    /// The administrator's password has to be typed.
+    Login(Login),
 }
 
 /// The palette.
@@ -94,6 +99,62 @@ pub struct Demanded {
     pub demand: Demand,
     /// What is typed.
     pub input: Input,
+}
+
+/// A login.
+pub struct Login {
+    /// What is typed. Shown as asterisks.
+    pub input: Input,
+    /// What it is.
+    pub step: LoginStep,
+    /// Why it was not taken.
+    pub said: Option<String>,
+    /// Whether the daemon compares it.
+    pub is_asking: bool,
+    /// What is asked for again behind it.
+    pub then: Vec<Waiting>,
+}
+
+impl Login {
+    /// One in which nothing is typed.
+    pub fn new(step: LoginStep, waiting: Option<Waiting>) -> Self {
+        Self {
+            input: Input::default(),
+            step,
+            said: None,
+            is_asking: false,
+            then: waiting.into_iter().collect(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Login {
+    // What is typed is a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("step", &self.step).field("then", &self.then).finish_non_exhaustive()
+    }
+}
+
+/// What is typed for a login.
+#[derive(Debug, PartialEq, Eq)]
+pub enum LoginStep {
+    /// The password.
+    Password,
+    /// Another password, or the first one of the appliance.
+    First,
+    /// The same again.
+    Again(Secret),
+}
+
+/// Something that was refused for want of a login.
+#[derive(Debug)]
+pub struct Waiting {
+    /// What it was, as a refusal tells it.
+    pub asked: Asked,
+    /// How it was refused.
+    pub problem: Problem,
+    /// What is to be asked again.
+    pub request: Request,
 }
 
 /// How well `typed` fits `name`, smaller is better: all its letters in order, best at the beginning of words.

@@ -140,6 +140,15 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
         E::AccessSlowed { from, failures } => {
             (Tone::Bad, format!("{failures} wrong tokens came from {from}; it is made to wait"))
         }
+        E::LoggedIn { name, from, .. } => plain(format!(
+            "{name} logged in{}",
+            from.as_deref().map(|from| format!(" from {from}")).unwrap_or_default()
+        )),
+        E::LoginRefused { entrance, from, failures } => {
+            let from = from.as_deref().map(|from| format!(" from {from}")).unwrap_or_default();
+            (Tone::Bad, format!("{failures} wrong passwords came by {entrance}{from}; it is made to wait"))
+        }
+        E::PasswordChanged { .. } => plain("the administrator's password is set".into()),
         E::CertificateChanged { expires_at, .. } => {
             plain(format!("the API shows another certificate, good until {}", human::time(*expires_at)))
         }

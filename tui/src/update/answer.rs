@@ -2,7 +2,7 @@
 
 use ironwake_api::{BulkAnswer, Operation, Problem};
 
-use super::rebuild;
+use super::{access, rebuild};
 use crate::message::{Answer, Asked};
 use crate::model::{Model, Screen};
 use crate::request::Request;
@@ -79,13 +79,24 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
         Answer::Health(health) => model.health = Some(health),
         Answer::Version(version) => model.version = Some(version),
         Answer::Settings(settings) => model.settings = Some(settings),
+        Answer::Whoami(whoami) => {
+            model.access.whoami = Some(whoami);
+            if !model.access.shows_settings() {
+                model.settings = None;
+            } else if model.settings.is_none() {
+                requests.push(Request::Settings);
+            }
+        }
+        Answer::LoggedIn { name } => access::logged_in(model, &name, requests),
         Answer::Past(events) => {
             model.tail.loaded = true;
             model.tail.put(events);
         }
         Answer::Done { asked, said } => {
-            if asked == Asked::Arm {
-                rebuild::armed(model);
+            match asked {
+                Asked::Arm => rebuild::armed(model),
+                Asked::Login => access::password_set(model),
+                _ => {}
             }
             model.toasts.done(said, model.now);
             requests.push(Request::Operations);
@@ -143,10 +154,21 @@ fn said(asked: &Asked) -> String {
         Asked::Machine(_) => "show the machine".into(),
         Asked::Make => "record the operation".into(),
         Asked::Arm => "arm".into(),
+        Asked::Login => "log in".into(),
     }
 }
 
 pub(super) fn refused(model: &mut Model, asked: &Asked, problem: &Problem) {
+    if *asked == Asked::Login {
+        return access::login_refused(model, problem);
+    }
+    if !access::wants_login(model, asked, problem) {
+        plainly_refused(model, asked, problem);
+    }
+}
+
+/// A refusal that no login helps.
+pub(super) fn plainly_refused(model: &mut Model, asked: &Asked, problem: &Problem) {
     match asked {
         Asked::Machine(id) => {
             model.fleet.unanswered(id);
@@ -163,7 +185,7 @@ pub(super) fn refused(model: &mut Model, asked: &Asked, problem: &Problem) {
         }
         Asked::Make if rebuild::refused(model, problem) => return,
         Asked::Arm => rebuild::not_armed(model),
-        Asked::Make | Asked::Show(_) | Asked::Do(_) => {}
+        Asked::Make | Asked::Show(_) | Asked::Do(_) | Asked::Login => {}
     }
     model.toasts.refused(format!("Refused: {}", said(asked)), problem, model.now);
 }

@@ -1,6 +1,6 @@
 //! What keys, wheel and clicks do: to what is typed first, then by the key table.
 
-use super::{machines, rebuild, refresh, screens, typing};
+use super::{access, machines, rebuild, refresh, screens, typing};
 use crate::bindings::{self, Action};
 use crate::key::{Code, Key};
 use crate::list::Step;
@@ -64,6 +64,8 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         Action::Palette => typing::open_palette(model),
         Action::Back => back(model, requests),
         Action::Refresh => refresh(model, requests),
+        Action::Lock => access::lock(model, requests),
+        Action::Password => access::set_password(model),
         Action::Up => step_list(model, Step::Up),
         Action::Down => step_list(model, Step::Down),
         Action::PageUp => step_list(model, Step::PageUp),

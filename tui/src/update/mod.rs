@@ -1,5 +1,6 @@
 //! What a message changes, and what is to be asked for because of it. Pure: time and answers come in as messages.
 
+mod access;
 mod answer;
 mod keys;
 mod machines;
@@ -40,9 +41,14 @@ pub fn update_all(model: &mut Model, messages: impl IntoIterator<Item = Message>
             settle(model, &mut requests);
         }
         model.unsettled |= is_person || moves_lists(&message);
+        let is_key = matches!(message, Message::Key(_) | Message::Paste(_));
         apply(model, message, &mut requests);
+        if is_key && model.access.wants_renewal(model.now) {
+            requests.push(Request::Renew);
+        }
     }
     settle(model, &mut requests);
+    model.access.remember(&requests);
     requests
 }
 
@@ -78,6 +84,7 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
             };
             model.link = Link::Lost { why, since, retry_at };
         }
+        Message::Locked { why } => access::locked(model, &why, requests),
         Message::Events(events) => {
             for event in &events {
                 model.fleet.event(event);
@@ -92,7 +99,10 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
                     EventKind::OtherDhcpServer { .. } | EventKind::OtherDhcpServerGone { .. } => {
                         requests.push(Request::Health);
                     }
-                    EventKind::SettingsChanged { .. } => requests.push(Request::Settings),
+                    EventKind::SettingsChanged { .. } if model.access.shows_settings() => {
+                        requests.push(Request::Settings);
+                    }
+                    EventKind::PasswordChanged { .. } => requests.push(Request::Whoami),
                     EventKind::MachineDeleted if is_gone(model, event.machine.as_deref()) => {
                         model.screens.truncate(1);
                         model.opened = None;
@@ -153,8 +163,10 @@ fn refresh(model: &mut Model, requests: &mut Vec<Request>) {
         Request::Operations,
         Request::Profiles,
         Request::Leases,
-        Request::Settings,
+        Request::Whoami,
     ]);
+    // Who may not see them is not refused each time.
+    requests.extend(model.access.shows_settings().then_some(Request::Settings));
     if let Some(opened) = &mut model.opened {
         (opened.stale, opened.attempts_stale) = (true, true);
     }

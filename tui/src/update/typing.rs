@@ -2,7 +2,7 @@
 
 use ironwake_api::MachinePatch;
 
-use super::{keys, rebuild, screens};
+use super::{access, keys, rebuild, screens};
 use crate::bindings::{self, Action, BINDINGS, Context};
 use crate::key::Key;
 use crate::model::overlay::{self, Entry, Overlay, Palette, PromptField};
@@ -34,6 +34,7 @@ pub(super) fn key(model: &mut Model, key: Key, requests: &mut Vec<Request>) -> b
         }
         Some(Overlay::Prompt(prompt)) => !bound && keys::edits(key) && prompt.input.key(key),
         Some(Overlay::Demanded(demanded)) => !bound && keys::edits(key) && demanded.input.key(key),
+        Some(Overlay::Login(login)) => !bound && !login.is_asking && keys::edits(key) && login.input.key(key),
         Some(Overlay::Help { .. } | Overlay::Question(_)) => false,
         None => screen_key(model, key, requests),
     }
@@ -78,8 +79,9 @@ pub(super) fn paste(model: &mut Model, text: &str, requests: &mut Vec<Request>) 
             fill_palette(model);
         }
         Some(Overlay::Prompt(prompt)) => prompt.input.insert(text),
+        Some(Overlay::Login(login)) if !login.is_asking => login.input.insert(text),
         // A word that confirms is typed: a pasted one was not read.
-        Some(Overlay::Demanded(_) | Overlay::Help { .. } | Overlay::Question(_)) => {}
+        Some(Overlay::Demanded(_) | Overlay::Login(_) | Overlay::Help { .. } | Overlay::Question(_)) => {}
         None => rebuild::paste(model, text, requests),
     }
 }
@@ -162,6 +164,7 @@ pub(super) fn accept(model: &mut Model, requests: &mut Vec<Request>) {
                 model.toasts.hint("Nothing is armed", format!("type {word} in full to confirm"), model.now);
             }
         },
+        Some(Overlay::Login(login)) => access::accept(model, login, requests),
         Some(Overlay::Search) | None => {}
         other => model.overlay = other,
     }
@@ -186,5 +189,7 @@ pub(super) fn leave(model: &mut Model) {
         }
         model.fleet.rearrange();
     }
-    model.overlay = None;
+    if let Some(Overlay::Login(login)) = model.overlay.take() {
+        access::leave(model, login);
+    }
 }

@@ -9,8 +9,9 @@ use crate::bindings::BINDINGS;
 use crate::human;
 use crate::input::Input;
 use crate::look::{Look, Tone};
+use crate::message::Asked;
 use crate::model::Model;
-use crate::model::overlay::{Entry, Overlay, Palette};
+use crate::model::overlay::{Entry, Login, LoginStep, Overlay, Palette};
 
 /// Widest box.
 const BOX_COLUMNS: u16 = 72;
@@ -31,6 +32,7 @@ pub fn show(model: &Model, buffer: &mut Buffer) {
             typed(buffer, Rect { x: 3, width: rect.width - 4, ..rect }, search, false, look);
         }
         Some(Overlay::Palette(palette)) => paint_palette(model, palette, buffer),
+        Some(Overlay::Login(open)) => login(model, open, buffer),
         Some(Overlay::Prompt(prompt)) => {
             let inner = frame::dialog(model, buffer, prompt.title, BOX_COLUMNS, 5, Tone::Accent);
             typed(buffer, Rect { height: 1, ..inner }, &prompt.input, false, look);
@@ -65,6 +67,60 @@ pub fn show(model: &Model, buffer: &mut Buffer) {
             typed(buffer, rest, &demanded.input, false, look);
         }
     }
+}
+
+/// What is asked for a login, and why.
+fn login(model: &Model, login: &Login, buffer: &mut Buffer) {
+    let look = model.setup.look;
+    let mut lines: Vec<String> = match login.then.first() {
+        Some(waiting) => vec![format!("{} needs a login.", title(&waiting.asked))],
+        None => Vec::new(),
+    };
+    let (heading, label) = match login.step {
+        LoginStep::Password => ("Log in", "Password or PIN: "),
+        LoginStep::First => {
+            let before = match model.access.whoami.as_ref().map(|who| who.password_set) {
+                Some(true) => "Sessions of the one before end. ",
+                Some(false) => "No password is set yet. ",
+                None => "",
+            };
+            let which = "Choose one: 8 characters or more, or a PIN of 6 digits or more.";
+            lines.push(format!("{before}{which}"));
+            ("Set the administrator's password", "New password or PIN: ")
+        }
+        LoginStep::Again(_) => ("Set the administrator's password", "The same again: "),
+    };
+    let mut lines = wrapped(&lines, look);
+    if let Some(said) = &login.said {
+        lines.extend(
+            human::wrap(said, usize::from(BOX_COLUMNS - 4))
+                .into_iter()
+                .map(|text| paint::line(look, [(&text, Tone::Bad)])),
+        );
+    }
+    let height = lines.len() as u16 + if lines.is_empty() { 3 } else { 4 };
+    let inner = frame::dialog(model, buffer, heading, BOX_COLUMNS, height, Tone::Accent);
+    paint::lines(buffer, inner, &lines, 0, look);
+    let y = inner.bottom() - 1;
+    let width = label.len() as u16;
+    let label = if login.is_asking { "Asking the daemon" } else { label };
+    paint::put(buffer, inner.x, y, inner.width, &paint::line(look, [(label, Tone::Strong)]), look);
+    if !login.is_asking {
+        let rest = Rect { x: inner.x + width, y, width: inner.width.saturating_sub(width), height: 1 };
+        typed(buffer, rest, &login.input, true, look);
+    }
+}
+
+/// What waits, as a sentence begins.
+fn title(asked: &Asked) -> String {
+    let what = match asked {
+        Asked::Do(what) | Asked::Show(what) => what.as_str(),
+        Asked::Make => "recording the operation",
+        Asked::Arm => "arming",
+        Asked::Machine(_) | Asked::Login => "this",
+    };
+    let mut chars = what.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn wrapped(lines: &[String], look: Look) -> Vec<Line<'static>> {

@@ -12,6 +12,8 @@ use crate::human;
 use crate::look::{Look, Tone};
 use crate::model::{Link, Model, Screen};
 
+/// What is shown of who has logged in.
+const WHO_COLUMNS_MAX: usize = 32;
 /// What is said in passing is no wider.
 const TOAST_COLUMNS_MAX: u16 = 72;
 /// Lines at the bottom of the steps of a rebuild, where values and names are typed.
@@ -49,6 +51,7 @@ fn header(model: &Model, buffer: &mut Buffer) {
         paint::span(look, "Ironwake", Tone::Strong),
         paint::span(look, format!("  {}", model.setup.name), Tone::Dim),
     ];
+    left.extend(who(model));
     let (link_tone, link) = match model.link {
         Link::Connecting => (Tone::Dim, "connecting"),
         Link::Live => (Tone::Ok, "live"),
@@ -82,6 +85,17 @@ fn header(model: &Model, buffer: &mut Buffer) {
     let room = columns.saturating_sub(right.width() as u16 + 2);
     paint::put(buffer, 0, 0, room, &Line::from(left), look);
     paint::put(buffer, columns.saturating_sub(right.width() as u16), 0, columns, &right, look);
+}
+
+/// Who has logged in, where people log in at all.
+fn who(model: &Model) -> Option<Span<'static>> {
+    let look = model.setup.look;
+    if model.access.is_locked() {
+        return Some(paint::span(look, format!("   {} locked", look.symbols().lock), Tone::Warn));
+    }
+    let name = model.access.whoami.as_ref().filter(|_| model.access.is_in_session())?.name.as_deref()?;
+    let name = human::fit(name, WHO_COLUMNS_MAX, look.symbols().cut);
+    Some(paint::span(look, format!("   {name}"), Tone::Accent))
 }
 
 /// The title of a tab with what there is of it.

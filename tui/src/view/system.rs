@@ -101,6 +101,10 @@ fn settings(model: &Model, buffer: &mut Buffer, area: Rect) {
         &paint::heading(look, "Settings", &rest, columns),
         look,
     );
+    if !model.access.shows_settings() && area.height > 1 {
+        let how = paint::line(look, [("Shown to who has logged in with the password: ctrl-l", Tone::Dim)]);
+        paint::put(buffer, area.x + 2, area.y + 1, area.width - 3, &how, look);
+    }
     if shown.is_empty() || area.height < 3 {
         return;
     }

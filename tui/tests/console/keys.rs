@@ -14,7 +14,7 @@ fn console() -> Console {
 }
 
 /// What changes something, of all that was asked for.
-fn changes(console: &mut Console) -> Vec<Request> {
+pub fn changes(console: &mut Console) -> Vec<Request> {
     let reads = |request: &Request| {
         matches!(
             request,
@@ -30,6 +30,8 @@ fn changes(console: &mut Console) -> Vec<Request> {
                 | Request::Health
                 | Request::Version
                 | Request::Settings
+                | Request::Whoami
+                | Request::Renew
                 | Request::Artifacts
                 | Request::Builds
                 | Request::Check { .. }

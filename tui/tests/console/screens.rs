@@ -47,6 +47,29 @@ fn check_three(screen: &str, keys: &str, answers: &[Answer]) {
     }
 }
 
+/// Somebody who may look, where people log in.
+#[test]
+fn logging_in() {
+    let login = |state: &str, answers: &[Answer], keys: &str, refused: bool| {
+        for (columns, rows) in SIZES {
+            let mut console = Console::with(columns, rows, three());
+            answers.iter().for_each(|answer| console.answer(answer.clone()));
+            console.keys(keys);
+            if refused {
+                console.take(super::login::locked("enroll"));
+                console.types("wrong").keys("enter");
+                console.take(super::login::refused());
+                console.types("123");
+            }
+            picture(&format!("login_{state}_{columns}"), &console);
+        }
+    };
+    login("locked", &[super::login::viewer(true)], "6", false);
+    login("asked", &[super::login::viewer(true)], "e", true);
+    login("first", &[super::login::viewer(false)], "ctrl-l", false);
+    login("in", &[super::login::session()], "", false);
+}
+
 fn node() -> Answer {
     let machines = three().into_iter().find_map(|answer| match answer {
         Answer::Machines(page) => Some(page.items),

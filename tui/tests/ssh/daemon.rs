@@ -1,77 +1,113 @@
-//! A daemon that has one machine and says that it is well.
+//! A daemon's site at the socket for SSH, with one machine.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+#[path = "../../../tests/site/mod.rs"]
+mod site;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::thread;
 
-/// The daemon's socket, until it is dropped.
+use ironwake::http;
+use ironwake::site::{SettingPassword, SharedSite};
+use ironwake_api::{Actor, Entrance, Event, MachineNew, Secret};
+use site::TestSite;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What the administrator logs in with, once it is set.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// The daemon, until it is dropped.
 pub struct Daemon {
+    runtime: Runtime,
+    site: Option<TestSite>,
     socket: PathBuf,
-    streams: Arc<Mutex<Vec<UnixStream>>>,
+    serving: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 impl Daemon {
-    /// Answers at `socket`.
-    pub fn start(socket: &Path) -> Self {
-        let _ = std::fs::remove_file(socket);
-        let listener = UnixListener::bind(socket).expect("a socket");
-        let streams: Arc<Mutex<Vec<UnixStream>>> = Arc::default();
-        let kept = streams.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                kept.lock().expect("no panic").push(stream.try_clone().expect("a stream"));
-                thread::spawn(move || serve(&stream));
-            }
+    /// Answers at `ssh.sock` in a folder, where its list of keys is too.
+    pub fn start(folder: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        let top = format!("[console]\nauthorized_keys = {:?}\n", folder.join("authorized_keys"));
+        let state = tempfile::tempdir().expect("a folder");
+        let site = runtime.block_on(async {
+            let site = TestSite::load_with(state, &top).await;
+            let new = MachineNew {
+                name: Some("node-7".into()),
+                macs: vec!["52:54:00:00:00:07".into()],
+                ..MachineNew::default()
+            };
+            site.site.register(new, root()).await.expect("registered");
+            site
         });
-        Self { socket: socket.to_owned(), streams }
+        site.site.keep_password(site.folder()).expect("none yet");
+        let mut daemon = Self { runtime, site: Some(site), socket: folder.join("ssh.sock"), serving: None };
+        daemon.serve();
+        daemon
+    }
+
+    /// Its site.
+    pub fn site(&self) -> SharedSite {
+        self.site.as_ref().expect("it is there").site.clone()
+    }
+
+    /// Answers again.
+    pub fn serve(&mut self) {
+        let (site, shutdown) = (self.site(), CancellationToken::new());
+        let _inside = self.runtime.enter();
+        let listener = http::bind_entrance(&self.socket, Entrance::Ssh).expect("a socket");
+        let serving = http::serve_entrance(listener, Entrance::Ssh, site, shutdown.clone());
+        self.serving = Some((shutdown, self.runtime.spawn(serving)));
+    }
+
+    /// Answers nobody, and cuts off who is there.
+    pub fn stop(&mut self) {
+        if let Some((shutdown, serving)) = self.serving.take() {
+            shutdown.cancel();
+            self.runtime.block_on(serving).expect("no panic");
+        }
+    }
+
+    /// Ends it and starts it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        let site = self.site.take().expect("it is there");
+        let site = self.runtime.block_on(site.restart());
+        site.site.keep_password(site.folder()).expect("the same");
+        self.site = Some(site);
+        self.serve();
+    }
+
+    /// Sets the administrator's password.
+    pub fn set_password(&self) {
+        let site = self.site();
+        let password = Secret(PASSWORD.into());
+        let set = async move { site.set_password(password, SettingPassword::Anew(None), root()).await };
+        self.runtime.block_on(set).expect("set");
+    }
+
+    /// Registers another machine.
+    pub fn register(&self, new: MachineNew) {
+        let site = self.site();
+        self.runtime.block_on(async move { site.register(new, root()).await }).expect("registered");
+    }
+
+    /// What has happened so far.
+    pub fn events(&self) -> Vec<Event> {
+        let site = self.site();
+        self.runtime.block_on(async move {
+            site.store().save(Vec::new()).await.expect("saved");
+            site.store().events_after(0, None, 1000).await.expect("events")
+        })
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Nobody comes in any more, and who is there is cut off.
-        let _ = std::fs::remove_file(&self.socket);
-        for stream in self.streams.lock().expect("no panic").drain(..) {
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        }
+        self.stop();
     }
 }
 
-fn serve(stream: &UnixStream) -> Option<()> {
-    let mut lines = BufReader::new(stream);
-    loop {
-        let mut first = String::new();
-        lines.read_line(&mut first).ok().filter(|read| *read > 0)?;
-        let mut line = first.clone();
-        while !line.trim().is_empty() {
-            line.clear();
-            lines.read_line(&mut line).ok()?;
-        }
-        let path = first.split_whitespace().nth(1)?.trim_start_matches("/api/v1");
-        let place = path.split('?').next()?;
-        if place == "/events/stream" {
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: well\n\n";
-            return (&mut &*stream).write_all(head.as_bytes()).ok();
-        }
-        let (status, kind, body) = match place {
-            "/health" => ("200 OK", "json", r#"{"state":"ok","checks":[],"networks":[]}"#),
-            "/machines" => ("200 OK", "json", MACHINES),
-            _ => (
-                "404 Not Found",
-                "problem+json",
-                r#"{"type":"about:blank","title":"Not here","status":404,"detail":"not here"}"#,
-            ),
-        };
-        let head = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/{kind}\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        (&mut &*stream).write_all(format!("{head}{body}").as_bytes()).ok()?;
-    }
+fn root() -> Actor {
+    Actor::Operator("root".into())
 }
-
-const MACHINES: &str = r#"{"items":[{"id":"0195a000-0000-7000-8000-000000000007","enrolment":"enrolled","name":"node-7",
-"macs":["52:54:00:00:00:07"],"tags":[],"secure_boot":"auto","discover_next":false,"created_at":1773500000000,
-"seen_at":1773500000000,"address":"10.0.0.7"}],"total":1,"limit":1000,"offset":0}"#;

@@ -60,7 +60,7 @@ pub struct Host {
     child: Child,
     log: Heard,
     address: SocketAddr,
-    daemon: Option<Daemon>,
+    daemon: Daemon,
     folder: Arc<TempDir>,
 }
 
@@ -82,11 +82,10 @@ impl Host {
     /// One whose files are there already.
     pub fn start_in(folder: Arc<TempDir>, more: &[&str]) -> Self {
         let place = folder.path();
-        let daemon = Daemon::start(&place.join("api.sock"));
+        let daemon = Daemon::start(place);
         let mut command = Command::new(env!("CARGO_BIN_EXE_ironwake-console"));
         command.args(["--ssh", "--listen", "127.0.0.1:0", "--host-key"]).arg(place.join("host_key"));
-        command.arg("--authorized-keys").arg(place.join("authorized_keys"));
-        command.arg("--socket").arg(place.join("api.sock")).args(more);
+        command.arg("--socket").arg(place.join("ssh.sock")).args(more);
         command.env_remove("NO_COLOR").env_remove("RUST_LOG");
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a server");
         let log = Heard::default();
@@ -97,7 +96,7 @@ impl Host {
                 text.split_inclusive('\n').find(|line| line.contains("listens on ") && line.ends_with('\n'));
             line?.trim().rsplit(' ').next()?.parse().ok()
         });
-        Self { child, log, address, daemon: Some(daemon), folder }
+        Self { child, log, address, daemon, folder }
     }
 
     /// Its files.
@@ -168,20 +167,45 @@ impl Host {
         });
     }
 
-    /// The daemon goes.
-    pub fn stop_daemon(&mut self) {
-        self.daemon = None;
+    /// Somebody without a key, who is asked for a password once.
+    pub fn person_with_password(&self, arguments: &[&str]) -> Person {
+        let mut all = vec![
+            "-o",
+            "PubkeyAuthentication=no",
+            "-o",
+            "PreferredAuthentications=password",
+            "-o",
+            "NumberOfPasswordPrompts=1",
+        ];
+        all.extend(arguments);
+        self.person(&all)
     }
 
-    /// The daemon comes back.
-    pub fn start_daemon(&mut self) {
-        self.daemon = Some(Daemon::start(&self.folder.path().join("api.sock")));
+    /// Its daemon.
+    pub fn daemon(&mut self) -> &mut Daemon {
+        &mut self.daemon
     }
 
     /// Tells the server to end, and waits for that.
     pub fn terminate(&mut self) {
         kill(pid(&self.child), Signal::SIGTERM).expect("it runs");
         assert!(self.child.wait().expect("it ends").success());
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.bytes()).into_owned()
+    }
+
+    /// The processes that it has started and that run.
+    pub fn children(&self) -> Vec<String> {
+        let tasks = fs::read_dir(self.of_process("task")).expect("it runs").flatten();
+        let children =
+            |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        tasks
+            .map(children)
+            .flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
     }
 
     fn of_process(&self, name: &str) -> PathBuf {
@@ -215,11 +239,7 @@ impl Host {
     /// Waits until no more sockets are open than that.
     #[track_caller]
     pub fn has_sockets(&self, count: usize) {
-        let deadline = std::time::Instant::now() + WITHIN;
-        while self.sockets() > count {
-            assert!(std::time::Instant::now() < deadline, "{} sockets are open", self.sockets());
-            thread::park_timeout(LOOK_EVERY);
-        }
+        wait_until("no more sockets are open", || self.sockets() <= count);
     }
 }
 
@@ -227,6 +247,16 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Looks again and again, where nothing tells.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + WITHIN;
+    while !is_so() {
+        assert!(std::time::Instant::now() < deadline, "{what}: not within {WITHIN:?}");
+        thread::park_timeout(LOOK_EVERY);
     }
 }
 

@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 use super::Shared;
 use super::door::Place;
 use super::visitor::Visitor;
+use crate::edge::log_out;
 
 /// How long greeting and key exchange may take: two answers of a slow client over a slow line.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(15);
@@ -56,7 +57,8 @@ pub(super) async fn attend(
 ) {
     let Ok((stream, socket)) = twice(stream) else { return };
     let (stage, mut stages) = watch::channel(Stage::Connected);
-    let visitor = Visitor::new(from, place, shared.clone(), stage, stop.clone());
+    let daemon = shared.client.apart();
+    let visitor = Visitor::new(from, place, shared.clone(), stage, stop.clone(), daemon.clone());
     let served = async {
         let running = timeout(HANDSHAKE_TIME_MAX, run_stream(shared.config.clone(), stream, visitor)).await;
         running.map_err(|_| russh::Error::ConnectionTimeout)??.await
@@ -78,6 +80,10 @@ pub(super) async fn attend(
             russh::Error::Join(panicked) => warn!("{from}: {panicked}"),
             error => debug!("{from}: {error}"),
         }
+    }
+    // Who has asked for nothing has begun nothing that ends its session.
+    if *stages.borrow() == Stage::LoggedIn {
+        log_out(&daemon).await;
     }
     // Who only looks whether something listens tries no key.
     if *stages.borrow_and_update() == Stage::Agreed

@@ -1,10 +1,10 @@
-//! An SSH server whose only program is the console: no shell, no commands, no files, no forwarding.
+//! An SSH server whose only programs are the console and the `ironwake` command: no shell, no files, no forwarding.
 //!
-//! A connection comes through the door (`door`), shows a key that is listed (`authorized`, `visitor`), asks for a terminal and
-//! gets a console of its own (`session`), with its own view of the daemon. `connection` sees to it that each step is
-//! taken in time.
+//! A connection comes through the door (`door`), logs in with what the daemon takes (`visitor`), asks for a terminal and gets a
+//! console of its own (`session`), with its own view of the daemon, or has a command run (`command`). `connection` sees to it
+//! that each step is taken in time.
 
-mod authorized;
+mod command;
 mod connection;
 mod door;
 mod host_key;
@@ -32,7 +32,6 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
-use authorized::Authorized;
 use door::Door;
 pub use door::{ENTERING_EACH_MAX, ENTERING_MAX, SESSIONS_EACH_MAX, SESSIONS_MAX};
 
@@ -72,9 +71,9 @@ pub struct SshArgs {
     /// With --ssh: the key that the server is recognised by; made if there is no such file
     #[arg(long, value_name = "FILE", requires = "ssh", default_value = "/var/lib/ironwake-ssh/host_key")]
     host_key: PathBuf,
-    /// With --ssh: public keys of those who may log in, in the format of OpenSSH; read again when it changes
-    #[arg(long, value_name = "FILE", requires = "ssh", default_value = "/etc/ironwake/authorized_keys")]
-    authorized_keys: PathBuf,
+    /// With --ssh: the `ironwake` program, which runs the commands of clients [default: beside this program]
+    #[arg(long, value_name = "FILE", requires = "ssh")]
+    program: Option<PathBuf>,
     /// With --ssh: seconds without a key after which a console is closed
     #[arg(long, value_name = "SECONDS", requires = "ssh", default_value_t = IDLE_SECS, value_parser = clap::value_parser!(u64).range(1..))]
     idle: u64,
@@ -86,7 +85,7 @@ const IDLE_SECS: u64 = 3600;
 /// What connections share.
 struct Shared {
     door: Arc<Door>,
-    authorized: Authorized,
+    program: PathBuf,
     client: Client,
     config: Arc<Config>,
     idle: Duration,
@@ -102,7 +101,7 @@ pub async fn run(client: Client, args: SshArgs) -> anyhow::Result<()> {
     let listeners = listen(&args.listen).await?;
     let shared = Arc::new(Shared {
         door: Arc::default(),
-        authorized: Authorized::new(args.authorized_keys),
+        program: args.program.map_or_else(beside, Ok)?,
         client,
         config: Arc::new(config(host_key)),
         idle: Duration::from_secs(args.idle),
@@ -146,6 +145,12 @@ pub async fn run(client: Client, args: SshArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The `ironwake` program where this one is installed.
+fn beside() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("find this program")?;
+    Ok(own.with_file_name("ironwake"))
+}
+
 async fn listen(asked: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
     anyhow::ensure!(asked.len() <= LISTENERS_MAX, "it listens at {LISTENERS_MAX} places at most");
     if asked.is_empty() {
@@ -186,8 +191,8 @@ fn config(host_key: russh::keys::PrivateKey) -> Config {
     let curve = |curve| Algorithm::Ecdsa { curve };
     Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-Ironwake_", env!("CARGO_PKG_VERSION")))),
-        // Unless it is set, passwords are offered too, and every one would be refused.
-        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        // The daemon compares passwords, and slows down who guesses.
+        methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
         auth_rejection_time: REFUSAL_TIME,
         auth_rejection_time_initial: Some(Duration::ZERO),
         max_auth_attempts: TRIES_MAX,

@@ -17,7 +17,7 @@ use super::connection::told;
 use super::keys::Keys;
 use super::screen::{self, Client, GIVE_BACK, Screen, TAKE};
 use crate::edge::backend::Backend;
-use crate::edge::{BATCH_MAX, BEAT_EVERY, FRAME_EVERY, TICK_EVERY, now, place};
+use crate::edge::{BATCH_MAX, BEAT_EVERY, FRAME_EVERY, TICK_EVERY, log_out, now, place};
 use crate::key::{Code, Key};
 use crate::message::Message;
 use crate::model::{Model, Setup};
@@ -137,6 +137,7 @@ async fn console(
     frames: mpsc::Sender<Vec<u8>>,
 ) -> End {
     let mut model = Model::new(setup(&client, &daemon));
+    let leaving = daemon.clone();
     let (mut backend, mut answers) = Backend::start(daemon);
     let Ok(mut screen) = Screen::new(client.size) else { return End::ClientGone };
     let mut keys = Keys::default();
@@ -208,8 +209,12 @@ async fn console(
         take(&mut model, vec![Message::Key(Key::plain(Code::Char('q')))], &mut backend).await;
     }
     drop(frames);
-    // An operation that nobody confirmed is taken back, for as long as it takes; the client does not wait for that.
-    tokio::spawn(backend.end(answers));
+    // An operation that nobody confirmed is taken back, for as long as it takes; the client does not wait for that, nor for
+    // the end of its session.
+    tokio::spawn(async move {
+        backend.end(answers).await;
+        log_out(&leaving).await;
+    });
     end
 }
 

@@ -1,20 +1,25 @@
-//! What a client asks for, and what it gets: a login by a listed key, one terminal with a console, and nothing else.
+//! What a client asks for, and what it gets: a login that the daemon grants, one terminal with a console or one command, and
+//! nothing else.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ironwake_api::client::{Client as Daemon, ClientError, Place as Where};
+use ironwake_api::{LoginRequest, Secret, Whoami};
 use russh::keys::{HashAlg, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
-use tokio::sync::watch;
-use tracing::{error, info};
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info, warn};
 
 use super::Shared;
+use super::command::{self, Asked, LINE_BYTES_MAX};
 use super::connection::Stage;
 use super::door::Place;
 use super::screen::{self, Client};
 use super::session::{self, Opened};
+use crate::edge::log_out;
 
 /// Exit code of what is not served, as of wrong arguments.
 const REFUSED: u32 = 2;
@@ -36,6 +41,11 @@ pub(super) struct Visitor {
     opened: bool,
     terminal: Option<Client>,
     client: Client,
+    /// The daemon, in the session of who has logged in.
+    daemon: Daemon,
+    token: Option<String>,
+    /// Dropped with the connection.
+    here: Option<oneshot::Sender<()>>,
 }
 
 impl Visitor {
@@ -45,21 +55,70 @@ impl Visitor {
         shared: Arc<Shared>,
         stage: watch::Sender<Stage>,
         stop: watch::Receiver<bool>,
+        daemon: Daemon,
     ) -> Self {
-        let client = Client::default();
-        let (place, channel, terminal) = (Some(place), None, None);
-        Self { from, place, shared, stage, stop, channel, opened: false, terminal, client }
+        Self {
+            from,
+            place: Some(place),
+            shared,
+            stage,
+            stop,
+            channel: None,
+            opened: false,
+            terminal: None,
+            client: Client::default(),
+            daemon,
+            token: None,
+            here: None,
+        }
     }
 
-    /// Whether a key may log in. What is refused is logged.
-    fn judge(&self, user: &str, key: &PublicKey) -> Option<String> {
-        let comment = self.shared.authorized.find(key);
-        if comment.is_none() {
-            let fingerprint = key.fingerprint(HashAlg::Sha256);
-            let (from, user, kind) = (self.from, named(user), key.algorithm());
-            info!("{from} is refused as {user} with the key {fingerprint} ({kind}): it is not listed");
+    /// Whether the daemon lists a key. What is refused is logged.
+    async fn lists(&mut self, user: &str, key: &PublicKey) -> bool {
+        let listed = match line_of(key) {
+            Some(line) => self.daemon.key_is_listed(&line).await,
+            None => Ok(false),
+        };
+        let (from, user) = (self.from, named(user));
+        let (fingerprint, kind) = (key.fingerprint(HashAlg::Sha256), key.algorithm());
+        match listed {
+            Ok(true) => return true,
+            Ok(false) => {
+                info!("{from} is refused as {user} with the key {fingerprint} ({kind}): it is not listed");
+            }
+            Err(error) => {
+                info!("{from} is refused as {user} with the key {fingerprint} ({kind}): {error}");
+            }
         }
-        comment
+        false
+    }
+
+    /// Has the daemon begin a session. What is refused is logged; `with` is what was shown, without what is secret.
+    async fn log_in(&mut self, user: &str, with: &str, request: LoginRequest) -> Auth {
+        let request = LoginRequest {
+            user: Some(user.chars().take(NAME_CHARS_MAX).collect()),
+            from: Some(self.from.ip().to_string()),
+            ..request
+        };
+        let (from, user) = (self.from, named(user));
+        match self.daemon.log_in(&request).await {
+            Ok(begun) => {
+                self.shared.door.succeeded(from.ip(), Instant::now());
+                let name = named(&begun.name);
+                info!("{from} has logged in as {user} with {with}: {name}, scope {}", begun.scope);
+                self.token = Some(begun.token);
+                self.stage.send_replace(Stage::LoggedIn);
+                Auth::Accept
+            }
+            Err(error @ ClientError::Refused(_)) => {
+                info!("{from} is refused as {user} with {with}: {error}");
+                Auth::reject()
+            }
+            Err(error) => {
+                warn!("{from} cannot log in as {user} with {with}: {error}");
+                Auth::reject()
+            }
+        }
     }
 
     /// Says why there is nothing, and ends the channel.
@@ -73,6 +132,34 @@ impl Visitor {
         Ok(())
     }
 
+    /// Runs a command, in a task of its own. What it was is not logged: values in it may be secret.
+    fn run(&mut self, channel: Channel<Msg>, line: String, by: (std::path::PathBuf, String), place: Place) {
+        self.stage.send_replace(Stage::Shown);
+        self.place = None;
+        let (here, gone) = oneshot::channel();
+        self.here = Some(here);
+        let (from, stage, daemon) = (self.from, self.stage.clone(), self.daemon.clone());
+        let asked = Asked {
+            channel,
+            line,
+            program: self.shared.program.clone(),
+            socket: by.0,
+            token: by.1,
+            daemon: daemon.clone(),
+            gone,
+            stop: self.stop.clone(),
+        };
+        tokio::spawn(async move {
+            let started = Instant::now();
+            info!("{from} has a command run");
+            let code = command::run(asked).await;
+            info!("{from} is gone after {} s: its command ended with {code}", started.elapsed().as_secs());
+            stage.send_replace(Stage::Over);
+            log_out(&daemon).await;
+            drop(place);
+        });
+    }
+
     /// Shows a console, in a task of its own: if it breaks, this session ends and no other.
     fn show(&mut self, channel: Channel<Msg>, client: Client, place: Place) {
         self.stage.send_replace(Stage::Shown);
@@ -81,7 +168,7 @@ impl Visitor {
         let opened = Opened {
             channel,
             client,
-            daemon: self.shared.client.clone(),
+            daemon: self.daemon.clone(),
             idle: self.shared.idle,
             stop: self.stop.clone(),
         };
@@ -100,6 +187,24 @@ impl Visitor {
     }
 }
 
+/// What is said before a login, where none can succeed.
+fn banner(asked: Result<Whoami, ClientError>) -> Option<&'static str> {
+    match asked {
+        Ok(who) if who.keys_listed || who.password_set => None,
+        Ok(_) => Some(
+            "Nobody may log in to this console: no public key is listed for it, and no password is set.\r\n",
+        ),
+        Err(_) => Some("The daemon does not answer: nobody can log in to this console until it does.\r\n"),
+    }
+}
+
+/// A key as files have it, kind and base64; nothing for a kind that this program does not know.
+fn line_of(key: &PublicKey) -> Option<String> {
+    let line = key.to_openssh().ok()?;
+    let mut words = line.split_ascii_whitespace();
+    Some(format!("{} {}", words.next()?, words.next()?))
+}
+
 /// A user's name as it is logged: anybody may send anything.
 fn named(user: &str) -> String {
     format!("{:?}", user.chars().take(NAME_CHARS_MAX).collect::<String>())
@@ -110,8 +215,13 @@ impl Handler for Visitor {
 
     async fn authentication_banner(&mut self) -> Result<Option<String>, Self::Error> {
         self.stage.send_replace(Stage::Agreed);
-        let nobody = "Nobody may log in to this console: no public key is listed for it.\r\n";
-        Ok(self.shared.authorized.is_empty().then(|| nobody.to_owned()))
+        Ok(banner(self.daemon.whoami().await).map(str::to_owned))
+    }
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        let password = Some(Secret(password.to_owned()));
+        let request = LoginRequest { password, ..LoginRequest::default() };
+        Ok(self.log_in(user, "a password", request).await)
     }
 
     async fn auth_publickey_offered(
@@ -119,16 +229,14 @@ impl Handler for Visitor {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(if self.judge(user, offer.public_key).is_some() { Auth::Accept } else { Auth::reject() })
+        Ok(if self.lists(user, offer.public_key).await { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
-        let Some(comment) = self.judge(user, key.public_key) else { return Ok(Auth::reject()) };
-        self.shared.door.succeeded(self.from.ip(), Instant::now());
-        let (from, fingerprint) = (self.from, key.public_key.fingerprint(HashAlg::Sha256));
-        info!("{from} has logged in as {} with the key {fingerprint} ({})", named(user), named(&comment));
-        self.stage.send_replace(Stage::LoggedIn);
-        Ok(Auth::Accept)
+        // The library has checked that the client holds the key; the daemon decides whether it opens.
+        let with = format!("the key {}", key.public_key.fingerprint(HashAlg::Sha256));
+        let request = LoginRequest { key: line_of(key.public_key), ..LoginRequest::default() };
+        Ok(self.log_in(user, &with, request).await)
     }
 
     async fn channel_open_session(
@@ -213,11 +321,30 @@ impl Handler for Visitor {
     async fn exec_request(
         &mut self,
         channel: ChannelId,
-        _data: &[u8],
+        data: &[u8],
         session: &mut Session,
     ) -> Result<(), Self::Error> {
-        let why = "ironwake: no commands are run over SSH: log in without one, for the console";
-        self.refuse(channel, session, why)
+        let legal = |line: &&str| line.len() <= LINE_BYTES_MAX && !line.contains('\0');
+        let Some(line) = std::str::from_utf8(data).ok().filter(legal).map(str::to_owned) else {
+            let why = format!("ironwake: a command is text of at most {LINE_BYTES_MAX} bytes");
+            return self.refuse(channel, session, &why);
+        };
+        let (Where::Socket(socket), Some(token)) = (self.daemon.place(), self.token.clone()) else {
+            let why = "ironwake: commands are run beside the daemon, by its socket: log in without one, for the console";
+            return self.refuse(channel, session, why);
+        };
+        let Some(kept) = self.channel.take() else { return session.channel_failure(channel) };
+        match self.shared.door.open(self.from.ip(), Instant::now()) {
+            Ok(place) => {
+                session.channel_success(channel)?;
+                self.run(kept, line, (socket, token), place);
+                Ok(())
+            }
+            Err(shut) => {
+                info!("{} gets no command run: {shut}", self.from);
+                self.refuse(channel, session, &format!("ironwake: no command is run: {shut}"))
+            }
+        }
     }
 
     async fn subsystem_request(
