@@ -5,7 +5,7 @@
 
 use clap::Parser as _;
 
-use super::{Cli, Command, Failure, artifact, builder, config, machine, profile, words};
+use super::{Cli, Command, Failure, artifact, builder, config, machine, profile, setup, words};
 
 /// Holds the line; an argument could be read by every user of the host.
 const LINE: &str = "IRONWAKE_LINE";
@@ -55,6 +55,9 @@ fn allow(cli: &Cli) -> Result<(), String> {
         Command::Rescue(args) if args.reads_files() => file("--var-file"),
         Command::Machine(machine::Command::Set(args)) if args.reads_files() => file("--value-file"),
         Command::Config(config::Command::Set(args)) if args.reads_files() => file("--file"),
+        Command::Setup(setup::Command::Apply { file: named }) if named.as_os_str() != "-" => {
+            file("`setup apply`")
+        }
         Command::Artifact(artifact::Command::Import(args)) if args.reads_files() => Err(
             "an image comes by URL, or as `-` from standard input: `ssh HOST artifact import NAME - < FILE`"
                 .into(),
@@ -67,7 +70,7 @@ fn allow(cli: &Cli) -> Result<(), String> {
         | Command::Wipe(_)
         | Command::Operation(_)
         | Command::Profile(
-            profile::Command::List | profile::Command::Show { .. } | profile::Command::Render { .. },
+            profile::Command::List { .. } | profile::Command::Show { .. } | profile::Command::Render { .. },
         )
         | Command::Events(_)
         | Command::Lease(_)
@@ -82,6 +85,8 @@ fn allow(cli: &Cli) -> Result<(), String> {
             | config::Command::Unset(_)
             | config::Command::Example,
         )
+        | Command::Setup(_)
+        | Command::System(_)
         | Command::Simulate(_)
         | Command::Health
         | Command::Version => Ok(()),
@@ -121,6 +126,8 @@ mod tests {
             "config set enrolment.policy=auto",
             "token list",
             "whoami",
+            "setup apply -",
+            "system show",
             "version",
         ] {
             check(line, "");
@@ -141,6 +148,7 @@ mod tests {
             ("over-ssh", "`over-ssh`"),
             ("profile check /etc", "`profile check` names a file"),
             ("config check /etc/shadow", "`config check` names a file"),
+            ("setup apply /etc/shadow", "`setup apply` names a file"),
             ("config set --file a=/etc/shadow", "--file names a file"),
             ("machine set node-1 --value-file a=/etc/shadow", "--value-file names a file"),
             ("rebuild node-1 --profile a --var-file a=/etc/shadow", "--var-file names a file"),
