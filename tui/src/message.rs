@@ -143,4 +143,6 @@ pub enum Asked {
     Make,
     /// An operation was to be armed.
     Arm,
+    /// A setting was to be changed, by its key.
+    Setting(String),
 }

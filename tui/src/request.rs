@@ -87,8 +87,12 @@ pub enum Request {
     RetryWriting(Confirmation),
     /// Make an operation again that writes nothing, and arm it.
     RetryHarmless(String),
+    /// Arm an operation that writes nothing.
+    ArmHarmless(String),
     /// Take operations back.
     Cancel(Vec<String>),
+    /// Take the arming of operations back; they stay recorded.
+    Disarm(Vec<String>),
     /// Pin an import or take its pin back.
     Pin {
         /// Its name.
@@ -100,6 +104,26 @@ pub enum Request {
     DeleteArtifact(String),
     /// Have an artifact built.
     Build(String),
+    /// Change settings.
+    ChangeSettings {
+        /// The key that it is about.
+        key: String,
+        /// The change.
+        patch: SettingsPatch,
+        /// What that is, as a person says it.
+        what: String,
+    },
+}
+
+/// A JSON merge patch (RFC 7396) of settings.
+#[derive(Clone, PartialEq)]
+pub struct SettingsPatch(pub serde_json::Value);
+
+impl std::fmt::Debug for SettingsPatch {
+    // Values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SettingsPatch(…)")
+    }
 }
 
 /// What may be done with many machines without a name being typed: nothing here reaches a disk.

@@ -6,5 +6,9 @@ mod fleet;
 mod harness;
 #[path = "console/keys.rs"]
 mod keys;
+#[path = "console/mouse.rs"]
+mod mouse;
 #[path = "console/screens.rs"]
 mod screens;
+#[path = "console/settings.rs"]
+mod settings;

@@ -64,11 +64,14 @@ fn asked(request: &Request) -> Asked {
         Request::Begin { work, .. } => does(work.kind().name()),
         Request::RetryWriting(_) | Request::RetryHarmless(_) => does("try it again"),
         Request::Cancel(_) => does("cancel"),
+        Request::Disarm(_) => does("disarm"),
+        Request::ArmHarmless(_) => does("arm"),
         Request::Pin { name, pinned } => {
             Asked::Do(format!("{} {name}", if *pinned { "pin" } else { "unpin" }))
         }
         Request::DeleteArtifact(name) => Asked::Do(format!("delete {name}")),
         Request::Build(name) => Asked::Do(format!("build {name}")),
+        Request::ChangeSettings { key, .. } => Asked::Setting(key.clone()),
         show => Asked::Show(format!("{show:?}").to_lowercase()),
     }
 }
@@ -189,6 +192,23 @@ async fn write(client: &Client, request: Request, asked: &Asked) -> Answered {
                 Answer::Done { asked: asked.clone(), said: "It begins at its next boot".into() },
             ])
         }
+        Request::ArmHarmless(id) => {
+            let operation = client.arm(&id, &ArmRequest::default()).await?;
+            Ok(vec![
+                Answer::Operation(operation),
+                Answer::Done { asked: asked.clone(), said: "Armed: it begins at its next boot".into() },
+            ])
+        }
+        Request::Disarm(ids) => {
+            let count = ids.len();
+            let mut answers = Vec::new();
+            for id in ids {
+                answers.push(Answer::Operation(client.disarm(&id).await?));
+            }
+            let said = format!("Disarmed: {}", human::count(count, "operation"));
+            answers.push(Answer::Done { asked: asked.clone(), said });
+            Ok(answers)
+        }
         Request::Cancel(ids) => {
             let count = ids.len();
             let mut answers = Vec::new();
@@ -210,6 +230,10 @@ async fn write(client: &Client, request: Request, asked: &Asked) -> Answered {
         Request::Build(name) => {
             client.order_build(&BuildNew { name: name.clone(), mirror: None }).await?;
             done(format!("{name} is to be built"))
+        }
+        Request::ChangeSettings { patch, what, .. } => {
+            let settings = client.change_settings(&patch.0).await?;
+            Ok(vec![Answer::Settings(settings), Answer::Done { asked: asked.clone(), said: what }])
         }
         _ => Ok(Vec::new()),
     }

@@ -2,7 +2,7 @@
 
 use ironwake_api::{BulkAnswer, Operation, Problem};
 
-use super::rebuild;
+use super::{rebuild, settings, typing};
 use crate::message::{Answer, Asked};
 use crate::model::{Model, Screen};
 use crate::request::Request;
@@ -12,7 +12,11 @@ const REFUSALS_NAMED: usize = 3;
 
 pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Request>) {
     match answer {
-        Answer::Machines(page) => model.fleet.page(page),
+        Answer::Machines(page) => {
+            model.fleet.page(page);
+            // Operations may have come before their machines: the newest of each counts, so it is taken last.
+            model.works.all.values().for_each(|operation| model.fleet.operation(operation));
+        }
         Answer::Machine(machine) => {
             let id = machine.id.clone();
             model.fleet.hardware(&id, machine.inventory_at, machine.inventory.as_deref());
@@ -78,7 +82,7 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
         Answer::Leases(leases) => model.leases.put(leases),
         Answer::Health(health) => model.health = Some(health),
         Answer::Version(version) => model.version = Some(version),
-        Answer::Settings(settings) => model.settings = Some(settings),
+        Answer::Settings(settings) => model.settings.all = Some(settings),
         Answer::Past(events) => {
             model.tail.loaded = true;
             model.tail.put(events);
@@ -87,6 +91,8 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             if asked == Asked::Arm {
                 rebuild::armed(model);
             }
+            typing::saved(model, &asked, true);
+            settings::changed(model, &asked);
             model.toasts.done(said, model.now);
             requests.push(Request::Operations);
             if let Some(opened) = &mut model.opened {
@@ -143,6 +149,7 @@ fn said(asked: &Asked) -> String {
         Asked::Machine(_) => "show the machine".into(),
         Asked::Make => "record the operation".into(),
         Asked::Arm => "arm".into(),
+        Asked::Setting(key) => format!("change {key}"),
     }
 }
 
@@ -162,8 +169,10 @@ pub(super) fn refused(model: &mut Model, asked: &Asked, problem: &Problem) {
             return;
         }
         Asked::Make if rebuild::refused(model, problem) => return,
+        Asked::Setting(key) if settings::refused(model, key, problem) => return,
         Asked::Arm => rebuild::not_armed(model),
-        Asked::Make | Asked::Show(_) | Asked::Do(_) => {}
+        Asked::Do(_) => typing::saved(model, asked, false),
+        Asked::Make | Asked::Show(_) | Asked::Setting(_) => {}
     }
     model.toasts.refused(format!("Refused: {}", said(asked)), problem, model.now);
 }
