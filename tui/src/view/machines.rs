@@ -90,12 +90,15 @@ fn summary(model: &Model, buffer: &mut Buffer, list: Rect) {
     let look = model.setup.look;
     let fleet = &model.fleet;
     let symbols = look.symbols();
-    let mut left = vec![Span::raw("  ")];
-    for (condition, count) in fleet.counts() {
-        left.push(paint::span(look, condition.symbol(symbols, model.beat()), condition.tone()));
-        left.push(paint::span(look, format!(" {}", human::grouped(count)), Tone::Plain));
-        left.push(paint::span(look, format!(" {}   ", condition.word()), Tone::Dim));
-    }
+    let counts = |gap: &str| {
+        let mut left = vec![Span::raw("  ")];
+        for (condition, count) in fleet.counts() {
+            left.push(paint::span(look, condition.symbol(symbols, model.beat()), condition.tone()));
+            left.push(paint::span(look, format!(" {}", human::grouped(count)), Tone::Plain));
+            left.push(paint::span(look, format!(" {}{gap}", condition.word()), Tone::Dim));
+        }
+        Line::from(left)
+    };
     let mut narrowed = Vec::new();
     narrowed.extend(fleet.only.map(|only| only.word().to_owned()));
     narrowed.extend(fleet.tagged.iter().map(|tag| format!("tag {tag}")));
@@ -107,7 +110,11 @@ fn summary(model: &Model, buffer: &mut Buffer, list: Rect) {
         paint::line(look, [(&narrowed.join(" + "), Tone::Accent), ("  ", Tone::Plain), (&shown, Tone::Dim)])
     };
     let width = right.width() as u16;
-    paint::put(buffer, list.x, list.y, list.width.saturating_sub(width + 1), &Line::from(left), look);
+    let room = list.width.saturating_sub(width + 1);
+    // Where there are many, they stand closer.
+    let left =
+        Some(counts("   ")).filter(|line| line.width() <= usize::from(room)).unwrap_or_else(|| counts("  "));
+    paint::put(buffer, list.x, list.y, room, &left, look);
     paint::put(buffer, list.right().saturating_sub(width), list.y, width, &right, look);
 }
 

@@ -428,6 +428,16 @@ fn a_lost_daemon_is_told_and_everything_is_asked_again() {
 }
 
 #[test]
+fn operations_that_come_before_their_machines_count() {
+    let mut console = Console::new(120, 40);
+    console.take(Message::Connected { last_event: Some(7) });
+    let (operations, others): (Vec<Answer>, Vec<Answer>) =
+        failures().into_iter().partition(|answer| matches!(answer, Answer::Operations(_)));
+    operations.into_iter().chain(others).for_each(|answer| console.answer(answer));
+    console.shows("1 failed").shows("refuses writes");
+}
+
+#[test]
 fn ten_thousand_machines_scroll_and_keep_their_place() {
     let mut console = Console::with(80, 24, many());
     console.shows("10,000").keys("end").shows("52:54:00:00:27:10");
