@@ -85,7 +85,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
-    let folder = tempfile::tempdir().context("make a temporary folder")?;
+    let folder = tempfile::Builder::new().prefix("ironwake-demo-").tempdir().context("make a temporary folder")?;
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let socket = folder.path().join("api.sock");
