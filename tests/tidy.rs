@@ -66,8 +66,8 @@ const TEST_ORIGIN: &str = "Instant::now";
 /// Foreign things of the daemon and the modules, or single files, that own them.
 const OWNERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
-    // The crash test runs the store in a process of its own, to kill it.
-    ("std::process::Command", &["builders", "remote", "src/store/crash_tests.rs"]),
+    // The crash test runs the store in a process of its own, to kill it; `ironwake console` becomes another program.
+    ("std::process::Command", &["builders", "remote", "src/cli/console.rs", "src/store/crash_tests.rs"]),
     ("tokio::process", &["builders", "remote"]),
     ("russh", &["remote"]),
     ("AddressFamily::Packet", &["serve"]),

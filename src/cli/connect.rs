@@ -1,5 +1,6 @@
 //! Where a command finds the daemon: its socket on this host, or a URL with a token.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use ironwake_api::client::Client;
@@ -18,7 +19,7 @@ pub struct Args {
     socket: PathBuf,
     /// A daemon on another host, https://HOST:PORT, in place of the socket; with a token from --token-file or the
     /// variable IRONWAKE_TOKEN
-    #[arg(long, global = true, env = "IRONWAKE_URL", value_name = "URL")]
+    #[arg(long, visible_alias = "server", global = true, env = "IRONWAKE_URL", value_name = "URL")]
     url: Option<String>,
     /// With --url: the authority that the daemon's certificate is checked by, as `ironwake ca show` prints it; the
     /// host's own list unless given
@@ -35,6 +36,18 @@ impl Args {
         let own =
             std::env::var_os(SOCKET_VARIABLE).map_or_else(|| crate::config::SOCKET.into(), PathBuf::from);
         self.socket == own && self.url.is_none() && self.ca.is_none() && self.token_file.is_none()
+    }
+
+    /// The same as arguments, for another program that takes them.
+    pub fn arguments(&self) -> Vec<&OsStr> {
+        let given = [
+            ("--socket", Some(self.socket.as_os_str())),
+            ("--url", self.url.as_ref().map(OsStr::new)),
+            ("--ca", self.ca.as_ref().map(|path| path.as_os_str())),
+            ("--token-file", self.token_file.as_ref().map(|path| path.as_os_str())),
+        ];
+        let pairs = given.into_iter().filter_map(|(name, value)| Some([OsStr::new(name), value?]));
+        pairs.flatten().collect()
     }
 
     /// For a command that speaks to no daemon, and so needs no token.

@@ -10,6 +10,7 @@ mod build;
 mod builder;
 mod config;
 mod connect;
+mod console;
 mod doctor;
 mod dry_run;
 mod events;
@@ -102,6 +103,8 @@ enum Command {
     /// Show and check what machines can be made into
     #[command(subcommand)]
     Profile(profile::Command),
+    /// Show all of it live in this terminal, and change it: the console
+    Console,
     /// Show what happened
     Events(events::Args),
     /// Show DHCP leases
@@ -161,6 +164,7 @@ impl Command {
     fn asks_the_daemon(&self) -> bool {
         match self {
             Self::Serve(_)
+            | Self::Console
             | Self::Completions(_)
             | Self::Man(_)
             | Self::Doctor(_)
@@ -213,6 +217,8 @@ pub fn main() -> Result<(), Failure> {
     let command = match cli.command {
         // It asks no daemon, and wants no token for one.
         Command::Serve(args) => return serve::run(args),
+        // Which asks the daemon itself.
+        Command::Console => return console::run(&cli.connect),
         command => command,
     };
     let client = match command.asks_the_daemon() {
@@ -263,6 +269,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Health => health::health(context).await,
         Command::Version => health::version(context).await,
         Command::Serve(_)
+        | Command::Console
         | Command::Completions(_)
         | Command::Man(_)
         | Command::Builder(_)

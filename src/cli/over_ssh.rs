@@ -46,6 +46,7 @@ fn allow(cli: &Cli) -> Result<(), String> {
         Command::Man(_) => here("`man`"),
         Command::Password(_) => here("`password`"),
         Command::OverSsh => here("`over-ssh`"),
+        Command::Console => here("`console`"),
         Command::Profile(profile::Command::Check { .. }) => file("`profile check`"),
         Command::Config(config::Command::Check { .. }) => file("`config check`"),
         Command::Profile(profile::Command::Render { variables, .. }) if variables.reads_files() => {
@@ -146,6 +147,7 @@ mod tests {
             ("man /tmp", "`man`"),
             ("password set --stdin", "`password`"),
             ("over-ssh", "`over-ssh`"),
+            ("console", "`console`"),
             ("profile check /etc", "`profile check` names a file"),
             ("config check /etc/shadow", "`config check` names a file"),
             ("setup apply /etc/shadow", "`setup apply` names a file"),

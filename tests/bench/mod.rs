@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 measured (whether or not a goal is met), 1 something could not be measured, 2 wrong arguments.
 
+mod console;
 mod dhcp;
 mod dirs;
 mod disk;
@@ -17,6 +18,8 @@ mod perfdhcp;
 mod report;
 mod scripts;
 mod server;
+#[path = "../terminal/mod.rs"]
+mod terminal;
 mod tftp;
 mod wire;
 mod wrk;
@@ -67,9 +70,11 @@ enum Part {
     Scripts,
     /// Writing of a disk image in a machine of the lab.
     Disk,
+    /// Frames of the console with 10,000 machines, its idle time, and the memory of a session over SSH.
+    Console,
 }
 
-const PARTS: [Part; 5] = [Part::Dhcp, Part::Tftp, Part::Http, Part::Scripts, Part::Disk];
+const PARTS: [Part; 6] = [Part::Dhcp, Part::Tftp, Part::Http, Part::Scripts, Part::Disk, Part::Console];
 
 /// What every part needs.
 struct Bench {
@@ -128,6 +133,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             Part::Http => http::measure(&bench, &mut report),
             Part::Scripts => scripts::measure(&bench, &mut report),
             Part::Disk => disk::measure(&bench, &mut report),
+            Part::Console => console::measure(&bench, &mut report),
         }
     }
     if arguments.json {

@@ -25,8 +25,14 @@ pub enum Context {
     Network,
     /// The appliance itself.
     System,
+    /// Every setting.
+    Settings,
     /// A line of text is typed.
     Typing,
+    /// A text of several lines is typed.
+    Editor,
+    /// Some of a list are chosen.
+    Picker,
     /// The palette is open.
     Palette,
     /// A question waits for an answer.
@@ -37,7 +43,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, in the order of the help screen.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Everywhere,
         Self::Machines,
         Self::Machine,
@@ -48,8 +54,11 @@ impl Context {
         Self::Artifacts,
         Self::Network,
         Self::System,
+        Self::Settings,
         Self::Palette,
         Self::Typing,
+        Self::Editor,
+        Self::Picker,
         Self::Question,
         Self::Help,
     ];
@@ -67,7 +76,10 @@ impl Context {
             Self::Artifacts => "Artifacts and builds",
             Self::Network => "Network",
             Self::System => "System",
+            Self::Settings => "Settings",
             Self::Typing => "Typing",
+            Self::Editor => "Notes",
+            Self::Picker => "Choosing",
             Self::Palette => "Palette",
             Self::Question => "Questions",
             Self::Help => "Help",
@@ -76,7 +88,10 @@ impl Context {
 
     /// Whether what is below it hears no key while it is open.
     pub fn is_modal(self) -> bool {
-        matches!(self, Self::Typing | Self::Palette | Self::Question | Self::Help)
+        matches!(
+            self,
+            Self::Typing | Self::Editor | Self::Picker | Self::Palette | Self::Question | Self::Help
+        )
     }
 }
 
@@ -175,6 +190,10 @@ actions! {
     EditNotes,
     /// Takes an operation back.
     Cancel,
+    /// Takes an arming back.
+    Disarm,
+    /// Arms what is recorded.
+    Arm,
     /// Does an operation again.
     Retry,
     /// Narrows the list to what runs, failed, or all.
@@ -187,10 +206,26 @@ actions! {
     FilterLevel,
     /// Shows events of one machine.
     FilterMachine,
+    /// Shows events about some things only.
+    FilterAbout,
+    /// Moves back in the stages of a boot.
+    StagesUp,
+    /// Moves on in the stages of a boot.
+    StagesDown,
     /// Pins an import, or takes the pin back.
     Pin,
     /// Orders a build.
     Build,
+    /// The list of settings.
+    GoSettings,
+    /// Changes a setting.
+    EditSetting,
+    /// Takes a setting back that was changed through the API.
+    UnsetSetting,
+    /// Sets something by its key.
+    NewSetting,
+    /// Narrows settings to what somebody set or changed.
+    FilterOrigin,
     /// The next pane of the screen.
     NextPane,
     /// The next step.
@@ -199,6 +234,10 @@ actions! {
     Choose,
     /// Takes what was typed.
     Accept,
+    /// Sends a text that was typed.
+    Save,
+    /// Chooses one of a list, or does not any more.
+    Toggle,
     /// Completes what was typed.
     Complete,
     /// Says yes.
@@ -266,27 +305,33 @@ table! {
     Machines, ["b"], Rebuild, "machine: rebuild", "rebuild", "Make it into what a profile says: step by step, confirmed by name";
     Machines, ["e"], Enroll, "machine: enroll", "enroll", "Make it known";
     Machines, ["i"], Inspect, "machine: inspect", "inspect", "Read its hardware again at its next boot; writes nothing";
+    Machines, ["d"], Disarm, "machine: disarm", "disarm", "Take its arming back: its operation stays recorded, and its disk is what boots";
+    Machines, ["c"], Cancel, "machine: cancel", "", "Take its whole operation back";
     Machines, ["w"], Wipe, "machine: wipe", "", "Overwrite its disks; confirmed by name";
     Machines, ["D", "delete"], Delete, "machine: delete", "", "Delete its record, not what is on its disks";
     Machines, ["s"], Sort, "machines: sort", "sort", "Sort by the next column";
     Machines, ["S"], SortReverse, "machines: reverse the sort", "", "Sort the other way round";
     Machines, ["f"], FilterState, "machines: filter by state", "filter", "Only one state, the next one with each press";
-    Machines, ["t"], FilterTag, "machines: filter by tag", "", "Only one tag, the next one with each press";
+    Machines, ["t"], FilterTag, "machines: filter by tag", "tags", "Only machines with the tags that are chosen";
     Machines, ["tab"], NextTab, "next tab", "", "The next screen";
     Machines, ["shift-tab"], PreviousTab, "previous tab", "", "The screen before";
 
     Machine, ["tab", "right", "l"], NextPane, "machine: next tab", "tabs", "Overview, hardware, boots, operations, host, notes";
     Machine, ["shift-tab", "left", "h"], PreviousTab, "machine: previous tab", "", "The tab before";
     Machine, ["enter"], Open, "machine: show", "", "Open the operation that is chosen";
+    Machine, ["J"], StagesDown, "machine: stages down", "", "On in the stages of a boot; pagedown by pages";
+    Machine, ["K"], StagesUp, "machine: stages up", "", "Back in the stages of a boot; pageup by pages";
     Machine, ["b"], Rebuild, "machine: rebuild", "rebuild", "Make it into what a profile says: step by step, confirmed by name";
     Machine, ["e"], Enroll, "machine: enroll", "enroll", "Make it known";
     Machine, ["i"], Inspect, "machine: inspect", "inspect", "Read its hardware again at its next boot; writes nothing";
+    Machine, ["d"], Disarm, "machine: disarm", "disarm", "Take its arming back: its operation stays recorded, and its disk is what boots";
+    Machine, ["c"], Cancel, "machine: cancel", "", "Take its whole operation back";
     Machine, ["w"], Wipe, "machine: wipe", "wipe", "Overwrite its disks; confirmed by name";
     Machine, ["r"], Rescue, "machine: rescue", "", "A system in RAM at its next boot; writes nothing by itself";
     Machine, ["x"], Discover, "machine: discover", "", "Discovery at its next boot, or take that back";
     Machine, ["n"], Rename, "machine: rename", "rename", "Change its name";
     Machine, ["T"], EditTags, "machine: tags", "", "Change its tags";
-    Machine, ["N"], EditNotes, "machine: notes", "notes", "Change its notes";
+    Machine, ["N"], EditNotes, "machine: notes", "notes", "Change its notes, in as many lines as they need";
     Machine, ["D", "delete"], Delete, "machine: delete", "", "Delete its record, not what is on its disks";
 
     Rebuild, ["enter"], Next, "rebuild: next", "next", "Go on; the last step asks for the machine's name";
@@ -296,6 +341,8 @@ table! {
     Operations, ["enter", "right"], Open, "operation: open", "open", "Its states, disks, steps and history";
     Operations, ["m"], GoMachine, "operation: machine", "machine", "Go to its machine";
     Operations, ["c"], Cancel, "operation: cancel", "cancel", "Take it back";
+    Operations, ["d"], Disarm, "operation: disarm", "disarm", "Take its arming back: it stays recorded";
+    Operations, ["a"], Arm, "operation: arm", "arm", "Arm what is recorded; one that writes is confirmed by name";
     Operations, ["r"], Retry, "operation: retry", "retry", "Do one again that failed; one that writes is confirmed by name";
     Operations, ["f"], FilterEnded, "operations: filter", "filter", "All, running, or failed";
     Operations, ["/"], Search, "operations: search", "search", "Only those with this text";
@@ -304,11 +351,14 @@ table! {
 
     Operation, ["m", "enter"], GoMachine, "operation: machine", "machine", "Go to its machine";
     Operation, ["c"], Cancel, "operation: cancel", "cancel", "Take it back";
+    Operation, ["d"], Disarm, "operation: disarm", "disarm", "Take its arming back: it stays recorded";
+    Operation, ["a"], Arm, "operation: arm", "arm", "Arm it, if it is recorded; one that writes is confirmed by name";
     Operation, ["r"], Retry, "operation: retry", "retry", "Do it again, if it failed; one that writes is confirmed by name";
 
     Events, ["space", "p"], Pause, "events: hold", "hold", "Hold the tail, or let it follow";
     Events, ["/"], Search, "events: search", "search", "Only those with this text";
     Events, ["f"], FilterLevel, "events: filter", "filter", "All, what matters, or troubles only";
+    Events, ["t"], FilterAbout, "events: by kind", "kinds", "Only events about what is chosen: boots, operations, network …";
     Events, ["o"], FilterMachine, "events: of this machine", "one machine", "Only events of the chosen one's machine, or all again";
     Events, ["enter", "m"], GoMachine, "event: machine", "machine", "Go to its machine";
     Events, ["tab"], NextTab, "next tab", "", "The next screen";
@@ -327,9 +377,15 @@ table! {
     Network, ["shift-tab"], PreviousTab, "previous tab", "", "The screen before";
 
     System, ["P"], Password, "password: set", "", "Set the administrator's password or PIN";
-    System, ["/"], Search, "settings: search", "search", "Only settings with this text";
+    System, ["enter", "s"], GoSettings, "settings", "settings", "Every setting: where it comes from, and its change";
     System, ["tab"], NextTab, "next tab", "", "The next screen";
     System, ["shift-tab"], PreviousTab, "previous tab", "", "The screen before";
+
+    Settings, ["enter", "e"], EditSetting, "setting: change", "change", "Change its value; the daemon checks it before it counts";
+    Settings, ["u", "delete"], UnsetSetting, "setting: take back", "take back", "Take back what was changed through the API";
+    Settings, ["n"], NewSetting, "setting: another", "another", "Set something that is not listed, by its key";
+    Settings, ["f"], FilterOrigin, "settings: filter", "filter", "All, what somebody set, or what was changed through the API";
+    Settings, ["/"], Search, "settings: search", "search", "Only settings with this text";
 
     Palette, ["enter"], Accept, "palette: run", "run", "Run what is chosen";
     Palette, ["up", "ctrl-k"], Up, "palette: up", "", "One line up";
@@ -341,6 +397,17 @@ table! {
     Typing, ["esc", "ctrl-c"], Back, "typing: leave", "leave", "Leave it as it was";
     Typing, ["up"], Up, "typing: up", "", "Move in the list meanwhile";
     Typing, ["down"], Down, "typing: down", "", "Move in the list meanwhile";
+
+    Editor, ["ctrl-s", "f2"], Save, "notes: save", "save", "Save them";
+    Editor, ["esc", "ctrl-c"], Back, "notes: leave", "leave as they were", "Leave them as they were";
+
+    Picker, ["enter"], Accept, "choosing: take", "take", "Take what is chosen, else the line under the cursor";
+    Picker, ["space"], Toggle, "choosing: choose", "choose several", "Choose it, to take several together";
+    Picker, ["up", "ctrl-k"], Up, "choosing: up", "", "One line up";
+    Picker, ["down", "ctrl-j"], Down, "choosing: down", "", "One line down";
+    Picker, ["pageup"], PageUp, "choosing: page up", "", "A page up";
+    Picker, ["pagedown"], PageDown, "choosing: page down", "", "A page down";
+    Picker, ["esc", "ctrl-c"], Back, "choosing: leave", "leave", "Leave it as it was";
 
     Question, ["y", "enter"], Yes, "question: yes", "yes", "Do it";
     Question, ["n", "esc", "ctrl-c", "q"], No, "question: no", "no", "Leave it";

@@ -41,6 +41,11 @@ pub fn until(at: Millis, now: Millis) -> String {
     if at <= now { "over".into() } else { format!("in {}", duration((at - now) / 1000 * 1000)) }
 }
 
+/// How long is left until then, short: `58 m left`, `over`.
+pub fn left(at: Millis, now: Millis) -> String {
+    if at <= now { "over".into() } else { format!("{} left", age(0, (at - now).max(10_000))) }
+}
+
 /// A recent point in time: the time of day today, else with the date.
 pub fn when(at: Millis, now: Millis) -> String {
     if at / 86_400_000 == now / 86_400_000 { clock(at) } else { time(at)[5..16].to_owned() }
@@ -141,6 +146,7 @@ mod tests {
         assert_eq!(when(1_773_500_966_000, 1_773_500_967_000), "15:09:26");
         assert_eq!(when(1_773_500_966_000, 1_773_600_967_000), "03-14 15:09");
         assert_eq!((ago(1000, 2000), ago(0, 180_000)), ("just now".into(), "3 m ago".into()));
+        assert_eq!([left(9, 9), left(1, 0), left(180_000, 1)], ["over", "10 s left", "2 m left"]);
         assert_eq!([7, 999, 1000, 1_234_567].map(grouped), ["7", "999", "1,000", "1,234,567"]);
         assert_eq!(content("2: ext4 \"a, b\", 1536 bytes"), "2: ext4 \"a, b\", 1.5 KiB");
         assert_eq!(content("whole disk: LVM2_member"), "whole disk: LVM2_member");

@@ -36,6 +36,21 @@ impl Input {
         self.chars.len()
     }
 
+    /// Characters before the cursor.
+    pub fn cursor(&self) -> usize {
+        self.cursor
+    }
+
+    /// Puts the cursor behind so many characters, at most at the end.
+    pub fn put_cursor(&mut self, cursor: usize) {
+        self.cursor = cursor.min(self.chars.len());
+    }
+
+    /// Takes away what is behind the cursor.
+    pub fn cut(&mut self) -> Self {
+        Self { chars: self.chars.split_off(self.cursor), cursor: 0 }
+    }
+
     /// Columns before the cursor.
     pub fn cursor_columns(&self) -> usize {
         self.chars[..self.cursor].iter().collect::<String>().width()

@@ -15,5 +15,6 @@ pub mod look;
 pub mod message;
 pub mod model;
 pub mod request;
+pub mod text;
 pub mod update;
 pub mod view;

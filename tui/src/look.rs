@@ -123,6 +123,19 @@ impl Look {
         }
     }
 
+    /// The background of one of several parts side by side, where there are colours enough for one that text can be read on.
+    pub fn part(self, place: usize) -> Style {
+        /// Blue, green, violet and amber, dark: as 24 bits and among the 256.
+        const PARTS: [(u32, u8); 4] =
+            [(0x001f_4257, 24), (0x0024_4a2f, 22), (0x0039_3a6b, 60), (0x0056_4322, 58)];
+        let (rgb, index) = PARTS[place % PARTS.len()];
+        match self.colours {
+            Colours::None | Colours::Sixteen => Style::new(),
+            Colours::Indexed => Style::new().bg(Color::Indexed(index)),
+            Colours::True => Style::new().bg(Color::from_u32(rgb)),
+        }
+    }
+
     /// Its symbols.
     pub fn symbols(self) -> &'static Symbols {
         if self.ascii { &ASCII } else { &UTF8 }

@@ -157,4 +157,6 @@ pub enum Asked {
     Arm,
     /// Somebody was to log in, or to set the first password.
     Login,
+    /// A setting was to be changed, by its key.
+    Setting(String),
 }

@@ -98,8 +98,12 @@ pub enum Request {
     RetryWriting(Confirmation),
     /// Make an operation again that writes nothing, and arm it.
     RetryHarmless(String),
+    /// Arm an operation that writes nothing.
+    ArmHarmless(String),
     /// Take operations back.
     Cancel(Vec<String>),
+    /// Take the arming of operations back; they stay recorded.
+    Disarm(Vec<String>),
     /// Pin an import or take its pin back.
     Pin {
         /// Its name.
@@ -111,6 +115,26 @@ pub enum Request {
     DeleteArtifact(String),
     /// Have an artifact built.
     Build(String),
+    /// Change settings.
+    ChangeSettings {
+        /// The key that it is about.
+        key: String,
+        /// The change.
+        patch: SettingsPatch,
+        /// What that is, as a person says it.
+        what: String,
+    },
+}
+
+/// A JSON merge patch (RFC 7396) of settings.
+#[derive(Clone, PartialEq)]
+pub struct SettingsPatch(pub serde_json::Value);
+
+impl std::fmt::Debug for SettingsPatch {
+    // Values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SettingsPatch(…)")
+    }
 }
 
 impl Request {
@@ -126,6 +150,9 @@ impl Request {
             Self::Begin { work, .. } => does(work.kind().name()),
             Self::RetryWriting(_) | Self::RetryHarmless(_) => does("try it again"),
             Self::Cancel(_) => does("cancel"),
+            Self::Disarm(_) => does("disarm"),
+            Self::ArmHarmless(_) => does("arm"),
+            Self::ChangeSettings { key, .. } => Asked::Setting(key.clone()),
             Self::Pin { name, pinned } => {
                 Asked::Do(format!("{} {name}", if *pinned { "pin" } else { "unpin" }))
             }
@@ -147,10 +174,13 @@ impl Request {
             | Self::Arm(_)
             | Self::RetryWriting(_)
             | Self::RetryHarmless(_)
+            | Self::ArmHarmless(_)
             | Self::Cancel(_)
+            | Self::Disarm(_)
             | Self::Pin { .. }
             | Self::DeleteArtifact(_)
-            | Self::Build(_) => true,
+            | Self::Build(_)
+            | Self::ChangeSettings { .. } => true,
             Self::Quit
             | Self::Machines
             | Self::Machine(_)

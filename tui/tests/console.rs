@@ -8,5 +8,9 @@ mod harness;
 mod keys;
 #[path = "console/login.rs"]
 mod login;
+#[path = "console/mouse.rs"]
+mod mouse;
 #[path = "console/screens.rs"]
 mod screens;
+#[path = "console/settings.rs"]
+mod settings;

@@ -227,6 +227,23 @@ async fn write(client: &Client, request: Request, asked: &Asked) -> Answered {
                 Answer::Done { asked: asked.clone(), said: "It begins at its next boot".into() },
             ])
         }
+        Request::ArmHarmless(id) => {
+            let operation = client.arm(&id, &ArmRequest::default()).await?;
+            Ok(vec![
+                Answer::Operation(operation),
+                Answer::Done { asked: asked.clone(), said: "Armed: it begins at its next boot".into() },
+            ])
+        }
+        Request::Disarm(ids) => {
+            let count = ids.len();
+            let mut answers = Vec::new();
+            for id in ids {
+                answers.push(Answer::Operation(client.disarm(&id).await?));
+            }
+            let said = format!("Disarmed: {}", human::count(count, "operation"));
+            answers.push(Answer::Done { asked: asked.clone(), said });
+            Ok(answers)
+        }
         Request::Cancel(ids) => {
             let count = ids.len();
             let mut answers = Vec::new();
@@ -248,6 +265,10 @@ async fn write(client: &Client, request: Request, asked: &Asked) -> Answered {
         Request::Build(name) => {
             client.order_build(&BuildNew { name: name.clone(), mirror: None }).await?;
             done(format!("{name} is to be built"))
+        }
+        Request::ChangeSettings { patch, what, .. } => {
+            let settings = client.change_settings(&patch.0).await?;
+            Ok(vec![Answer::Settings(settings), Answer::Done { asked: asked.clone(), said: what }])
         }
         _ => Ok(Vec::new()),
     }

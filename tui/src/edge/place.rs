@@ -17,7 +17,7 @@ pub struct PlaceArgs {
     socket: Option<PathBuf>,
     /// A daemon on another host, https://HOST:PORT, in place of the socket; with a token from --token-file or the
     /// variable IRONWAKE_TOKEN
-    #[arg(long, env = "IRONWAKE_URL", value_name = "URL")]
+    #[arg(long, visible_alias = "server", env = "IRONWAKE_URL", value_name = "URL")]
     url: Option<String>,
     /// With --url: the authority that the daemon's certificate is checked by, as `ironwake ca show` prints it; the
     /// host's own list unless given

@@ -1,6 +1,6 @@
 //! Every machine, sorted and filtered: ten thousand rows of which a screenful is drawn.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use ironwake_api::{
     Attempt, AttemptOutcome, Event, EventKind, Failure, Inventory, Machine, Millis, Operation,
@@ -8,7 +8,7 @@ use ironwake_api::{
 };
 
 use super::condition::Condition;
-use super::hardware::Brief;
+use super::hardware::{Brief, Parts};
 use super::order::{self, SortBy};
 use super::row::{Boot, Row, haystack, name_key, name_of};
 use crate::input::Input;
@@ -18,6 +18,9 @@ use crate::list::{List, Step};
 const STALE_SINGLE_MAX: usize = 24;
 /// An attempt of which nothing was heard for so long is not shown as running; the daemon ends it about then.
 const BOOT_SILENCE_MAX: Millis = 15 * 60 * 1000;
+
+/// Machines of which disks and NICs are kept: two screens of a large terminal. Of ten thousand they would take tens of megabytes.
+const PARTS_KEPT_MAX: usize = 128;
 
 /// Every machine.
 #[derive(Debug)]
@@ -35,8 +38,8 @@ pub struct Fleet {
     pub search: Input,
     /// The one condition that is listed.
     pub only: Option<Condition>,
-    /// The one tag that is listed.
-    pub tag: Option<String>,
+    /// Tags that every listed machine has.
+    pub tagged: BTreeSet<String>,
     /// By what it is sorted.
     pub sort: SortBy,
     /// Whether the other way round.
@@ -52,6 +55,10 @@ pub struct Fleet {
     unsorted: bool,
     /// The machine that the cursor stays on.
     anchor: Option<String>,
+    /// Disks and NICs of machines that were looked at, the last one at the end.
+    parts: VecDeque<(String, Parts)>,
+    /// The machine whose parts were asked for last.
+    parts_asked: Option<String>,
 }
 
 impl Default for Fleet {
@@ -64,7 +71,7 @@ impl Default for Fleet {
             marked: BTreeSet::new(),
             search: Input::default(),
             only: None,
-            tag: None,
+            tagged: BTreeSet::new(),
             sort: SortBy::Name,
             reverse: false,
             loaded: false,
@@ -75,6 +82,8 @@ impl Default for Fleet {
             arrived: HashSet::new(),
             unsorted: false,
             anchor: None,
+            parts: VecDeque::new(),
+            parts_asked: None,
         }
     }
 }
@@ -141,9 +150,18 @@ impl Fleet {
         Condition::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Every tag that a machine has.
-    pub fn tags(&self) -> BTreeSet<&String> {
-        self.rows.iter().flat_map(|row| &row.machine.tags).collect()
+    /// Every tag that a machine has, and how many have it.
+    pub fn tags(&self) -> BTreeMap<&String, usize> {
+        let mut tags = BTreeMap::new();
+        for tag in self.rows.iter().flat_map(|row| &row.machine.tags) {
+            *tags.entry(tag).or_default() += 1;
+        }
+        tags
+    }
+
+    /// Disks and NICs of a machine, if it was looked at lately.
+    pub fn parts(&self, id: &str) -> Option<&Parts> {
+        self.parts.iter().find(|(other, _)| other == id).map(|(_, parts)| parts)
     }
 
     /// Takes a page of all machines.
@@ -220,6 +238,11 @@ impl Fleet {
         if let Some(row) = self.get_mut(id) {
             row.hardware = inventory.map(Brief::of);
             row.hardware_at = Some(at);
+            self.parts.retain(|(other, _)| other != id);
+            self.parts.push_back((id.to_owned(), inventory.map(Parts::of).unwrap_or_default()));
+            if self.parts.len() > PARTS_KEPT_MAX {
+                self.parts.pop_front();
+            }
         }
     }
 
@@ -384,8 +407,9 @@ impl Fleet {
         self.asked.remove(id);
     }
 
-    /// Listed machines around the cursor whose hardware is not known, noted as asked for.
-    pub fn unread(&mut self, height: usize) -> Vec<(String, Option<Millis>)> {
+    /// Listed machines around the cursor whose hardware is not known, noted as asked for; with `parts` the one under the
+    /// cursor too, if its disks and NICs are not kept any more.
+    pub fn unread(&mut self, height: usize, parts: bool) -> Vec<(String, Option<Millis>)> {
         let shown = self.list.shown(self.shown.len(), height);
         let mut unread = Vec::new();
         for place in &self.shown[shown] {
@@ -395,6 +419,15 @@ impl Fleet {
                 row.hardware_at = Some(at);
                 unread.push((row.machine.id.clone(), at));
             }
+        }
+        let chosen = self.chosen().filter(|row| parts && row.machine.inventory_at.is_some());
+        if let Some((id, at)) = chosen.map(|row| (row.machine.id.clone(), row.machine.inventory_at)) {
+            let asked =
+                unread.iter().any(|(other, _)| *other == id) || self.parts_asked.as_ref() == Some(&id);
+            if !asked && self.parts(&id).is_none() {
+                unread.push((id.clone(), at));
+            }
+            self.parts_asked = Some(id);
         }
         unread
     }
@@ -413,7 +446,7 @@ impl Fleet {
             self.search.text().to_lowercase().split_whitespace().map(str::to_owned).collect();
         let fits = |row: &Row| {
             self.only.is_none_or(|only| row.condition == only)
-                && self.tag.as_ref().is_none_or(|tag| row.machine.tags.contains(tag))
+                && self.tagged.iter().all(|tag| row.machine.tags.contains(tag))
                 && words.iter().all(|word| row.haystack.contains(word) || row.condition.word().contains(word))
         };
         let mut shown: Vec<usize> = (0..self.rows.len()).filter(|place| fits(&self.rows[*place])).collect();

@@ -1,6 +1,6 @@
 //! An inventory in a few words, for the table and the panel beside it.
 
-use ironwake_api::Inventory;
+use ironwake_api::{Disk, Inventory, Nic};
 
 use crate::human;
 
@@ -15,6 +15,22 @@ pub struct Brief {
     pub memory_bytes: u64,
     /// Sizes of the disks that stay in, the largest first.
     pub disks: Vec<u64>,
+}
+
+/// What the panel beside the list draws of one machine.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    /// Its disks with their partitions.
+    pub disks: Vec<Disk>,
+    /// Its NICs.
+    pub nics: Vec<Nic>,
+}
+
+impl Parts {
+    /// What an inventory says.
+    pub fn of(inventory: &Inventory) -> Self {
+        Self { disks: inventory.disks.clone(), nics: inventory.nics.clone() }
+    }
 }
 
 /// Words of processor names that tell nothing.

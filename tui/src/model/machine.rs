@@ -64,6 +64,8 @@ pub struct Opened {
     pub attempt_list: List,
     /// The boot that is shown, with its stages.
     pub attempt: Option<Attempt>,
+    /// Lines of the shown boot above the screen; its end is followed, where nobody has moved in it.
+    pub stages_top: Option<usize>,
     /// The operation under the cursor.
     pub operation_list: List,
     /// Lines above the screen, of tabs that scroll.

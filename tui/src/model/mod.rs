@@ -8,6 +8,7 @@ pub mod machine;
 pub mod order;
 pub mod overlay;
 pub mod row;
+pub mod setting;
 pub mod stock;
 pub mod tail;
 pub mod telling;
@@ -16,17 +17,17 @@ pub mod values;
 pub mod wizard;
 pub mod works;
 
-use ironwake_api::{Health, HealthState, Millis, Profiles, Settings, Version};
+use ironwake_api::{Health, HealthState, Millis, Profiles, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::Context;
 use crate::input::Input;
-use crate::list::List;
 use crate::look::Look;
 use access::Access;
 use fleet::Fleet;
 use machine::Opened;
 use overlay::Overlay;
+use setting::Book;
 use stock::{Leases, Stock};
 use tail::Tail;
 use toast::Toasts;
@@ -92,6 +93,8 @@ pub enum Screen {
     Operation,
     /// The steps of a rebuild.
     Rebuild,
+    /// Every setting.
+    Settings,
 }
 
 impl Screen {
@@ -116,6 +119,7 @@ impl Screen {
             Self::Machine => Context::Machine,
             Self::Operation => Context::Operation,
             Self::Rebuild => Context::Rebuild,
+            Self::Settings => Context::Settings,
         }
     }
 }
@@ -146,13 +150,11 @@ pub struct Model {
     /// Profiles.
     pub profiles: Option<Profiles>,
     /// Settings.
-    pub settings: Option<Settings>,
+    pub settings: Book,
+    /// Lines of the appliance's own screen that are above it.
+    pub system_scroll: usize,
     /// Who is there.
     pub access: Access,
-    /// The setting under the cursor.
-    pub settings_list: List,
-    /// What is searched for among settings.
-    pub settings_search: Input,
     /// The machine that is open.
     pub opened: Option<Opened>,
     /// The steps of a rebuild that are open.
@@ -188,10 +190,9 @@ impl Model {
             stock: Stock::default(),
             leases: Leases::default(),
             profiles: None,
-            settings: None,
+            settings: Book::default(),
+            system_scroll: 0,
             access: Access::default(),
-            settings_list: List::default(),
-            settings_search: Input::default(),
             opened: None,
             wizard: None,
             screens: vec![Screen::Machines],
@@ -219,10 +220,18 @@ impl Model {
         match &self.overlay {
             Some(Overlay::Help { .. }) => vec![Context::Help],
             Some(Overlay::Palette(_)) => vec![Context::Palette],
-            Some(Overlay::Search | Overlay::Prompt(_) | Overlay::Demanded(_) | Overlay::Login(_)) => {
+            Some(
+                Overlay::Search
+                | Overlay::Prompt(_)
+                | Overlay::Demanded(_)
+                | Overlay::Login(_)
+                | Overlay::Setting(_),
+            ) => {
                 vec![Context::Typing]
             }
             Some(Overlay::Question(_)) => vec![Context::Question],
+            Some(Overlay::Editor(_)) => vec![Context::Editor],
+            Some(Overlay::Picker(_)) => vec![Context::Picker],
             None => vec![self.screen().context(), Context::Everywhere],
         }
     }
@@ -231,6 +240,7 @@ impl Model {
     pub fn is_typing_a_secret(&self) -> bool {
         match &self.overlay {
             Some(Overlay::Login(_)) => true,
+            Some(Overlay::Setting(edit)) => edit.is_veiled(),
             Some(_) => false,
             None => self.screen() == Screen::Rebuild && self.wizard.as_ref().is_some_and(Wizard::is_secret),
         }
@@ -277,8 +287,8 @@ impl Model {
             Screen::Events => Some(&mut self.tail.search),
             Screen::Artifacts => Some(&mut self.stock.search),
             Screen::Network => Some(&mut self.leases.search),
-            Screen::System => Some(&mut self.settings_search),
-            Screen::Machine | Screen::Operation | Screen::Rebuild => None,
+            Screen::Settings => Some(&mut self.settings.search),
+            Screen::System | Screen::Machine | Screen::Operation | Screen::Rebuild => None,
         }
     }
 
@@ -290,19 +300,8 @@ impl Model {
             Screen::Events => Some(&self.tail.search),
             Screen::Artifacts => Some(&self.stock.search),
             Screen::Network => Some(&self.leases.search),
-            Screen::System => Some(&self.settings_search),
-            Screen::Machine | Screen::Operation | Screen::Rebuild => None,
+            Screen::Settings => Some(&self.settings.search),
+            Screen::System | Screen::Machine | Screen::Operation | Screen::Rebuild => None,
         }
-    }
-
-    /// Settings that are listed.
-    pub fn settings_shown(&self) -> Vec<&ironwake_api::Setting> {
-        let words = self.settings_search.text().to_lowercase();
-        let all = self.settings.as_ref().map(|settings| settings.settings.as_slice()).unwrap_or_default();
-        let fits = |setting: &&ironwake_api::Setting| {
-            let text = format!("{} {}", setting.key, setting.value).to_lowercase();
-            words.split_whitespace().all(|word| text.contains(word))
-        };
-        all.iter().filter(fits).collect()
     }
 }

@@ -1,13 +1,17 @@
 //! What lies above a screen: help, palette, a line that is typed, a question.
 
-use ironwake_api::{Problem, Secret};
+use std::collections::BTreeSet;
 
+use ironwake_api::{Problem, Secret, Setting};
+
+use super::setting::{self, Kind};
 use crate::bindings::{Action, BINDINGS, Context};
 use crate::confirm::Demand;
 use crate::input::Input;
 use crate::list::List;
 use crate::message::Asked;
 use crate::request::Request;
+use crate::text::Text;
 
 /// What is open above the screen.
 #[derive(Debug)]
@@ -29,6 +33,12 @@ pub enum Overlay {
     Demanded(Demanded),
     /// The administrator's password has to be typed.
     Login(Login),
+    /// A text of several lines is typed.
+    Editor(Editor),
+    /// Some of a list are chosen, to narrow the screen below.
+    Picker(Picker),
+    /// The value of a setting is typed.
+    Setting(SettingEdit),
 }
 
 /// The palette.
@@ -60,7 +70,7 @@ pub struct Prompt {
     pub help: &'static str,
     /// What is typed.
     pub input: Input,
-    /// The machine that it is of.
+    /// The machine that it is of; none for a setting.
     pub machine: String,
     /// What is changed.
     pub field: PromptField,
@@ -73,8 +83,116 @@ pub enum PromptField {
     Name,
     /// Its tags.
     Tags,
-    /// Its notes.
-    Notes,
+    /// The key of a setting, whose value is typed next.
+    SettingKey,
+}
+
+/// The value of a setting, being typed.
+#[derive(Debug)]
+pub struct SettingEdit {
+    /// Its key.
+    pub key: String,
+    /// What the value is.
+    pub kind: Kind,
+    /// Whether the daemon keeps it secret.
+    pub secret: bool,
+    /// What is typed.
+    pub input: Input,
+    /// Why it was refused, in lines.
+    pub refused: Vec<String>,
+    /// Whether it was sent to the daemon.
+    pub sending: bool,
+}
+
+impl SettingEdit {
+    /// The value of a setting; of one that nobody has set, where it is not among them.
+    pub fn new(key: &str, setting: Option<&Setting>) -> Self {
+        let value = setting.map(|setting| setting.value.as_str());
+        let secret = value == Some(setting::SECRET);
+        let shown = value.filter(|_| !secret);
+        Self {
+            key: key.to_owned(),
+            kind: value.map_or(Kind::Any, Kind::of),
+            secret,
+            input: Input::new(&shown.map(setting::typed).unwrap_or_default()),
+            refused: Vec::new(),
+            sending: false,
+        }
+    }
+
+    /// Whether what is typed is kept out of recordings: a value that nobody has set yet may be a secret.
+    pub fn is_veiled(&self) -> bool {
+        self.secret || self.kind == Kind::Any
+    }
+}
+
+/// The notes of a machine, being typed.
+#[derive(Debug)]
+pub struct Editor {
+    /// The machine's name.
+    pub title: String,
+    /// What is typed.
+    pub text: Text,
+    /// The machine's id.
+    pub machine: String,
+    /// Whether it was sent to the daemon; until it answers, what was typed is kept.
+    pub saving: bool,
+}
+
+/// What a picker narrows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// Machines, by tags.
+    Tags,
+    /// Events, by what they are about.
+    About,
+}
+
+/// A list of which some are chosen.
+#[derive(Debug)]
+pub struct Picker {
+    /// What it narrows.
+    pub what: Pick,
+    /// What can be chosen, with how many there are of each.
+    pub items: Vec<(String, usize)>,
+    /// What is chosen.
+    pub chosen: BTreeSet<String>,
+    /// What narrows the list itself.
+    pub input: Input,
+    /// The line under the cursor: the first one is everything.
+    pub list: List,
+}
+
+impl Picker {
+    /// What is listed: nothing for everything, then the items that fit what is typed.
+    pub fn shown(&self) -> Vec<Option<&(String, usize)>> {
+        let typed = self.input.text().trim().to_lowercase();
+        let fits = |item: &&(String, usize)| item.0.to_lowercase().contains(&typed);
+        let everything = typed.is_empty().then_some(None);
+        everything.into_iter().chain(self.items.iter().filter(fits).map(Some)).collect()
+    }
+
+    /// Chooses the item under the cursor, or does not any more.
+    pub fn toggle(&mut self) {
+        match self.shown().get(self.list.cursor).copied().flatten().map(|item| item.0.clone()) {
+            Some(name) => {
+                if !self.chosen.remove(&name) {
+                    self.chosen.insert(name);
+                }
+            }
+            None => self.chosen.clear(),
+        }
+    }
+
+    /// What is taken in the end: what was chosen, else what is under the cursor.
+    pub fn taken(&self) -> BTreeSet<String> {
+        match self.shown().get(self.list.cursor).copied().flatten() {
+            Some(item) if self.chosen.is_empty() => BTreeSet::from([item.0.clone()]),
+            Some(_) => self.chosen.clone(),
+            None if self.shown().is_empty() => self.chosen.clone(),
+            None => BTreeSet::new(),
+        }
+    }
 }
 
 /// A question.
@@ -88,9 +206,20 @@ pub struct Question {
     pub yes: Request,
 }
 
-/// A word that has to be typed before an operation is tried again.
+/// What a word permits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permits {
+    /// An operation is made again and armed.
+    Retry,
+    /// A recorded operation is armed.
+    Arm,
+}
+
+/// A word that has to be typed before an operation is armed.
 #[derive(Debug)]
 pub struct Demanded {
+    /// What it permits.
+    pub permits: Permits,
     /// What is asked.
     pub title: String,
     /// What will be destroyed.
@@ -183,7 +312,8 @@ pub fn offered(contexts: &[Context]) -> Vec<usize> {
         Action::Palette,
     ];
     // These act on what is open, which only their own screen has.
-    const NEED_OPEN: [Context; 3] = [Context::Machine, Context::Operation, Context::Rebuild];
+    const NEED_OPEN: [Context; 4] =
+        [Context::Machine, Context::Operation, Context::Rebuild, Context::Settings];
     let mut names = std::collections::HashSet::new();
     let here = |place: &usize| contexts.contains(&BINDINGS[*place].context);
     let offers = |place: &usize| {
@@ -200,6 +330,30 @@ pub fn offered(contexts: &[Context]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_picker_takes_what_is_chosen_else_what_is_under_the_cursor() {
+        let items = vec![("lab".to_owned(), 2), ("rack=7".into(), 1)];
+        let mut picker = Picker {
+            what: Pick::Tags,
+            items,
+            chosen: BTreeSet::new(),
+            input: Input::default(),
+            list: List::default(),
+        };
+        let taken = |picker: &Picker| picker.taken().into_iter().collect::<Vec<_>>();
+        assert_eq!(taken(&picker), [""; 0], "everything");
+        picker.list.cursor = 2;
+        assert_eq!(taken(&picker), ["rack=7"]);
+        picker.list.cursor = 1;
+        picker.toggle();
+        picker.list.cursor = 2;
+        assert_eq!(taken(&picker), ["lab"]);
+        picker.toggle();
+        assert_eq!(taken(&picker), ["lab", "rack=7"]);
+        picker.input = Input::new("RACK");
+        assert_eq!(picker.shown().len(), 1);
+    }
 
     #[test]
     fn beginnings_of_words_fit_best() {

@@ -1,6 +1,6 @@
 //! The tail of events: the newest below, as they come.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use ironwake_api::{Event, EventKind};
 
@@ -58,6 +58,123 @@ impl Level {
     }
 }
 
+/// What events are about, for the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum About {
+    /// Records, their enrolment and inventories.
+    Machines,
+    /// Boots, stage by stage.
+    Boots,
+    /// Operations, their steps and shells.
+    Operations,
+    /// How far operations and downloads are.
+    Progress,
+    /// What runs on machines.
+    Hosts,
+    /// Networks and addresses.
+    Network,
+    /// Imports and builds.
+    Artifacts,
+    /// Tokens, certificates and who is refused.
+    Access,
+    /// The daemon and its settings.
+    Daemon,
+}
+
+impl About {
+    /// All of them, in the order in which they are listed.
+    pub const ALL: [Self; 9] = [
+        Self::Machines,
+        Self::Boots,
+        Self::Operations,
+        Self::Progress,
+        Self::Hosts,
+        Self::Network,
+        Self::Artifacts,
+        Self::Access,
+        Self::Daemon,
+    ];
+
+    /// What an event is about.
+    pub fn of(kind: &EventKind) -> Self {
+        use EventKind as E;
+        match kind {
+            E::MachineSeen { .. }
+            | E::MachineRegistered
+            | E::Enrolment { .. }
+            | E::MachineEdited { .. }
+            | E::MachineDeleted
+            | E::MachineAbsorbed { .. }
+            | E::IdentityConflict { .. }
+            | E::Inventory { .. }
+            | E::OrderGiven { .. } => Self::Machines,
+            E::AttemptStarted { .. } | E::AttemptStage { .. } | E::AttemptEnded { .. } => Self::Boots,
+            E::OperationMade { .. }
+            | E::OperationWaits { .. }
+            | E::OperationChanged { .. }
+            | E::ShellOpened { .. }
+            | E::ShellClosed { .. }
+            | E::OperationStep { .. }
+            | E::LoginKeyRemoved { .. } => Self::Operations,
+            E::OperationProgress { .. } | E::ArtifactProgress { .. } | E::ArtifactBuildProgress { .. } => {
+                Self::Progress
+            }
+            E::HostBooted { .. } | E::HostChanged { .. } | E::HostSilent { .. } | E::HostBack { .. } => {
+                Self::Hosts
+            }
+            E::LeasesChanged { .. }
+            | E::NetworkChanging { .. }
+            | E::NetworkConfirmed { .. }
+            | E::NetworkTakenBack { .. }
+            | E::OtherDhcpServer { .. }
+            | E::OtherDhcpServerGone { .. }
+            | E::AddressConflict { .. } => Self::Network,
+            E::ArtifactAsked { .. }
+            | E::ArtifactTrouble { .. }
+            | E::ArtifactFailed { .. }
+            | E::ArtifactCancelled { .. }
+            | E::ArtifactEvicted { .. }
+            | E::ArtifactReady { .. }
+            | E::ArtifactBuild { .. }
+            | E::ArtifactPinned { .. }
+            | E::ArtifactDeleted { .. } => Self::Artifacts,
+            E::TokenRefused { .. }
+            | E::TokenMade { .. }
+            | E::TokenRevoked { .. }
+            | E::AccessSlowed { .. }
+            | E::LoggedIn { .. }
+            | E::LoginRefused { .. }
+            | E::PasswordChanged { .. }
+            | E::CertificateChanged { .. }
+            | E::CertificateRefused { .. } => Self::Access,
+            E::DaemonStarted { .. }
+            | E::SettingsChanged { .. }
+            | E::WebhookTest { .. }
+            | E::HealthChanged { .. }
+            | E::SystemChanging { .. }
+            | E::SystemChangeFailed { .. }
+            | E::SystemEnding { .. }
+            | E::UnitRestarting { .. }
+            | E::SetupStep { .. } => Self::Daemon,
+        }
+    }
+
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Machines => "machines",
+            Self::Boots => "boots",
+            Self::Operations => "operations",
+            Self::Progress => "progress",
+            Self::Hosts => "hosts",
+            Self::Network => "network",
+            Self::Artifacts => "artifacts",
+            Self::Access => "access",
+            Self::Daemon => "daemon",
+        }
+    }
+}
+
 /// Events.
 #[derive(Debug, Default)]
 pub struct Tail {
@@ -71,6 +188,8 @@ pub struct Tail {
     pub held: bool,
     /// Which levels are listed.
     pub level: Level,
+    /// What listed events are about; everything, where it is empty.
+    pub about: BTreeSet<About>,
     /// The one machine whose events are listed.
     pub machine: Option<String>,
     /// Text that is searched for.
@@ -83,6 +202,11 @@ impl Tail {
     /// The event under the cursor.
     pub fn chosen(&self) -> Option<&Event> {
         self.shown.get(self.list.cursor).and_then(|place| self.events.get(*place))
+    }
+
+    /// The last events of a machine, the newest first.
+    pub fn of_machine<'a>(&'a self, machine: &'a str) -> impl Iterator<Item = &'a Event> {
+        self.events.iter().rev().filter(move |event| event.machine.as_deref() == Some(machine))
     }
 
     /// Takes events in order; what is here already is not taken twice.
@@ -109,6 +233,7 @@ impl Tail {
                 format!("{name} {}", telling::event(&event.kind).1).to_lowercase()
             };
             self.level.lists(&event.kind)
+                && (self.about.is_empty() || self.about.contains(&About::of(&event.kind)))
                 && self.machine.as_ref().is_none_or(|machine| event.machine.as_ref() == Some(machine))
                 && (words.is_empty() || words.iter().all(|word| named().contains(word)))
         };

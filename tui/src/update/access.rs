@@ -97,7 +97,7 @@ pub(super) fn logged_in(model: &mut Model, name: &str, requests: &mut Vec<Reques
 /// The session is over, by the lock or by a key.
 pub(super) fn locked(model: &mut Model, why: &str, requests: &mut Vec<Request>) {
     model.access.lock();
-    model.settings = None;
+    model.settings.all = None;
     let over_ssh = model.access.whoami.as_ref().is_some_and(|who| who.entrance == Some(Entrance::Ssh));
     let how = match over_ssh {
         true => "Ctrl-L asks for the administrator's password; or connect again",

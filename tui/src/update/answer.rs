@@ -2,7 +2,7 @@
 
 use ironwake_api::{BulkAnswer, Operation, Problem};
 
-use super::{access, rebuild};
+use super::{access, rebuild, settings, typing};
 use crate::message::{Answer, Asked};
 use crate::model::{Model, Screen};
 use crate::request::Request;
@@ -12,7 +12,11 @@ const REFUSALS_NAMED: usize = 3;
 
 pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Request>) {
     match answer {
-        Answer::Machines(page) => model.fleet.page(page),
+        Answer::Machines(page) => {
+            model.fleet.page(page);
+            // Operations may have come before their machines: the newest of each counts, so it is taken last.
+            model.works.all.values().for_each(|operation| model.fleet.operation(operation));
+        }
         Answer::Machine(machine) => {
             let id = machine.id.clone();
             model.fleet.hardware(&id, machine.inventory_at, machine.inventory.as_deref());
@@ -78,12 +82,12 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
         Answer::Leases(leases) => model.leases.put(leases),
         Answer::Health(health) => model.health = Some(health),
         Answer::Version(version) => model.version = Some(version),
-        Answer::Settings(settings) => model.settings = Some(settings),
+        Answer::Settings(settings) => model.settings.all = Some(settings),
         Answer::Whoami(whoami) => {
             model.access.whoami = Some(whoami);
             if !model.access.shows_settings() {
-                model.settings = None;
-            } else if model.settings.is_none() {
+                model.settings.all = None;
+            } else if model.settings.all.is_none() {
                 requests.push(Request::Settings);
             }
         }
@@ -98,6 +102,8 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
                 Asked::Login => access::password_set(model),
                 _ => {}
             }
+            typing::saved(model, &asked, true);
+            settings::changed(model, &asked);
             model.toasts.done(said, model.now);
             requests.push(Request::Operations);
             if let Some(opened) = &mut model.opened {
@@ -155,6 +161,7 @@ fn said(asked: &Asked) -> String {
         Asked::Make => "record the operation".into(),
         Asked::Arm => "arm".into(),
         Asked::Login => "log in".into(),
+        Asked::Setting(key) => format!("change {key}"),
     }
 }
 
@@ -184,8 +191,10 @@ pub(super) fn plainly_refused(model: &mut Model, asked: &Asked, problem: &Proble
             return;
         }
         Asked::Make if rebuild::refused(model, problem) => return,
+        Asked::Setting(key) if settings::refused(model, key, problem) => return,
         Asked::Arm => rebuild::not_armed(model),
-        Asked::Make | Asked::Show(_) | Asked::Do(_) | Asked::Login => {}
+        Asked::Do(_) => typing::saved(model, asked, false),
+        Asked::Make | Asked::Show(_) | Asked::Setting(_) | Asked::Login => {}
     }
     model.toasts.refused(format!("Refused: {}", said(asked)), problem, model.now);
 }

@@ -1,13 +1,16 @@
 //! What keys, wheel and clicks do: to what is typed first, then by the key table.
 
-use super::{access, machines, rebuild, refresh, screens, typing};
+use super::{access, machines, rebuild, refresh, screens, settings, typing};
 use crate::bindings::{self, Action};
 use crate::key::{Code, Key};
 use crate::list::Step;
+use crate::model::machine::Tab;
 use crate::model::overlay::Overlay;
+use crate::model::wizard::Stage;
 use crate::model::{Model, Screen};
 use crate::request::Request;
 use crate::view::area;
+use crate::view::targets::{self, Target};
 
 pub(super) fn key(model: &mut Model, key: Key, requests: &mut Vec<Request>) {
     if typing::key(model, key, requests) {
@@ -20,40 +23,104 @@ pub(super) fn key(model: &mut Model, key: Key, requests: &mut Vec<Request>) {
 
 pub(super) fn wheel(model: &mut Model, lines: i16) {
     let step = if lines < 0 { Step::Up } else { Step::Down };
+    let boots = model.overlay.is_none()
+        && model.screen() == Screen::Machine
+        && model.opened.as_ref().is_some_and(|opened| opened.tab == Tab::Boots);
     for _ in 0..lines.unsigned_abs() {
-        step_list(model, step);
+        match &mut model.overlay {
+            // The boots beside the stages are few: what is long is turned.
+            None if boots => screens::stages(model, step),
+            Some(Overlay::Editor(editor)) => {
+                let code = if step == Step::Up { Code::Up } else { Code::Down };
+                editor.text.key(Key::plain(code));
+            }
+            _ => step_list(model, step),
+        }
     }
 }
 
-/// A click on a tab opens it, one on a line chooses it, and one on the chosen line opens it.
+/// A click on a hint presses its key, one on a tab opens it, one on a line chooses it, and one on the chosen line opens it.
 pub(super) fn click(model: &mut Model, column: u16, row: u16, requests: &mut Vec<Request>) {
-    if model.overlay.is_some() {
-        return;
-    }
-    let screen = area::area(model);
-    if row == area::TABS_ROW {
-        if let Some(tab) = area::tab_at(model, column) {
-            screens::tab(model, tab);
+    let Some(target) = targets::at(model, column, row) else { return };
+    match target {
+        Target::Key(pressed) => key(model, pressed, requests),
+        Target::Tab(tab) => leave(model, tab, requests),
+        Target::MachineTab(tab) => screens::machine_tab(model, tab, requests),
+        Target::Sort(sort) if model.fleet.sort == sort => act(model, Action::SortReverse, requests),
+        Target::Sort(sort) => {
+            (model.fleet.sort, model.fleet.reverse) = (sort, false);
+            model.fleet.rearrange();
         }
-        return;
+        Target::Mark(place) => {
+            choose(model, place);
+            act(model, Action::Mark, requests);
+            choose(model, place);
+        }
+        Target::Line(place) => {
+            if choose(model, place) {
+                let open = match model.screen() {
+                    Screen::Rebuild => Action::Next,
+                    Screen::Settings => Action::EditSetting,
+                    _ => Action::Open,
+                };
+                act(model, open, requests);
+            }
+            screens::follow_cursor(model, requests);
+        }
+        Target::Entry(place) => match &mut model.overlay {
+            Some(Overlay::Palette(palette)) => {
+                palette.list.cursor = place;
+                act(model, Action::Accept, requests);
+            }
+            Some(Overlay::Picker(picker)) => {
+                picker.list.cursor = place;
+                picker.toggle();
+            }
+            _ => {}
+        },
+        Target::Beside => back(model, requests),
     }
-    let Some(line) = row.checked_sub(screen.y + area::LIST_HEAD_ROWS).map(usize::from) else { return };
-    let (list, len) = match model.screen() {
-        Screen::Machines => (&mut model.fleet.list, model.fleet.shown.len()),
-        Screen::Operations => (&mut model.works.list, model.works.shown.len()),
-        Screen::Events => (&mut model.tail.list, model.tail.shown.len()),
-        _ => return,
+}
+
+/// Puts the cursor of the list that is shown on an item; says whether it was there already.
+fn choose(model: &mut Model, place: usize) -> bool {
+    let cursor = match model.screen() {
+        Screen::Machines => &mut model.fleet.list.cursor,
+        Screen::Operations => &mut model.works.list.cursor,
+        Screen::Events => &mut model.tail.list.cursor,
+        Screen::Artifacts => &mut model.stock.list.cursor,
+        Screen::Network => &mut model.leases.list.cursor,
+        Screen::Settings => &mut model.settings.list.cursor,
+        Screen::Machine => match &mut model.opened {
+            Some(opened) if opened.tab == Tab::Boots => {
+                opened.stages_top = None;
+                &mut opened.attempt_list.cursor
+            }
+            Some(opened) => &mut opened.operation_list.cursor,
+            None => return false,
+        },
+        Screen::Rebuild => match &mut model.wizard {
+            Some(wizard) => match wizard.stage {
+                Stage::Profile => &mut wizard.profile,
+                // A value and a disk are chosen by a click, and taken by a key.
+                Stage::Values => {
+                    wizard.field = place;
+                    return false;
+                }
+                Stage::Disk => {
+                    wizard.disk = place;
+                    return false;
+                }
+                Stage::Confirm => return false,
+            },
+            None => return false,
+        },
+        Screen::System | Screen::Operation => return false,
     };
-    let place = list.top + line;
-    if place >= len {
-        return;
-    }
-    let again = std::mem::replace(&mut list.cursor, place) == place;
+    let again = std::mem::replace(cursor, place) == place;
     model.fleet.hold();
     model.tail.held |= model.screen() == Screen::Events;
-    if again {
-        act(model, Action::Open, requests);
-    }
+    again
 }
 
 /// Performs an action where the console stands.
@@ -78,6 +145,22 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
             }
         }
         Action::No => model.overlay = None,
+        Action::GoSettings
+        | Action::EditSetting
+        | Action::UnsetSetting
+        | Action::NewSetting
+        | Action::FilterOrigin => settings::act(model, action),
+        Action::StagesUp => screens::stages(model, Step::Up),
+        Action::StagesDown => screens::stages(model, Step::Down),
+        Action::Save => typing::save(model, requests),
+        Action::Toggle => {
+            let rows = area::picker_rows(model);
+            if let Some(Overlay::Picker(picker)) = &mut model.overlay {
+                picker.toggle();
+                let len = picker.shown().len();
+                picker.list.step(Step::Down, len, rows);
+            }
+        }
         Action::Search if model.search().is_some() => model.overlay = Some(Overlay::Search),
         Action::Accept | Action::Complete => typing::accept(model, requests),
         Action::GoMachines => leave(model, Screen::Machines, requests),
@@ -116,7 +199,8 @@ fn back(model: &mut Model, requests: &mut Vec<Request>) {
     }
     match model.screen() {
         Screen::Rebuild => rebuild::back(model, requests),
-        Screen::Machine | Screen::Operation => screens::pop(model),
+        Screen::Settings if settings::clear(model) => {}
+        Screen::Machine | Screen::Operation | Screen::Settings => screens::pop(model),
         _ => {
             if model.toasts.0.pop_back().is_some() {
                 return;
@@ -128,20 +212,25 @@ fn back(model: &mut Model, requests: &mut Vec<Request>) {
 
 fn step_list(model: &mut Model, step: Step) {
     let screen = area::area(model);
+    let below = model.screen().context();
+    let (palette_rows, picker_rows) = (area::palette_rows(model), area::picker_rows(model));
     match &mut model.overlay {
         Some(Overlay::Help { scroll }) => {
-            let (lines, height) =
-                (crate::view::help::lines(model.setup.columns).len(), area::help_height(screen));
+            let (lines, height) = (crate::view::help::height(&model.setup, below), area::help_height(screen));
             return scrolled(scroll, step, lines, height);
         }
         Some(Overlay::Palette(palette)) => {
-            return palette.list.step(step, palette.entries.len(), area::PALETTE_ROWS);
+            return palette.list.step(step, palette.entries.len(), palette_rows);
+        }
+        Some(Overlay::Picker(picker)) => {
+            let len = picker.shown().len();
+            return picker.list.step(step, len, picker_rows);
         }
         Some(Overlay::Search) | None => {}
         Some(_) => return,
     }
     match model.screen() {
-        Screen::Machines => model.fleet.step(step, area::list_height(screen)),
+        Screen::Machines => model.fleet.step(step, area::machines_height(screen)),
         Screen::Operations => {
             model.works.list.step(step, model.works.shown.len(), area::list_height(screen));
         }
@@ -159,8 +248,12 @@ fn step_list(model: &mut Model, step: Step) {
             model.leases.list.step(step, len, height);
         }
         Screen::System => {
-            let (len, height) = (model.settings_shown().len(), area::settings_height(model, screen));
-            model.settings_list.step(step, len, height);
+            let lines = crate::view::system::lines(model, screen.width).len();
+            scrolled(&mut model.system_scroll, step, lines, usize::from(screen.height));
+        }
+        Screen::Settings => {
+            let len = model.settings.shown().len();
+            model.settings.list.step(step, len, area::settings_height(screen));
         }
         Screen::Machine => screens::step_machine(model, step),
         Screen::Operation => {

@@ -1,17 +1,22 @@
-//! What is done with machines, operations, events and artifacts: each action asks first where something is lost by it.
+//! What is done with machines, events and artifacts: each action asks first where something is lost by it.
 
-use ironwake_api::{MachinePatch, OperationKind, OperationState};
+use std::collections::BTreeSet;
 
-use super::{rebuild, screens};
+use ironwake_api::{MachinePatch, OperationKind};
+
+use super::{operations, rebuild, screens};
 use crate::bindings::Action;
-use crate::confirm::Demand;
 use crate::human;
 use crate::input::Input;
+use crate::list::List;
 use crate::model::condition::Condition;
 use crate::model::machine::Tab;
-use crate::model::overlay::{Demanded, Overlay, Prompt, PromptField, Question};
+use crate::model::overlay::{Editor, Overlay, Pick, Picker, Prompt, PromptField, Question};
+use crate::model::tail::About;
 use crate::model::{Model, Screen};
 use crate::request::{BootOnly, Harmless, Request};
+use crate::text::Text;
+use crate::view::area;
 
 /// Names in a question; more are counted.
 const NAMES_MAX: usize = 8;
@@ -27,9 +32,11 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         (Screen::Machines | Screen::Machine, Action::Enroll) => many(model, Harmless::Enroll, requests),
         (Screen::Machines | Screen::Machine, Action::Inspect) => many(model, Harmless::Inspect, requests),
         (Screen::Machines | Screen::Machine, Action::Delete) => many(model, Harmless::Delete, requests),
+        (Screen::Machines | Screen::Machine, Action::Cancel) => operations::take_back(model),
+        (Screen::Machines | Screen::Machine, Action::Disarm) => operations::disarm(model, requests),
         (Screen::Machines, _) => list(model, action),
         (Screen::Machine, _) => one(model, action, requests),
-        (Screen::Operations | Screen::Operation, _) => operation(model, action, requests),
+        (Screen::Operations | Screen::Operation, _) => operations::act(model, action, requests),
         (Screen::Events, _) => event(model, action),
         (Screen::Artifacts, _) => artifact(model, action, requests),
         (Screen::Network, Action::GoMachine | Action::Open) => lease_machine(model),
@@ -45,7 +52,7 @@ pub(super) fn concerned(model: &Model) -> Vec<String> {
     }
 }
 
-fn named(model: &Model, ids: &[String]) -> Vec<String> {
+pub(super) fn named(model: &Model, ids: &[String]) -> Vec<String> {
     let mut names: Vec<String> = ids.iter().take(NAMES_MAX).map(|id| model.fleet.name(id)).collect();
     if ids.len() > NAMES_MAX {
         names.push(format!("and {} more", human::grouped(ids.len() - NAMES_MAX)));
@@ -85,9 +92,17 @@ fn many(model: &mut Model, action: Harmless, requests: &mut Vec<Request>) {
     model.overlay = Some(Overlay::Question(Question { title, lines, yes: request }));
 }
 
-fn capital(word: &str) -> String {
+pub(super) fn capital(word: &str) -> String {
     let mut chars = word.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// A picker with the first of what is chosen under its cursor.
+fn picker(model: &Model, what: Pick, items: Vec<(String, usize)>, chosen: BTreeSet<String>) -> Overlay {
+    let first = items.iter().position(|item| chosen.contains(&item.0)).map_or(0, |place| place + 1);
+    let mut list = List { cursor: first, top: 0 };
+    list.settle(items.len() + 1, area::picker_rows(model));
+    Overlay::Picker(Picker { what, items, chosen, input: Input::default(), list })
 }
 
 fn list(model: &mut Model, action: Action) {
@@ -131,22 +146,14 @@ fn list(model: &mut Model, action: Action) {
         }
         Action::FilterTag => {
             let tags = fleet.tags();
-            let next = match &fleet.tag {
-                None => tags.first().map(|tag| (*tag).clone()),
-                Some(tag) => tags
-                    .range::<String, _>((std::ops::Bound::Excluded(tag), std::ops::Bound::Unbounded))
-                    .next()
-                    .map(|tag| (*tag).clone()),
-            };
-            if fleet.tag.is_none() && next.is_none() {
-                model.toasts.hint(
-                    "No machine has a tag",
-                    "open a machine and press T to give it some",
-                    model.now,
-                );
-                return;
+            if tags.is_empty() {
+                let next = "open a machine and press T to give it some";
+                return model.toasts.hint("No machine has a tag", next, model.now);
             }
-            fleet.tag = next;
+            let items = tags.into_iter().map(|(tag, count)| (tag.clone(), count)).collect();
+            let chosen = fleet.tagged.clone();
+            model.overlay = Some(picker(model, Pick::Tags, items, chosen));
+            return;
         }
         _ => return,
     }
@@ -174,8 +181,9 @@ fn one(model: &mut Model, action: Action, requests: &mut Vec<Request>) {
                 prompt("Tags", "with spaces between, such as rack=7 lab", tags, PromptField::Tags);
         }
         Action::EditNotes => {
-            let notes = machine.notes.clone().unwrap_or_default();
-            model.overlay = prompt("Notes", "a line for whoever comes next", notes, PromptField::Notes);
+            let text = Text::new(machine.notes.as_deref().unwrap_or_default());
+            let title = crate::model::row::name_of(machine);
+            model.overlay = Some(Overlay::Editor(Editor { title, text, machine: id, saving: false }));
         }
         Action::Discover => {
             let discover = !machine.discover_next;
@@ -208,83 +216,19 @@ fn one(model: &mut Model, action: Action, requests: &mut Vec<Request>) {
     }
 }
 
-fn operation(model: &mut Model, action: Action, requests: &mut Vec<Request>) {
-    match action {
-        Action::FilterEnded => {
-            model.works.only = model.works.only.next();
-            return;
-        }
-        _ if model.works.chosen().is_none() && model.works.open.is_none() => return,
-        _ => {}
-    }
-    let chosen = match model.screen() {
-        Screen::Operation => model.works.open.clone(),
-        _ => model.works.chosen().cloned(),
-    };
-    let Some(operation) = chosen else { return };
-    let name = model.fleet.name(&operation.machine);
-    match action {
-        Action::Open => screens::operation(model, &operation.id, requests),
-        Action::GoMachine => screens::machine(model, operation.machine),
-        Action::Cancel if operation.state.has_ended() => {
-            model.toasts.hint("It has ended already", "r does it again, if it failed", model.now);
-        }
-        Action::Cancel => {
-            let mut lines = vec![format!(
-                "{} of {name}, which is {}.",
-                capital(operation.kind.name()),
-                crate::model::telling::state_word(operation.state)
-            )];
-            if operation.may_have_written {
-                lines.push(
-                    "A disk may have been written already: what was on it is gone, and the operation fails."
-                        .into(),
-                );
-            } else {
-                lines.push("Nothing was written to any disk.".into());
-            }
-            let yes = Request::Cancel(vec![operation.id]);
-            model.overlay = Some(Overlay::Question(Question { title: "Cancel it?".into(), lines, yes }));
-        }
-        Action::Retry if !matches!(operation.state, OperationState::Failed | OperationState::Cancelled) => {
-            model.toasts.hint(
-                "Only what failed or was cancelled is tried again",
-                "c cancels what runs",
-                model.now,
-            );
-        }
-        Action::Retry if operation.kind.writes() => {
-            let mut lines = Vec::new();
-            for disk in &operation.disks {
-                lines.push(format!(
-                    "{}  {}  {}",
-                    disk.name,
-                    disk.model.as_deref().unwrap_or(""),
-                    human::disk(disk.size_bytes)
-                ));
-                lines.extend(disk.contents.iter().map(|line| format!("  {}", human::content(line))));
-            }
-            model.overlay = Some(Overlay::Demanded(Demanded {
-                title: format!("{} {name} again: this is overwritten", capital(operation.kind.name())),
-                lines,
-                demand: Demand::new(name, vec![operation.id]),
-                input: Input::default(),
-            }));
-        }
-        Action::Retry => {
-            let title = format!("{} {name} again?", capital(operation.kind.name()));
-            let lines = vec!["Nothing is written to any disk.".into()];
-            let yes = Request::RetryHarmless(operation.id);
-            model.overlay = Some(Overlay::Question(Question { title, lines, yes }));
-        }
-        _ => {}
-    }
-}
-
 fn event(model: &mut Model, action: Action) {
     let machine = model.tail.chosen().and_then(|event| event.machine.clone());
     match action {
         Action::Pause => model.tail.held = !model.tail.held,
+        Action::FilterAbout => {
+            let count = |about: About| {
+                let of = model.tail.events.iter().filter(|event| About::of(&event.kind) == about);
+                (about.word().to_owned(), of.count())
+            };
+            let items = About::ALL.into_iter().map(count).collect();
+            let chosen = model.tail.about.iter().map(|about| about.word().to_owned()).collect();
+            model.overlay = Some(picker(model, Pick::About, items, chosen));
+        }
         Action::FilterLevel => model.tail.level = model.tail.level.next(),
         Action::FilterMachine => {
             model.tail.machine = if model.tail.machine.is_some() { None } else { machine }

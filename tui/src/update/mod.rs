@@ -4,8 +4,10 @@ mod access;
 mod answer;
 mod keys;
 mod machines;
+mod operations;
 mod rebuild;
 mod screens;
+mod settings;
 mod typing;
 
 use ironwake_api::{EventKind, Millis};
@@ -176,7 +178,7 @@ fn refresh(model: &mut Model, requests: &mut Vec<Request>) {
 fn settle(model: &mut Model, requests: &mut Vec<Request>) {
     let screen = area::area(model);
     model.fleet.arrange();
-    model.fleet.list.settle(model.fleet.shown.len(), area::list_height(screen));
+    model.fleet.list.settle(model.fleet.shown.len(), area::machines_height(screen));
     if std::mem::take(&mut model.unsettled) {
         let fleet = &model.fleet;
         model.works.arrange(|id| fleet.name(id));
@@ -188,8 +190,8 @@ fn settle(model: &mut Model, requests: &mut Vec<Request>) {
     model.stock.list.settle(artifacts, area::list_height(screen));
     let leases = model.leases.shown().len();
     model.leases.list.settle(leases, area::leases_height(model, screen));
-    let settings = model.settings_shown().len();
-    model.settings_list.settle(settings, area::settings_height(model, screen));
+    let settings = model.settings.shown().len();
+    model.settings.list.settle(settings, area::settings_height(screen));
     if model.link != Link::Live {
         return;
     }
@@ -199,7 +201,8 @@ fn settle(model: &mut Model, requests: &mut Vec<Request>) {
         None => {}
     }
     if model.tab() == Screen::Machines && model.screens.len() == 1 {
-        let unread = model.fleet.unread(area::list_height(screen));
+        let has_panel = area::machines(screen).panel.is_some();
+        let unread = model.fleet.unread(area::machines_height(screen), has_panel);
         requests.extend((!unread.is_empty()).then_some(Request::Inventories(unread)));
     }
     for id in std::mem::take(&mut model.works.stale) {

@@ -52,6 +52,14 @@ pub(super) fn operation(model: &mut Model, id: &str, requests: &mut Vec<Request>
     }
 }
 
+/// Opens a tab of the machine that is open.
+pub(super) fn machine_tab(model: &mut Model, tab: Tab, requests: &mut Vec<Request>) {
+    if let Some(opened) = &mut model.opened {
+        (opened.tab, opened.scroll, opened.stages_top) = (tab, 0, None);
+    }
+    follow_cursor(model, requests);
+}
+
 /// Goes to the tab beside: of the machine that is open, else of the console.
 pub(super) fn beside(model: &mut Model, action: Action, requests: &mut Vec<Request>) {
     let step: isize = if action == Action::PreviousTab { -1 } else { 1 };
@@ -79,13 +87,15 @@ pub(super) fn clear(model: &mut Model) {
         return model.fleet.rearrange();
     }
     match model.screen() {
-        Screen::Machines if model.fleet.only.is_some() || model.fleet.tag.is_some() => {
-            (model.fleet.only, model.fleet.tag) = (None, None);
+        Screen::Machines if model.fleet.only.is_some() || !model.fleet.tagged.is_empty() => {
+            model.fleet.only = None;
+            model.fleet.tagged.clear();
             model.fleet.rearrange();
         }
         Screen::Machines => model.fleet.marked.clear(),
         Screen::Operations => model.works.only = crate::model::works::Only::All,
         Screen::Events if model.tail.machine.is_some() => model.tail.machine = None,
+        Screen::Events if !model.tail.about.is_empty() => model.tail.about.clear(),
         Screen::Events if model.tail.held => model.tail.held = false,
         Screen::Events => model.tail.level = crate::model::tail::Level::All,
         _ => {}
@@ -99,8 +109,10 @@ pub(super) fn step_machine(model: &mut Model, step: Step) {
     let Some(opened) = &mut model.opened else { return };
     let height = area::machine_height(screen);
     match opened.tab {
+        Tab::Boots if matches!(step, Step::PageUp | Step::PageDown) => stages(model, step),
         Tab::Boots => {
             opened.attempt_list.step(step, opened.attempts.len(), area::attempts_height(screen));
+            opened.stages_top = None;
         }
         Tab::Operations => {
             let len = model.works.of_machine(&opened.id).count();
@@ -110,6 +122,17 @@ pub(super) fn step_machine(model: &mut Model, step: Step) {
             scrolled(&mut opened.scroll, step, lines, height);
         }
     }
+}
+
+/// Moves in the stages of the boot that is shown. At their end they are followed.
+pub(super) fn stages(model: &mut Model, step: Step) {
+    let screen = area::area(model);
+    let (lines, height) = view::boots::stages_size(model, screen);
+    let most = lines.saturating_sub(height);
+    let Some(opened) = model.opened.as_mut().filter(|opened| opened.tab == Tab::Boots) else { return };
+    let mut top = opened.stages_top.unwrap_or(most);
+    scrolled(&mut top, step, lines, height);
+    opened.stages_top = (top < most).then_some(top);
 }
 
 /// Asks for the stages of the boot under the cursor.

@@ -2,10 +2,12 @@
 
 use ironwake_api::MachinePatch;
 
-use super::{access, keys, rebuild, screens};
+use super::{access, keys, rebuild, screens, settings};
 use crate::bindings::{self, Action, BINDINGS, Context};
 use crate::key::Key;
-use crate::model::overlay::{self, Entry, Overlay, Palette, PromptField};
+use crate::message::Asked;
+use crate::model::overlay::{self, Entry, Overlay, Palette, Permits, Pick, Picker, PromptField};
+use crate::model::tail::About;
 use crate::model::{Model, Screen};
 use crate::request::Request;
 use crate::view::area;
@@ -35,6 +37,15 @@ pub(super) fn key(model: &mut Model, key: Key, requests: &mut Vec<Request>) -> b
         Some(Overlay::Prompt(prompt)) => !bound && keys::edits(key) && prompt.input.key(key),
         Some(Overlay::Demanded(demanded)) => !bound && keys::edits(key) && demanded.input.key(key),
         Some(Overlay::Login(login)) => !bound && !login.is_asking && keys::edits(key) && login.input.key(key),
+        Some(Overlay::Setting(edit)) => !bound && settings::key(edit, key),
+        Some(Overlay::Editor(editor)) => !bound && !editor.saving && editor.text.key(key),
+        Some(Overlay::Picker(picker)) => {
+            let taken = !bound && keys::edits(key) && picker.input.key(key);
+            if taken {
+                picker.list = crate::list::List::default();
+            }
+            taken
+        }
         Some(Overlay::Help { .. } | Overlay::Question(_)) => false,
         None => screen_key(model, key, requests),
     }
@@ -80,8 +91,18 @@ pub(super) fn paste(model: &mut Model, text: &str, requests: &mut Vec<Request>) 
         }
         Some(Overlay::Prompt(prompt)) => prompt.input.insert(text),
         Some(Overlay::Login(login)) if !login.is_asking => login.input.insert(text),
+        Some(Overlay::Setting(edit)) if !edit.sending => edit.input.insert(text),
+        Some(Overlay::Editor(editor)) if !editor.saving => editor.text.insert(text),
+        Some(Overlay::Picker(picker)) => picker.input.insert(text),
         // A word that confirms is typed: a pasted one was not read.
-        Some(Overlay::Demanded(_) | Overlay::Login(_) | Overlay::Help { .. } | Overlay::Question(_)) => {}
+        Some(
+            Overlay::Demanded(_)
+            | Overlay::Login(_)
+            | Overlay::Help { .. }
+            | Overlay::Question(_)
+            | Overlay::Editor(_)
+            | Overlay::Setting(_),
+        ) => {}
         None => rebuild::paste(model, text, requests),
     }
 }
@@ -101,6 +122,7 @@ pub(super) fn open_palette(model: &mut Model) {
 
 fn fill_palette(model: &mut Model) {
     let contexts = [model.screen().context(), Context::Everywhere];
+    let rows = area::palette_rows(model);
     let Some(Overlay::Palette(palette)) = &mut model.overlay else { return };
     let typed = palette.input.text();
     let mut scored: Vec<(usize, usize)> = overlay::offered(&contexts)
@@ -125,7 +147,7 @@ fn fill_palette(model: &mut Model) {
     }
     palette.entries = entries;
     palette.list = crate::list::List::default();
-    palette.list.settle(palette.entries.len(), area::PALETTE_ROWS);
+    palette.list.settle(palette.entries.len(), rows);
 }
 
 /// Takes what was typed.
@@ -143,11 +165,9 @@ pub(super) fn accept(model: &mut Model, requests: &mut Vec<Request>) {
             let text = prompt.input.text().trim().to_owned();
             let given = (!text.is_empty()).then(|| text.clone());
             let (patch, what) = match prompt.field {
+                PromptField::SettingKey => return settings::edit(model, &text),
                 PromptField::Name => {
                     (MachinePatch { name: Some(given), ..MachinePatch::default() }, "Renamed")
-                }
-                PromptField::Notes => {
-                    (MachinePatch { notes: Some(given), ..MachinePatch::default() }, "Notes saved")
                 }
                 PromptField::Tags => {
                     let tags = text.split_whitespace().map(str::to_owned).collect();
@@ -157,7 +177,10 @@ pub(super) fn accept(model: &mut Model, requests: &mut Vec<Request>) {
             requests.push(Request::Edit { machine: prompt.machine, patch, what: what.into() });
         }
         Some(Overlay::Demanded(demanded)) => match demanded.demand.confirmed(&demanded.input.text()) {
-            Some(confirmation) => requests.push(Request::RetryWriting(confirmation)),
+            Some(confirmation) => requests.push(match demanded.permits {
+                Permits::Retry => Request::RetryWriting(confirmation),
+                Permits::Arm => Request::Arm(confirmation),
+            }),
             None => {
                 let word = demanded.demand.word().to_owned();
                 model.overlay = Some(Overlay::Demanded(demanded));
@@ -165,8 +188,54 @@ pub(super) fn accept(model: &mut Model, requests: &mut Vec<Request>) {
             }
         },
         Some(Overlay::Login(login)) => access::accept(model, login, requests),
+        Some(Overlay::Picker(picker)) => pick(model, &picker),
+        Some(Overlay::Setting(edit)) => settings::send(model, edit, requests),
         Some(Overlay::Search) | None => {}
         other => model.overlay = other,
+    }
+}
+
+/// Narrows the screen by what was chosen.
+fn pick(model: &mut Model, picker: &Picker) {
+    let taken = picker.taken();
+    match picker.what {
+        Pick::Tags => {
+            model.fleet.tagged = taken;
+            model.fleet.rearrange();
+        }
+        Pick::About => {
+            let about = About::ALL.into_iter().filter(|about| taken.contains(about.word()));
+            model.tail.about = about.collect();
+        }
+    }
+}
+
+/// What the daemon calls a machine's notes when they are saved, so that its answer finds the editor.
+pub(super) const NOTES_SAVED: &str = "Notes saved";
+
+/// Sends the notes that were typed; the editor stays open until the daemon has taken them.
+pub(super) fn save(model: &mut Model, requests: &mut Vec<Request>) {
+    let Some(Overlay::Editor(editor)) = &mut model.overlay else { return };
+    if editor.saving {
+        return;
+    }
+    editor.saving = true;
+    let text = editor.text.text();
+    let patch = MachinePatch { notes: Some((!text.is_empty()).then_some(text)), ..MachinePatch::default() };
+    requests.push(Request::Edit { machine: editor.machine.clone(), patch, what: NOTES_SAVED.into() });
+}
+
+/// The daemon has taken the notes, or has not: then they can be typed on.
+pub(super) fn saved(model: &mut Model, asked: &Asked, taken: bool) {
+    let of_notes = matches!(asked, Asked::Do(what) if what == NOTES_SAVED);
+    if let Some(Overlay::Editor(editor)) = &mut model.overlay
+        && of_notes
+        && editor.saving
+    {
+        editor.saving = false;
+        if taken {
+            model.overlay = None;
+        }
     }
 }
 

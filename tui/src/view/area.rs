@@ -16,11 +16,29 @@ pub const LIST_HEAD_ROWS: u16 = 2;
 /// The tabs of a machine, its name, and a line between.
 pub const MACHINE_HEAD_ROWS: u16 = 3;
 /// Entries of the palette that are shown.
-pub const PALETTE_ROWS: usize = 12;
+const PALETTE_ROWS: u16 = 12;
+/// Lines of a picker that are shown.
+const PICKER_ROWS: u16 = 11;
+/// Around the entries of palette and picker: a frame, what is typed, and a line between.
+pub const ENTRIES_AROUND_ROWS: u16 = 4;
+/// Above and below what lies above the screen.
+const BESIDE_ROWS: u16 = 3;
 /// From this width on, the chosen machine is shown beside the list.
 const PANEL_FROM_COLUMNS: u16 = 150;
-/// The panel beside the list.
-pub const PANEL_COLUMNS: u16 = 46;
+/// The panel beside the list has a third of the screen, and at least so much.
+const PANEL_COLUMNS_MIN: u16 = 46;
+/// Longer lines are harder to read than to wrap.
+const PANEL_COLUMNS_MAX: u16 = 72;
+/// From this height on, the chosen machine is told below a list that has no panel beside it.
+const STRIP_FROM_ROWS: u16 = 18;
+/// From this height on, more of it is told.
+const STRIP_TALL_FROM_ROWS: u16 = 30;
+/// A rule, a setting in two lines, and where it comes from.
+const SETTING_ROWS: u16 = 4;
+/// Rows of that strip with its rule.
+const STRIP_ROWS: u16 = 3;
+/// The same of the taller one.
+const STRIP_TALL_ROWS: u16 = 5;
 /// From this width on, a machine's boots are listed beside the stages.
 pub const SPLIT_FROM_COLUMNS: u16 = 120;
 /// Boots above the stages, where they are not beside them.
@@ -49,14 +67,37 @@ pub fn list_height(area: Rect) -> usize {
     usize::from(below_head(area).height)
 }
 
-/// List and panel of the machines screen.
-pub fn with_panel(area: Rect) -> (Rect, Option<Rect>) {
-    if area.width < PANEL_FROM_COLUMNS {
-        return (area, None);
+/// The parts of the machines screen.
+#[derive(Debug, Clone, Copy)]
+pub struct Machines {
+    /// The list with its counts and titles.
+    pub list: Rect,
+    /// The chosen machine beside it, where the screen is wide enough.
+    pub panel: Option<Rect>,
+    /// The chosen machine below it in a few lines, where there is no panel.
+    pub strip: Option<Rect>,
+}
+
+/// The parts of the machines screen.
+pub fn machines(area: Rect) -> Machines {
+    if area.width >= PANEL_FROM_COLUMNS {
+        let beside = (area.width * 3 / 10).clamp(PANEL_COLUMNS_MIN, PANEL_COLUMNS_MAX);
+        let width = area.width - beside;
+        let panel = Rect { x: area.x + width, width: beside, ..area };
+        return Machines { list: Rect { width, ..area }, panel: Some(panel), strip: None };
     }
-    let width = area.width - PANEL_COLUMNS;
-    let panel = Rect { x: area.x + width, width: PANEL_COLUMNS, ..area };
-    (Rect { width, ..area }, Some(panel))
+    let rows = match area.height {
+        STRIP_TALL_FROM_ROWS.. => STRIP_TALL_ROWS,
+        STRIP_FROM_ROWS.. => STRIP_ROWS,
+        _ => return Machines { list: area, panel: None, strip: None },
+    };
+    let strip = Rect { y: area.bottom() - rows, height: rows, ..area };
+    Machines { list: Rect { height: area.height - rows, ..area }, panel: None, strip: Some(strip) }
+}
+
+/// Rows of the list of machines.
+pub fn machines_height(area: Rect) -> usize {
+    list_height(machines(area).list)
 }
 
 /// Rows of what a machine's tab shows.
@@ -64,9 +105,15 @@ pub fn machine_height(area: Rect) -> usize {
     usize::from(area.height.saturating_sub(MACHINE_HEAD_ROWS))
 }
 
+/// What a machine's tab has of the screen.
+pub fn machine_body(area: Rect) -> Rect {
+    let height = area.height.saturating_sub(MACHINE_HEAD_ROWS);
+    Rect { y: area.y + MACHINE_HEAD_ROWS, height, ..area }
+}
+
 /// Rows of a machine's list of boots.
 pub fn attempts_height(area: Rect) -> usize {
-    let height = machine_height(area).saturating_sub(1);
+    let height = machine_height(area);
     if area.width >= SPLIT_FROM_COLUMNS { height } else { height.min(usize::from(ATTEMPTS_ABOVE_ROWS)) }
 }
 
@@ -75,17 +122,45 @@ pub fn help_height(area: Rect) -> usize {
     usize::from(area.height)
 }
 
-/// Rows of the leases, below the networks.
-pub fn leases_height(model: &Model, area: Rect) -> usize {
+/// The leases, below the networks.
+pub fn leases(model: &Model, area: Rect) -> Rect {
     let networks = model.health.as_ref().map_or(0, |health| health.networks.len()) as u16;
-    // A heading and an empty line around the networks, and the leases' counts and titles.
-    usize::from(area.height.saturating_sub(networks * NETWORK_ROWS + 2 + LIST_HEAD_ROWS))
+    // A heading above the networks, and an empty line below them.
+    let above = (networks * NETWORK_ROWS + 2).min(area.height);
+    Rect { y: area.y + above, height: area.height - above, ..area }
 }
 
-/// Rows of the settings, below the checks.
-pub fn settings_height(model: &Model, area: Rect) -> usize {
-    let above = super::system::lines(model, area.width).len() as u16;
-    usize::from(area.height.saturating_sub(above + LIST_HEAD_ROWS)).max(3)
+/// Rows of the leases.
+pub fn leases_height(model: &Model, area: Rect) -> usize {
+    list_height(leases(model, area))
+}
+
+/// The list of settings, and the chosen one in full below it, where there is room.
+pub fn settings(area: Rect) -> (Rect, Option<Rect>) {
+    if area.height < STRIP_FROM_ROWS {
+        return (area, None);
+    }
+    let strip = Rect { y: area.bottom() - SETTING_ROWS, height: SETTING_ROWS, ..area };
+    (Rect { height: area.height - SETTING_ROWS, ..area }, Some(strip))
+}
+
+/// Rows of the list of settings.
+pub fn settings_height(area: Rect) -> usize {
+    list_height(settings(area).0)
+}
+
+/// Entries of the palette that are shown.
+pub fn palette_rows(model: &Model) -> usize {
+    entries_rows(model, PALETTE_ROWS)
+}
+
+/// Lines of a picker that are shown.
+pub fn picker_rows(model: &Model) -> usize {
+    entries_rows(model, PICKER_ROWS)
+}
+
+fn entries_rows(model: &Model, most: u16) -> usize {
+    usize::from(model.setup.rows.saturating_sub(BESIDE_ROWS + ENTRIES_AROUND_ROWS).clamp(1, most))
 }
 
 /// Whether the tab of a machine is a text that scrolls.

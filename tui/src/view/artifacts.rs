@@ -15,8 +15,8 @@ const COLUMNS: [Column; 7] = [
     column("name", 22, 44, 0),
     column("kind", 9, 9, 4),
     column("state", 12, 12, 1),
-    right("size", 9, 9, 2),
-    column("progress", 20, 80, 3),
+    right("size", 10, 10, 2),
+    column("progress", 30, 80, 3),
     right("used", 6, 6, 5),
     column("sha256", 12, 12, 6),
 ];
@@ -169,6 +169,11 @@ fn progress(model: &Model, artifact: &Artifact, columns: usize) -> Line<'static>
 fn details(model: &Model, artifact: &Artifact, columns: usize) -> Vec<Line<'static>> {
     let look = model.setup.look;
     let mut lines = vec![paint::heading(look, &artifact.name, "", columns)];
+    // The table cuts it; the label has its own columns.
+    let wrapped = artifact.error.iter().flat_map(|error| human::wrap(error, columns.saturating_sub(13)));
+    for (row, text) in wrapped.enumerate() {
+        lines.push(paint::fact(look, if row == 0 { "failed" } else { "" }, text, Tone::Bad));
+    }
     let mut say = |label: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             lines.push(paint::fact(look, label, value, Tone::Plain));

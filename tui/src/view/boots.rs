@@ -4,6 +4,7 @@ use ironwake_api::{Attempt, AttemptOutcome};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
 
 use super::{area, paint};
 use crate::human;
@@ -25,41 +26,58 @@ pub fn show(model: &Model, opened: &Opened, buffer: &mut Buffer, area: Rect, who
         let what = if opened.attempts_loaded { "No boot was recorded" } else { "Asking the daemon …" };
         return paint::empty(buffer, area, what, &next, look);
     }
-    let height = area::attempts_height(whole) as u16;
-    let split = whole.width >= area::SPLIT_FROM_COLUMNS;
-    let list = Rect { width: if split { LIST_COLUMNS } else { area.width }, height, ..area };
+    let (list, stages) = places(opened, area, whole);
     attempts(model, opened, buffer, list);
-    let stages = if split {
+    if list.height == area.height {
         for y in area.y..area.bottom() {
-            paint::put(
-                buffer,
-                area.x + LIST_COLUMNS,
-                y,
-                1,
-                &paint::line(look, [(look.symbols().rail, Tone::Faint)]),
-                look,
-            );
+            let rail = paint::line(look, [(look.symbols().rail, Tone::Faint)]);
+            paint::put(buffer, area.x + LIST_COLUMNS, y, 1, &rail, look);
         }
-        Rect { x: area.x + LIST_COLUMNS + 2, width: area.width - LIST_COLUMNS - 3, ..area }
-    } else {
-        let used = height.min(opened.attempts.len() as u16) + 1;
-        Rect {
-            x: area.x + 2,
-            y: area.y + used,
-            width: area.width.saturating_sub(3),
-            height: area.height.saturating_sub(used),
-        }
-    };
-    let chosen = opened.attempts.get(opened.attempt_list.cursor);
-    let shown =
-        opened.attempt.as_ref().filter(|attempt| chosen.is_some_and(|chosen| chosen.id == attempt.id));
-    if let Some(attempt) = shown {
-        let lines = timeline(model, attempt, usize::from(stages.width));
-        // The end of a boot tells most: where not all of it fits, that is what is shown.
-        let height = usize::from(stages.height);
-        let scroll = lines.len().saturating_sub(height);
-        paint::lines(buffer, stages, &lines, scroll, look);
     }
+    if let Some(attempt) = shown(opened) {
+        let lines = timeline(model, attempt, usize::from(stages.width));
+        // The end of a boot tells most: where not all of it fits, that is what is shown, until somebody moves in it.
+        let last = lines.len().saturating_sub(usize::from(stages.height));
+        let top = opened.stages_top.unwrap_or(last).min(last);
+        paint::lines(buffer, stages, &lines, top, look);
+        if top > 0 {
+            let more = format!(" {top} more {} ", look.symbols().ascending);
+            let columns = more.width() as u16;
+            let x = stages.right().saturating_sub(columns + 1);
+            paint::put(buffer, x, stages.y, columns, &paint::line(look, [(&more, Tone::Dim)]), look);
+        }
+    }
+}
+
+/// Lines of the stages that are shown, and how many of them fit.
+pub fn stages_size(model: &Model, whole: Rect) -> (usize, usize) {
+    let Some(opened) = &model.opened else { return (0, 0) };
+    let (_, stages) = places(opened, area::machine_body(whole), whole);
+    let lines = shown(opened).map_or(0, |attempt| timeline(model, attempt, usize::from(stages.width)).len());
+    (lines, usize::from(stages.height))
+}
+
+/// Where the list of boots lies in `area`, and where the stages; beside one another if the screen is wide enough.
+pub fn places(opened: &Opened, area: Rect, whole: Rect) -> (Rect, Rect) {
+    if whole.width >= area::SPLIT_FROM_COLUMNS {
+        let list = Rect { width: LIST_COLUMNS, ..area };
+        return (list, Rect { x: area.x + LIST_COLUMNS + 2, width: area.width - LIST_COLUMNS - 3, ..area });
+    }
+    let height = (area::attempts_height(whole) as u16).min(opened.attempts.len() as u16);
+    let list = Rect { height, ..area };
+    let stages = Rect {
+        x: area.x + 2,
+        y: area.y + height + 1,
+        width: area.width.saturating_sub(3),
+        height: area.height.saturating_sub(height + 1),
+    };
+    (list, stages)
+}
+
+/// The boot under the cursor with its stages, if they are here.
+fn shown(opened: &Opened) -> Option<&Attempt> {
+    let chosen = opened.attempts.get(opened.attempt_list.cursor)?;
+    opened.attempt.as_ref().filter(|attempt| attempt.id == chosen.id)
 }
 
 fn attempts(model: &Model, opened: &Opened, buffer: &mut Buffer, area: Rect) {

@@ -8,15 +8,31 @@ use super::{area, frame, paint};
 use crate::bindings::BINDINGS;
 use crate::human;
 use crate::input::Input;
+use crate::key::Key;
 use crate::look::{Look, Tone};
 use crate::message::Asked;
-use crate::model::Model;
-use crate::model::overlay::{Entry, Login, LoginStep, Overlay, Palette};
+use crate::model::overlay::{
+    Editor, Entry, Login, LoginStep, Overlay, Palette, Pick, Picker, Question, SettingEdit,
+};
+use crate::model::{Model, condition};
 
 /// Widest box.
 const BOX_COLUMNS: u16 = 72;
 /// Lines of what is asked; more would push the answer off the screen.
 const QUESTION_LINES_MAX: usize = 14;
+
+/// A text of several lines is shown as wide as people read.
+const EDITOR_COLUMNS: u16 = 88;
+/// Some lines of text, and what the keys do.
+const EDITOR_ROWS_MIN: u16 = 8;
+/// Lines of why a setting is refused.
+const REFUSED_LINES_MAX: usize = 8;
+/// Keys and words that answer a question.
+const ANSWERS: [(&str, &str); 2] = [("y", "yes"), ("n", "no")];
+/// Between answers: a click beside one is not the other.
+const ANSWERS_GAP: u16 = 3;
+/// Tags and kinds are short.
+const PICKER_COLUMNS: u16 = 48;
 
 /// Paints what is open.
 pub fn show(model: &Model, buffer: &mut Buffer) {
@@ -26,7 +42,7 @@ pub fn show(model: &Model, buffer: &mut Buffer) {
         Some(Overlay::Search) => {
             let Some(search) = model.search() else { return };
             let y = model.setup.rows.saturating_sub(1);
-            let rect = Rect { x: 0, y, width: model.setup.columns.min(50), height: 1 };
+            let rect = Rect { x: 0, y, width: model.setup.columns.min(frame::SEARCH_COLUMNS), height: 1 };
             frame::clear(buffer, rect, look);
             paint::put(buffer, 1, y, 2, &paint::line(look, [("/", Tone::Accent)]), look);
             typed(buffer, Rect { x: 3, width: rect.width - 4, ..rect }, search, false, look);
@@ -45,14 +61,19 @@ pub fn show(model: &Model, buffer: &mut Buffer) {
                 look,
             );
         }
+        Some(Overlay::Editor(editor)) => paint_editor(model, editor, buffer),
+        Some(Overlay::Picker(picker)) => paint_picker(model, picker, buffer),
+        Some(Overlay::Setting(edit)) => paint_setting(model, edit, buffer),
         Some(Overlay::Question(question)) => {
             let lines = wrapped(&question.lines, look);
-            let height = lines.len() as u16 + 4;
+            let height = question_box(model, question).height;
             let inner = frame::dialog(model, buffer, &question.title, BOX_COLUMNS, height, Tone::Warn);
             paint::lines(buffer, inner, &lines, 0, look);
-            let answer =
-                [("y", Tone::Accent), (" yes   ", Tone::Dim), ("n", Tone::Accent), (" no", Tone::Dim)];
-            paint::put(buffer, inner.x, inner.bottom() - 1, inner.width, &paint::line(look, answer), look);
+            for ((rect, _), (key, word)) in answers(model, question).into_iter().zip(ANSWERS) {
+                let text = format!(" {word}");
+                let line = paint::line(look, [(key, Tone::Accent), (&text, Tone::Dim)]);
+                paint::put(buffer, rect.x, rect.y, rect.width, &line, look);
+            }
         }
         Some(Overlay::Demanded(demanded)) => {
             let lines = wrapped(&demanded.lines, look);
@@ -114,13 +135,43 @@ fn login(model: &Model, login: &Login, buffer: &mut Buffer) {
 /// What waits, as a sentence begins.
 fn title(asked: &Asked) -> String {
     let what = match asked {
-        Asked::Do(what) | Asked::Show(what) => what.as_str(),
+        Asked::Do(what) | Asked::Show(what) | Asked::Setting(what) => what.as_str(),
         Asked::Make => "recording the operation",
         Asked::Arm => "arming",
         Asked::Machine(_) | Asked::Login => "this",
     };
     let mut chars = what.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// Where a question lies.
+pub fn question_box(model: &Model, question: &Question) -> Rect {
+    let height = wrapped(&question.lines, model.setup.look).len() as u16 + 4;
+    frame::dialog_place(model, BOX_COLUMNS, height)
+}
+
+/// Where the answers to a question lie, and their keys.
+pub fn answers(model: &Model, question: &Question) -> Vec<(Rect, Key)> {
+    let inner = frame::dialog_inner(question_box(model, question));
+    let mut x = inner.x;
+    let mut answers = Vec::new();
+    for (key, word) in ANSWERS {
+        let width = (key.len() + 1 + word.len()) as u16;
+        let rect = Rect { x, y: inner.bottom() - 1, width, height: 1 };
+        answers.push((rect, key.parse().expect("a key of the table")));
+        x += width + ANSWERS_GAP;
+    }
+    answers
+}
+
+/// Where the palette lies.
+pub fn palette_box(model: &Model) -> Rect {
+    frame::dialog_place(model, BOX_COLUMNS, area::palette_rows(model) as u16 + area::ENTRIES_AROUND_ROWS)
+}
+
+/// Where a picker lies.
+pub fn picker_box(model: &Model) -> Rect {
+    frame::dialog_place(model, PICKER_COLUMNS, area::picker_rows(model) as u16 + area::ENTRIES_AROUND_ROWS)
 }
 
 fn wrapped(lines: &[String], look: Look) -> Vec<Line<'static>> {
@@ -146,7 +197,7 @@ pub fn typed(buffer: &mut Buffer, area: Rect, input: &Input, secret: bool, look:
 
 fn paint_palette(model: &Model, palette: &Palette, buffer: &mut Buffer) {
     let look = model.setup.look;
-    let height = area::PALETTE_ROWS as u16 + 4;
+    let height = palette_box(model).height;
     let inner = frame::dialog(model, buffer, "Commands", BOX_COLUMNS, height, Tone::Accent);
     paint::put(buffer, inner.x, inner.y, 2, &paint::line(look, [(":", Tone::Accent)]), look);
     typed(
@@ -160,8 +211,8 @@ fn paint_palette(model: &Model, palette: &Palette, buffer: &mut Buffer) {
         let line = paint::line(look, [("nothing of that name", Tone::Dim)]);
         paint::put(buffer, inner.x, inner.y + 2, inner.width, &line, look);
     }
-    let rows = usize::from(inner.height.saturating_sub(2));
-    for (row, place) in palette.list.shown(palette.entries.len(), rows.min(area::PALETTE_ROWS)).enumerate() {
+    let rows = area::palette_rows(model);
+    for (row, place) in palette.list.shown(palette.entries.len(), rows).enumerate() {
         let y = inner.y + 2 + row as u16;
         let (name, help, key) = match &palette.entries[place] {
             Entry::Binding(place) => {
@@ -187,5 +238,91 @@ fn paint_palette(model: &Model, palette: &Palette, buffer: &mut Buffer) {
             &paint::line(look, [(&key, Tone::Accent)]),
             look,
         );
+    }
+}
+
+fn paint_editor(model: &Model, editor: &Editor, buffer: &mut Buffer) {
+    let look = model.setup.look;
+    let height = (model.setup.rows * 2 / 3).max(EDITOR_ROWS_MIN);
+    let title = format!("Notes of {}", editor.title);
+    let inner = frame::dialog(model, buffer, &title, EDITOR_COLUMNS, height, Tone::Accent);
+    let room = Rect { height: inner.height.saturating_sub(1), ..inner };
+    let rows = editor.text.window(usize::from(room.width), usize::from(room.height));
+    for (place, row) in rows.iter().enumerate() {
+        let y = room.y + place as u16;
+        paint::put(buffer, room.x, y, room.width, &paint::line(look, [(&row.text, Tone::Plain)]), look);
+        if let Some(column) = row.cursor.filter(|column| *column < usize::from(room.width)) {
+            buffer[(room.x + column as u16, y)].modifier.insert(ratatui::style::Modifier::REVERSED);
+        }
+    }
+    let saving = format!("{} saving …", condition::busy(look.symbols(), model.beat()));
+    let said = if editor.saving {
+        paint::line(look, [(&saving, Tone::Busy)])
+    } else {
+        paint::line(
+            look,
+            [("ctrl-s", Tone::Accent), (" save   ", Tone::Dim), ("esc", Tone::Accent), (" leave", Tone::Dim)],
+        )
+    };
+    paint::put(buffer, inner.x, inner.bottom() - 1, inner.width, &said, look);
+}
+
+fn paint_picker(model: &Model, picker: &Picker, buffer: &mut Buffer) {
+    let look = model.setup.look;
+    let symbols = look.symbols();
+    let (title, everything) = match picker.what {
+        Pick::Tags => ("Machines with the tags", "all machines"),
+        Pick::About => ("Events about", "everything"),
+    };
+    let height = picker_box(model).height;
+    let inner = frame::dialog(model, buffer, title, PICKER_COLUMNS, height, Tone::Accent);
+    paint::put(buffer, inner.x, inner.y, 2, &paint::line(look, [("/", Tone::Accent)]), look);
+    let line = Rect { x: inner.x + 2, width: inner.width - 2, height: 1, ..inner };
+    typed(buffer, line, &picker.input, false, look);
+    let shown = picker.shown();
+    if shown.is_empty() {
+        let line = paint::line(look, [("nothing of that name", Tone::Dim)]);
+        paint::put(buffer, inner.x, inner.y + 2, inner.width, &line, look);
+    }
+    let rows = area::picker_rows(model);
+    for (row, place) in picker.list.shown(shown.len(), rows).enumerate() {
+        let y = inner.y + 2 + row as u16;
+        if place == picker.list.cursor {
+            let line = Rect { x: inner.x - 1, y, width: inner.width + 2, height: 1 };
+            buffer.set_style(line, look.chosen());
+        }
+        let (chosen, name, count) = match shown[place] {
+            None => (picker.chosen.is_empty(), everything, String::new()),
+            Some((name, count)) => (picker.chosen.contains(name), name.as_str(), human::grouped(*count)),
+        };
+        let mark = if chosen { symbols.marked } else { " " };
+        let line = paint::line(look, [(mark, Tone::Accent), (" ", Tone::Plain), (name, Tone::Strong)]);
+        let columns = count.len() as u16;
+        paint::put(buffer, inner.x, y, inner.width.saturating_sub(columns + 1), &line, look);
+        let count = paint::line(look, [(&count, Tone::Dim)]);
+        paint::put(buffer, inner.right() - columns, y, columns, &count, look);
+    }
+}
+
+fn paint_setting(model: &Model, edit: &SettingEdit, buffer: &mut Buffer) {
+    let look = model.setup.look;
+    let symbols = look.symbols();
+    let columns = usize::from(EDITOR_COLUMNS.min(model.setup.columns.saturating_sub(2)) - 6);
+    let refused: Vec<String> =
+        edit.refused.iter().flat_map(|text| human::wrap(text, columns)).take(REFUSED_LINES_MAX).collect();
+    let height = 5 + refused.len() as u16 + u16::from(!refused.is_empty());
+    let tone = if refused.is_empty() { Tone::Accent } else { Tone::Bad };
+    let inner = frame::dialog(model, buffer, &edit.key, EDITOR_COLUMNS, height, tone);
+    typed(buffer, Rect { height: 1, ..inner }, &edit.input, edit.secret, look);
+    let secret = if edit.secret { ", kept secret: type the whole of it" } else { "" };
+    let help = format!("{}{secret}", edit.kind.help());
+    let sending = format!("{} the daemon checks it …", condition::busy(symbols, model.beat()));
+    let said = if edit.sending { (&sending, Tone::Busy) } else { (&help, Tone::Dim) };
+    let y = inner.y + 2;
+    paint::put(buffer, inner.x, y, inner.width, &paint::line(look, [(said.0, said.1)]), look);
+    for (row, text) in refused.iter().enumerate() {
+        let lead = if row == 0 { symbols.bad } else { " " };
+        let line = paint::line(look, [(lead, Tone::Bad), (" ", Tone::Plain), (text, Tone::Plain)]);
+        paint::put(buffer, inner.x, y + 2 + row as u16, inner.width, &line, look);
     }
 }

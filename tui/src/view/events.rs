@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::area;
 use super::paint::{self, Column, column};
 use crate::human;
-use crate::look::Tone;
+use crate::look::{Look, Tone};
 use crate::model::Model;
 use crate::model::tail::Level;
 use crate::model::telling;
@@ -19,14 +19,26 @@ const COLUMNS: [Column; 4] = [
     column("by", 8, 14, 3),
 ];
 
+/// The symbol of an event, by how it is said.
+pub fn symbol(look: Look, tone: Tone) -> &'static str {
+    let symbols = look.symbols();
+    match tone {
+        Tone::Bad => symbols.bad,
+        Tone::Warn => symbols.warn,
+        Tone::Ok => symbols.ok,
+        Tone::Accent => symbols.unknown,
+        _ => symbols.dot,
+    }
+}
+
 /// Paints the tail.
 pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
     let look = model.setup.look;
     let tail = &model.tail;
     let symbols = look.symbols();
-    let (symbol, tone, word) =
+    let (lead, tone, word) =
         if tail.held { (symbols.warn, Tone::Warn, "held") } else { (symbols.ok, Tone::Ok, "following") };
-    let mut left = vec![Span::raw("  "), paint::span(look, format!("{symbol} {word}   "), tone)];
+    let mut left = vec![Span::raw("  "), paint::span(look, format!("{lead} {word}   "), tone)];
     left.push(paint::span(
         look,
         format!("{} of {} events   ", human::grouped(tail.shown.len()), human::grouped(tail.events.len())),
@@ -34,6 +46,10 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
     ));
     let mut narrowed = Vec::new();
     narrowed.extend((tail.level != Level::All).then(|| tail.level.word().to_owned()));
+    narrowed.extend((!tail.about.is_empty()).then(|| {
+        let words: Vec<&str> = tail.about.iter().map(|about| about.word()).collect();
+        words.join(", ")
+    }));
     narrowed.extend(tail.machine.as_ref().map(|id| model.fleet.name(id)));
     narrowed.extend((!tail.search.is_empty()).then(|| format!("\"{}\"", tail.search.text())));
     left.push(paint::span(look, narrowed.join(" + "), Tone::Accent));
@@ -56,13 +72,6 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
         let y = body.y + row as u16;
         paint::choose(buffer, area, y, place == tail.list.cursor, false, look);
         let (tone, text) = telling::event(&event.kind);
-        let symbol = match tone {
-            Tone::Bad => symbols.bad,
-            Tone::Warn => symbols.warn,
-            Tone::Ok => symbols.ok,
-            Tone::Accent => symbols.unknown,
-            _ => symbols.dot,
-        };
         let machine = event.machine.as_deref().map(|id| model.fleet.name(id)).unwrap_or_default();
         let text_tone = if matches!(tone, Tone::Bad | Tone::Warn) { tone } else { Tone::Plain };
         let cells = [
@@ -71,7 +80,7 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
             paint::line(
                 look,
                 [
-                    (symbol, if tone == Tone::Plain { Tone::Faint } else { tone }),
+                    (symbol(look, tone), if tone == Tone::Plain { Tone::Faint } else { tone }),
                     (" ", tone),
                     (&text, text_tone),
                 ],

@@ -10,6 +10,7 @@ use super::{area, paint};
 use crate::bindings::{self, Binding};
 use crate::human;
 use crate::look::{Look, Tone};
+use crate::model::overlay::Overlay;
 use crate::model::{Link, Model, Screen};
 
 /// What is shown of who has logged in.
@@ -147,48 +148,70 @@ fn tabs(model: &Model, buffer: &mut Buffer) {
     }
 }
 
+/// A key in the footer.
+#[derive(Debug, Clone, Copy)]
+pub struct Hint {
+    /// Its first column.
+    pub x: u16,
+    /// Its columns.
+    pub columns: u16,
+    /// What it stands for.
+    pub binding: &'static Binding,
+}
+
+/// Columns of a search that is typed in the footer.
+pub const SEARCH_COLUMNS: u16 = 50;
+/// Between hints.
+const HINT_GAP: u16 = 2;
+
 /// The keys that count here, as many as fit; at the right what is the same everywhere.
+pub fn hints(model: &Model) -> Vec<Hint> {
+    let columns = model.setup.columns;
+    let contexts = model.contexts();
+    let hinted = |context| bindings::of(context).filter(|binding| !binding.hint.is_empty());
+    let width = |binding: &Binding| (binding.keys[0].width() + 1 + binding.hint.width()) as u16;
+    let everywhere: Vec<&'static Binding> =
+        contexts.iter().skip(1).flat_map(|context| hinted(*context)).collect();
+    let right: u16 = everywhere.iter().map(|binding| width(binding) + HINT_GAP).sum();
+    let mut hints = Vec::new();
+    let mut x = columns.saturating_sub(right);
+    for binding in everywhere {
+        hints.push(Hint { x, columns: width(binding), binding });
+        x += width(binding) + HINT_GAP;
+    }
+    let end = columns.saturating_sub(right);
+    let mut x = 1 + marked(model).width() as u16;
+    if matches!(model.overlay, Some(Overlay::Search)) {
+        x = SEARCH_COLUMNS.min(columns) + 1;
+    }
+    for binding in contexts.iter().take(1).flat_map(|context| hinted(*context)) {
+        if x + width(binding) > end {
+            break;
+        }
+        hints.push(Hint { x, columns: width(binding), binding });
+        x += width(binding) + HINT_GAP;
+    }
+    hints
+}
+
+/// How many machines are marked, where that counts.
+fn marked(model: &Model) -> String {
+    let marked = model.fleet.marked.len();
+    if marked == 0 || model.screen() != Screen::Machines || model.overlay.is_some() {
+        return String::new();
+    }
+    format!("{} marked  ", human::grouped(marked))
+}
+
+/// Paints the keys that count here.
 pub fn footer(model: &Model, buffer: &mut Buffer) {
     let look = model.setup.look;
     let (columns, y) = (model.setup.columns, model.setup.rows.saturating_sub(1));
-    let contexts = model.contexts();
-    let hint = |binding: &Binding| {
-        let key = match binding.keys[0] {
-            "space" => "space".to_owned(),
-            key => key.to_owned(),
-        };
-        vec![
-            paint::span(look, key, Tone::Accent),
-            paint::span(look, format!(" {}", binding.hint), Tone::Dim),
-            Span::raw("  "),
-        ]
-    };
-    let has_hint = |binding: &&Binding| !binding.hint.is_empty();
-    let everywhere: Vec<Span<'static>> = contexts
-        .iter()
-        .skip(1)
-        .flat_map(|context| bindings::of(*context).filter(has_hint).flat_map(hint))
-        .collect();
-    let everywhere = Line::from(everywhere);
-    let right = everywhere.width() as u16;
-    paint::put(buffer, columns.saturating_sub(right), y, right, &everywhere, look);
-    let mut room = columns.saturating_sub(right + 1);
-    let mut x = 1;
-    if !model.fleet.marked.is_empty() && model.screen() == Screen::Machines && model.overlay.is_none() {
-        let text = format!("{} marked  ", human::grouped(model.fleet.marked.len()));
-        paint::put(buffer, x, y, room, &paint::line(look, [(&text, Tone::Accent)]), look);
-        x += text.width() as u16;
-        room = room.saturating_sub(text.width() as u16);
-    }
-    for binding in contexts.iter().take(1).flat_map(|context| bindings::of(*context)).filter(has_hint) {
-        let line = Line::from(hint(binding));
-        let width = line.width() as u16;
-        // The last two columns of a hint are the gap behind it.
-        if width - 2 > room {
-            break;
-        }
-        paint::put(buffer, x, y, width, &line, look);
-        (x, room) = (x + width, room.saturating_sub(width));
+    paint::put(buffer, 1, y, columns, &paint::line(look, [(&marked(model), Tone::Accent)]), look);
+    for hint in hints(model) {
+        let text = format!(" {}", hint.binding.hint);
+        let line = paint::line(look, [(hint.binding.keys[0], Tone::Accent), (&text, Tone::Dim)]);
+        paint::put(buffer, hint.x, y, hint.columns, &line, look);
     }
 }
 
@@ -244,12 +267,23 @@ pub fn clear(buffer: &mut Buffer, rect: Rect, look: Look) {
     buffer.set_style(rect, look.raised());
 }
 
+/// Where a box lies in the middle of the screen.
+pub fn dialog_place(model: &Model, width: u16, height: u16) -> Rect {
+    let (columns, rows) = (model.setup.columns, model.setup.rows);
+    let (width, height) = (width.min(columns.saturating_sub(2)), height.min(rows.saturating_sub(3)));
+    Rect { x: (columns - width) / 2, y: (rows - height) / 3, width, height }
+}
+
+/// The room in a box.
+pub fn dialog_inner(rect: Rect) -> Rect {
+    let (width, height) = (rect.width.saturating_sub(4), rect.height.saturating_sub(2));
+    Rect { x: rect.x + 2, y: rect.y + 1, width, height }
+}
+
 /// A box in the middle of the screen; gives the room in it.
 pub fn dialog(model: &Model, buffer: &mut Buffer, title: &str, width: u16, height: u16, tone: Tone) -> Rect {
     let look = model.setup.look;
-    let (columns, rows) = (model.setup.columns, model.setup.rows);
-    let (width, height) = (width.min(columns.saturating_sub(2)), height.min(rows.saturating_sub(3)));
-    let rect = Rect { x: (columns - width) / 2, y: (rows - height) / 3, width, height };
+    let rect = dialog_place(model, width, height);
     clear(buffer, rect, look);
     let set = look.symbols().boxes;
     let style = look.style(tone).patch(look.raised());
@@ -276,5 +310,5 @@ pub fn dialog(model: &Model, buffer: &mut Buffer, title: &str, width: u16, heigh
         &paint::line(look, [(&title, Tone::Strong)]),
         look,
     );
-    Rect { x: rect.x + 2, y: rect.y + 1, width: rect.width - 4, height: rect.height - 2 }
+    dialog_inner(rect)
 }

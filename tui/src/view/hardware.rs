@@ -176,6 +176,11 @@ fn storage(tree: &mut Tree, inventory: &Inventory, columns: usize) {
         tree.branch(last, spans);
         let picture = disks::picture(tree.look, disk, columns.saturating_sub(5).min(PICTURE_COLUMNS_MAX));
         tree.below(last, picture.spans);
+        for legend in disks::legend(tree.look, disk, columns.saturating_sub(6)) {
+            let mut spans = vec![Span::raw(" ")];
+            spans.extend(legend.spans);
+            tree.below(last, spans);
+        }
     }
 }
 
@@ -205,7 +210,7 @@ fn network(tree: &mut Tree, inventory: &Inventory) {
 }
 
 /// A port, its cable, and what is at the other end.
-fn cable(look: Look, nic: &Nic) -> Vec<Span<'static>> {
+pub fn cable(look: Look, nic: &Nic) -> Vec<Span<'static>> {
     let symbols = look.symbols();
     match nic.link {
         Some(true) => {

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::paint::{self, fact};
-use super::{area, boots, disks, hardware, machines, operations};
+use super::{area, boots, disks, hardware, machines, operations, panel};
 use crate::human;
 use crate::look::Tone;
 use crate::model::hardware::Brief;
@@ -15,23 +15,28 @@ use crate::model::row::name_of;
 use crate::model::{Model, telling};
 
 /// Columns of a disk's picture in the overview.
-const PICTURE_COLUMNS: usize = 60;
+const PICTURE_COLUMNS: usize = 84;
+
+/// Between tabs.
+const TAB_GAP: u16 = 3;
 
 /// Paints the machine that is open.
 pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
     let look = model.setup.look;
     let Some(opened) = &model.opened else { return };
     head(model, buffer, area);
-    let body = Rect {
-        y: area.y + area::MACHINE_HEAD_ROWS,
-        height: area.height.saturating_sub(area::MACHINE_HEAD_ROWS),
-        ..area
-    };
+    let body = area::machine_body(area);
     match opened.tab {
         Tab::Boots => boots::show(model, opened, buffer, body, area),
         Tab::Operations => operations_tab(model, buffer, body),
         _ => {
-            let inner = Rect { x: body.x + 2, width: body.width.saturating_sub(3), ..body };
+            let beside = model.fleet.get(&opened.id).filter(|_| is_split(opened.tab, body.width));
+            let width = text_width(opened.tab, body.width);
+            if let Some(row) = beside {
+                let rest = Rect { x: body.x + width, width: body.width - width, ..body };
+                panel::history(model, row, buffer, rest);
+            }
+            let inner = Rect { x: body.x + 2, width: width.saturating_sub(3), ..body };
             let lines = text(model, usize::from(inner.width));
             if lines.is_empty() {
                 let (what, next) = match opened.tab {
@@ -83,14 +88,38 @@ fn head(model: &Model, buffer: &mut Buffer, area: Rect) {
         if open {
             paint::fill(buffer, x, area.y + 2, width, symbols.heavy, look.style(Tone::Accent));
         }
-        x += width + 3;
+        x += width + TAB_GAP;
     }
+}
+
+/// The tab at a column of the tabs' row.
+pub fn tab_at(area: Rect, column: u16) -> Option<Tab> {
+    let mut x = area.x + 2;
+    for tab in Tab::ALL {
+        let width = tab.title().len() as u16;
+        // Half of the gap belongs to each of the two beside it.
+        if (x.saturating_sub(1)..x + width + TAB_GAP - 1).contains(&column) {
+            return Some(tab);
+        }
+        x += width + TAB_GAP;
+    }
+    None
+}
+
+/// Whether what happened is told beside a tab.
+fn is_split(tab: Tab, width: u16) -> bool {
+    tab == Tab::Overview && width >= area::SPLIT_FROM_COLUMNS
+}
+
+/// Columns of a tab's text, its margins with it.
+fn text_width(tab: Tab, width: u16) -> u16 {
+    if is_split(tab, width) { width / 5 * 3 } else { width }
 }
 
 /// How many lines the open tab has, where it scrolls.
 pub fn scrolled_lines(model: &Model, width: u16) -> usize {
-    let scrolls = model.opened.as_ref().is_some_and(|opened| area::scrolls(opened.tab));
-    if scrolls { text(model, usize::from(width.saturating_sub(3))).len() } else { 0 }
+    let Some(opened) = model.opened.as_ref().filter(|opened| area::scrolls(opened.tab)) else { return 0 };
+    text(model, usize::from(text_width(opened.tab, width).saturating_sub(3))).len()
 }
 
 fn text(model: &Model, columns: usize) -> Vec<Line<'static>> {
@@ -185,6 +214,9 @@ fn overview(model: &Model, machine: &Machine, columns: usize) -> Vec<Line<'stati
             let room = columns.saturating_sub(used + 1).min(PICTURE_COLUMNS);
             line.spans.extend(disks::picture(look, disk, room).spans);
             lines.push(line);
+            for legend in disks::legend(look, disk, columns.saturating_sub(used + 1)) {
+                lines.push(legend_below(used, legend));
+            }
         }
     }
     if let Some(notes) = &machine.notes {
@@ -193,6 +225,13 @@ fn overview(model: &Model, machine: &Machine, columns: usize) -> Vec<Line<'stati
         lines.extend(wrapped.map(|text| paint::line(look, [(&text, Tone::Plain)])));
     }
     lines
+}
+
+/// A legend below its picture, which begins behind `used` columns.
+fn legend_below(used: usize, legend: Line<'static>) -> Line<'static> {
+    let mut spans = vec![Span::raw(" ".repeat(used + 1))];
+    spans.extend(legend.spans);
+    Line::from(spans)
 }
 
 fn host(model: &Model, machine: &Machine) -> Vec<Line<'static>> {

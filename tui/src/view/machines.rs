@@ -20,12 +20,13 @@ const BAR_COLUMNS_MAX: usize = 24;
 /// Columns of a percentage with the gap before it.
 const PERCENT_COLUMNS: usize = 5;
 
-const COLUMNS: [Column; 12] = [
+/// The table's columns.
+pub const COLUMNS: [Column; 12] = [
     column("name", 17, 28, 0),
     column("state", 13, 13, 1),
-    column("stage", 18, 36, 2),
-    column("address", 15, 15, 3),
-    right("seen", 6, 6, 4),
+    column("stage", 30, 48, 2),
+    column("address", 15, 15, 4),
+    right("seen", 5, 6, 3),
     column("profile", 12, 18, 5),
     column("mac", 17, 17, 6),
     column("model", 14, 26, 7),
@@ -38,7 +39,7 @@ const COLUMNS: [Column; 12] = [
 /// Paints the table, and the chosen machine beside it where there is room.
 pub fn show(model: &Model, buffer: &mut Buffer, whole: Rect) {
     let look = model.setup.look;
-    let (list, beside) = area::with_panel(whole);
+    let area::Machines { list, panel: beside, strip: below } = area::machines(whole);
     summary(model, buffer, list);
     let fleet = &model.fleet;
     let body = area::below_head(list);
@@ -79,6 +80,9 @@ pub fn show(model: &Model, buffer: &mut Buffer, whole: Rect) {
     if let Some(beside) = beside {
         panel::show(model, buffer, beside);
     }
+    if let Some(below) = below {
+        panel::strip(model, buffer, below);
+    }
 }
 
 /// How many there are in each condition, and what narrows the list.
@@ -86,15 +90,18 @@ fn summary(model: &Model, buffer: &mut Buffer, list: Rect) {
     let look = model.setup.look;
     let fleet = &model.fleet;
     let symbols = look.symbols();
-    let mut left = vec![Span::raw("  ")];
-    for (condition, count) in fleet.counts() {
-        left.push(paint::span(look, condition.symbol(symbols, model.beat()), condition.tone()));
-        left.push(paint::span(look, format!(" {}", human::grouped(count)), Tone::Plain));
-        left.push(paint::span(look, format!(" {}   ", condition.word()), Tone::Dim));
-    }
+    let counts = |gap: &str| {
+        let mut left = vec![Span::raw("  ")];
+        for (condition, count) in fleet.counts() {
+            left.push(paint::span(look, condition.symbol(symbols, model.beat()), condition.tone()));
+            left.push(paint::span(look, format!(" {}", human::grouped(count)), Tone::Plain));
+            left.push(paint::span(look, format!(" {}{gap}", condition.word()), Tone::Dim));
+        }
+        Line::from(left)
+    };
     let mut narrowed = Vec::new();
     narrowed.extend(fleet.only.map(|only| only.word().to_owned()));
-    narrowed.extend(fleet.tag.as_ref().map(|tag| format!("tag {tag}")));
+    narrowed.extend(fleet.tagged.iter().map(|tag| format!("tag {tag}")));
     narrowed.extend((!fleet.search.is_empty()).then(|| format!("\"{}\"", fleet.search.text())));
     let right = if narrowed.is_empty() {
         Line::default()
@@ -103,7 +110,11 @@ fn summary(model: &Model, buffer: &mut Buffer, list: Rect) {
         paint::line(look, [(&narrowed.join(" + "), Tone::Accent), ("  ", Tone::Plain), (&shown, Tone::Dim)])
     };
     let width = right.width() as u16;
-    paint::put(buffer, list.x, list.y, list.width.saturating_sub(width + 1), &Line::from(left), look);
+    let room = list.width.saturating_sub(width + 1);
+    // Where there are many, they stand closer.
+    let left =
+        Some(counts("   ")).filter(|line| line.width() <= usize::from(room)).unwrap_or_else(|| counts("  "));
+    paint::put(buffer, list.x, list.y, room, &left, look);
     paint::put(buffer, list.right().saturating_sub(width), list.y, width, &right, look);
 }
 
@@ -174,7 +185,7 @@ pub fn stage(model: &Model, row: &Row, columns: usize) -> Line<'static> {
             (OperationState::Registered, _) => text("waits to be armed", Tone::Dim),
             (OperationState::PxeReady, _) => match operation.armed_until {
                 Some(until) => {
-                    text(&format!("waits for its boot, {}", human::until(until, model.now)), Tone::Dim)
+                    text(&format!("waits for its boot, {}", human::left(until, model.now)), Tone::Dim)
                 }
                 None => text("waits for its boot", Tone::Dim),
             },

@@ -2,7 +2,7 @@
 
 pub mod area;
 mod artifacts;
-mod boots;
+pub mod boots;
 mod dialogs;
 mod disks;
 mod events;
@@ -17,7 +17,9 @@ mod operations;
 mod paint;
 mod panel;
 mod rebuild;
+mod settings;
 pub mod system;
+pub mod targets;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -31,6 +33,11 @@ const COLUMNS_MIN: u16 = 40;
 /// The same for rows.
 const ROWS_MIN: u16 = 10;
 
+/// Whether there is room for more than the wish for more room.
+pub fn has_room(columns: u16, rows: u16) -> bool {
+    columns >= COLUMNS_MIN && rows >= ROWS_MIN
+}
+
 /// Draws everything.
 pub fn draw(model: &Model, frame: &mut Frame<'_>) {
     show(model, frame.buffer_mut());
@@ -41,7 +48,7 @@ pub fn show(model: &Model, buffer: &mut Buffer) {
     let look = model.setup.look;
     let (columns, rows) =
         (model.setup.columns.min(buffer.area.width), model.setup.rows.min(buffer.area.height));
-    if columns < COLUMNS_MIN || rows < ROWS_MIN {
+    if !has_room(columns, rows) {
         let text = format!("{COLUMNS_MIN}x{ROWS_MIN} at least");
         return paint::put(buffer, 0, 0, columns, &paint::line(look, [(&text, Tone::Warn)]), look);
     }
@@ -58,6 +65,7 @@ pub fn show(model: &Model, buffer: &mut Buffer) {
             Screen::Artifacts => artifacts::show(model, buffer, area),
             Screen::Network => network::show(model, buffer, area),
             Screen::System => system::show(model, buffer, area),
+            Screen::Settings => settings::show(model, buffer, area),
             Screen::Rebuild => rebuild::show(model, buffer, area),
         }
     }

@@ -45,8 +45,7 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
         );
         paint::put(buffer, area.x + 2, y, area.width - 3, &line, look);
     }
-    y += 1;
-    leases(model, buffer, Rect { y, height: area.bottom().saturating_sub(y), ..area });
+    leases(model, buffer, area::leases(model, area));
 }
 
 /// The symbol of how something is.

@@ -122,9 +122,9 @@ pub fn progress(model: &Model, operation: &Operation, columns: usize) -> Line<'s
         }
         OperationState::Registered => return text("not armed", Tone::Dim),
         OperationState::PxeReady => {
-            let until = operation.arming.as_ref().map(|arming| human::until(arming.expires_at, model.now));
-            let until = until.map(|until| format!(", ends {until}")).unwrap_or_default();
-            return text(&format!("waits for its boot{until}"), Tone::Dim);
+            let left = operation.arming.as_ref().map(|arming| human::left(arming.expires_at, model.now));
+            let left = left.map(|left| format!(", {left}")).unwrap_or_default();
+            return text(&format!("waits for its boot{left}"), Tone::Dim);
         }
         _ => {}
     }

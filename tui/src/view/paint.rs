@@ -70,7 +70,7 @@ pub fn lines(buffer: &mut Buffer, area: Rect, lines: &[Line<'static>], scroll: u
     let below = lines.len().saturating_sub(scroll + usize::from(area.height));
     if below > 0 && area.height > 0 && area.width > 10 {
         let more = format!(" {below} more {} ", look.symbols().descending);
-        let x = area.right().saturating_sub(more.width() as u16 + 1);
+        let x = area.right().saturating_sub(more.width() as u16);
         put(buffer, x, area.bottom() - 1, more.width() as u16, &line(look, [(&more, Tone::Dim)]), look);
     }
 }
@@ -179,6 +179,21 @@ pub fn table(
     let widths = widths(columns, table.width);
     titles(buffer, Rect { y: area.y + 1, height: 1, ..table }, columns, &widths, sorted, look);
     (table, widths)
+}
+
+/// The title at a column of the screen, in the titles of a table that `area` has.
+pub fn title_at(area: Rect, columns: &[Column], column: u16) -> Option<&'static str> {
+    let mut x = area.x + GUTTER;
+    let widths = widths(columns, area.width.saturating_sub(GUTTER + 1));
+    for (title, width) in
+        columns.iter().map(|column| column.title).zip(widths).filter(|(_, width)| *width > 0)
+    {
+        if (x..x + width + GAP).contains(&column) {
+            return Some(title);
+        }
+        x += width + GAP;
+    }
+    None
 }
 
 /// Puts the titles of a table; `sorted` is the title that it is sorted by, and its symbol.

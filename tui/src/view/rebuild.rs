@@ -7,7 +7,7 @@ use ratatui::text::Line;
 
 use super::{dialogs, disks, paint};
 use crate::human;
-use crate::look::Tone;
+use crate::look::{Look, Tone};
 use crate::model::wizard::{Stage, Wizard};
 use crate::model::{Model, condition};
 
@@ -15,6 +15,8 @@ use crate::model::{Model, condition};
 const NAME_COLUMNS: usize = 18;
 /// Rows above what a step shows: title, steps, and lines between.
 const HEAD_ROWS: u16 = 3;
+/// Columns of a disk's picture.
+const PICTURE_COLUMNS_MAX: usize = 90;
 /// Names that are listed of many machines.
 const NAMES_MAX: usize = 6;
 
@@ -22,13 +24,42 @@ const NAMES_MAX: usize = 6;
 pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
     let Some(wizard) = &model.wizard else { return };
     head(model, wizard, buffer, area);
-    let body = Rect { y: area.y + HEAD_ROWS, height: area.height.saturating_sub(HEAD_ROWS), ..area };
+    let body = body(area);
     match wizard.stage {
         Stage::Profile => profiles(model, wizard, buffer, body),
         Stage::Values => values(model, wizard, buffer, body),
         Stage::Disk => choices(model, wizard, buffer, body),
         Stage::Confirm => confirm(model, wizard, buffer, body),
     }
+}
+
+/// What a step has of the screen.
+pub fn body(area: Rect) -> Rect {
+    Rect { y: area.y + HEAD_ROWS, height: area.height.saturating_sub(HEAD_ROWS), ..area }
+}
+
+/// The first field that is shown, and how many are.
+pub fn fields_shown(wizard: &Wizard, area: Rect) -> (usize, usize) {
+    let height = usize::from(area.height.saturating_sub(3)).max(1);
+    ((wizard.field + 1).saturating_sub(height), height)
+}
+
+/// The first row of each disk or rule that may be chosen, and its rows.
+pub fn choice_rows(look: Look, wizard: &Wizard, area: Rect) -> Vec<(u16, u16)> {
+    let mut y = area.y;
+    let mut rows = Vec::new();
+    for choice in wizard.choices() {
+        let disk = choice.disk.and_then(|place| wizard.inventory.as_ref()?.disks.get(place));
+        // The disk, its picture and legend, and an empty line; a rule is one line.
+        let height = disk.map_or(1, |disk| 3 + disks::legend(look, disk, picture_columns(area)).len() as u16);
+        rows.push((y, height));
+        y += height;
+    }
+    rows
+}
+
+fn picture_columns(area: Rect) -> usize {
+    usize::from(area.width).saturating_sub(8).min(PICTURE_COLUMNS_MAX)
 }
 
 fn head(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
@@ -116,8 +147,7 @@ fn profiles(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
 fn values(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
     let look = model.setup.look;
     let symbols = look.symbols();
-    let height = usize::from(area.height.saturating_sub(3)).max(1);
-    let top = (wizard.field + 1).saturating_sub(height);
+    let (top, height) = fields_shown(wizard, area);
     for (row, field) in wizard.fields.iter().enumerate().skip(top).take(height) {
         let y = area.y + (row - top) as u16;
         let chosen = row == wizard.field;
@@ -196,10 +226,13 @@ fn choices(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
             look,
         );
     }
+    let rows = choice_rows(look, wizard, area);
     for (place, choice) in choices.iter().enumerate() {
-        if y + 1 >= area.bottom() {
+        let (from, height) = rows[place];
+        if from + 1 >= area.bottom() {
             break;
         }
+        y = from;
         let chosen = place == wizard.disk;
         paint::choose(buffer, area, y, chosen, false, look);
         let disk = choice.disk.and_then(|place| wizard.inventory.as_ref()?.disks.get(place));
@@ -209,7 +242,7 @@ fn choices(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
                 [(&format!("{:<12}", choice.rule), Tone::Strong), (&choice.title, Tone::Plain)],
             );
             paint::put(buffer, area.x + paint::GUTTER, y, area.width - paint::GUTTER, &line, look);
-            y += 1;
+            y += height;
             continue;
         };
         let about = format!(
@@ -232,9 +265,13 @@ fn choices(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
             ],
         );
         paint::put(buffer, area.x + paint::GUTTER, y, area.width - paint::GUTTER, &line, look);
-        let columns = usize::from(area.width).saturating_sub(8).min(90);
+        let columns = picture_columns(area);
         paint::put(buffer, area.x + 4, y + 1, area.width - 4, &disks::picture(look, disk, columns), look);
-        y += 3;
+        let legend = disks::legend(look, disk, columns);
+        for (row, line) in legend.iter().enumerate().take(usize::from(area.bottom().saturating_sub(y + 2))) {
+            paint::put(buffer, area.x + 5, y + 2 + row as u16, area.width - 5, line, look);
+        }
+        y += height;
     }
     if let Some(problem) = &wizard.refused {
         let mut lines = vec![paint::line(

@@ -5,31 +5,19 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::area;
 use super::network::health;
-use super::paint::{self, Column, column};
+use super::paint;
 use crate::human;
 use crate::look::Tone;
 use crate::model::Model;
 
-const COLUMNS: [Column; 4] = [
-    column("setting", 26, 40, 0),
-    column("value", 24, 60, 1),
-    column("from", 10, 10, 2),
-    column("place", 20, 60, 3),
-];
-
-/// Paints health and settings.
+/// Paints the text, from where it was scrolled to.
 pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
-    let look = model.setup.look;
-    let above = lines(model, area.width);
     let inner = Rect { x: area.x + 2, width: area.width.saturating_sub(3), ..area };
-    paint::lines(buffer, inner, &above, 0, look);
-    let y = area.y + above.len() as u16;
-    settings(model, buffer, Rect { y, height: area.bottom().saturating_sub(y), ..area });
+    paint::lines(buffer, inner, &lines(model, area.width), model.system_scroll, model.setup.look);
 }
 
-/// What stands above the settings.
+/// Its lines.
 pub fn lines(model: &Model, width: u16) -> Vec<Line<'static>> {
     let look = model.setup.look;
     let columns = usize::from(width.saturating_sub(3));
@@ -61,6 +49,7 @@ pub fn lines(model: &Model, width: u16) -> Vec<Line<'static>> {
     let Some(found) = &model.health else {
         lines.push(paint::line(look, [("not known yet", Tone::Dim)]));
         lines.push(Line::default());
+        settings(model, columns, &mut lines);
         return lines;
     };
     for check in &found.checks {
@@ -83,51 +72,25 @@ pub fn lines(model: &Model, width: u16) -> Vec<Line<'static>> {
         }
     }
     lines.push(Line::default());
+    settings(model, columns, &mut lines);
     lines
 }
 
-fn settings(model: &Model, buffer: &mut Buffer, area: Rect) {
+/// Settings that somebody set; the others are on a screen of their own.
+fn settings(model: &Model, columns: usize, lines: &mut Vec<Line<'static>>) {
     let look = model.setup.look;
-    let shown = model.settings_shown();
-    let columns = usize::from(area.width.saturating_sub(3));
-    let restart = model.settings.as_ref().map(|settings| settings.restart.as_slice()).unwrap_or_default();
-    let rest =
-        if restart.is_empty() { String::new() } else { format!("after a restart: {}", restart.join(", ")) };
-    paint::put(
-        buffer,
-        area.x + 2,
-        area.y,
-        area.width - 3,
-        &paint::heading(look, "Settings", &rest, columns),
-        look,
-    );
-    if !model.access.shows_settings() && area.height > 1 {
-        let how = paint::line(look, [("Shown to who has logged in with the password: ctrl-l", Tone::Dim)]);
-        paint::put(buffer, area.x + 2, area.y + 1, area.width - 3, &how, look);
-    }
-    if shown.is_empty() || area.height < 3 {
+    if !model.access.shows_settings() {
+        lines.push(paint::heading(look, "Settings", "", columns));
+        let how = "Shown to who has logged in with the password: ctrl-l";
+        lines.push(paint::line(look, [(how, Tone::Dim)]));
         return;
     }
-    let (table, widths) = paint::table(buffer, area, &COLUMNS, ("", ""), look);
-    let height = usize::from(area.height.saturating_sub(area::LIST_HEAD_ROWS));
-    for (row, place) in model.settings_list.shown(shown.len(), height).enumerate() {
-        let setting = shown[place];
-        let y = area.y + area::LIST_HEAD_ROWS + row as u16;
-        paint::choose(buffer, area, y, place == model.settings_list.cursor, false, look);
-        let (origin, tone) = match setting.origin {
-            SettingOrigin::Default => ("default", Tone::Faint),
-            SettingOrigin::File => ("file", Tone::Plain),
-            SettingOrigin::Credential => ("credential", Tone::Plain),
-            SettingOrigin::Settings => ("API", Tone::Accent),
-        };
-        let text = |text: &str, tone| Line::from(paint::span(look, text, tone));
-        let value_tone = if setting.origin == SettingOrigin::Default { Tone::Dim } else { Tone::Plain };
-        let cells = [
-            text(&setting.key, value_tone),
-            text(&setting.value, value_tone),
-            text(origin, tone),
-            text(setting.place.as_deref().unwrap_or(""), Tone::Dim),
-        ];
-        paint::row(buffer, Rect { y, height: 1, ..table }, &COLUMNS, &widths, &cells, look);
+    let restart = model.settings.all.as_ref().map(|all| all.restart.as_slice()).unwrap_or_default();
+    lines.push(paint::heading(look, "Settings", "enter shows all of them, and changes them", columns));
+    if !restart.is_empty() {
+        let text = format!(" after the next start: {}", restart.join(", "));
+        lines.push(paint::line(look, [(look.symbols().warn, Tone::Warn), (&text, Tone::Warn)]));
     }
+    let set = model.settings.settings().iter().filter(|setting| setting.origin != SettingOrigin::Default);
+    lines.extend(set.map(|setting| super::settings::brief(look, setting, columns)));
 }

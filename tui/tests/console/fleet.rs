@@ -115,10 +115,16 @@ pub fn three() -> Vec<Answer> {
         ], "networks": [ { "interface": "br0", "dhcp": "server", "state": "ok", "answering": true, "message": "2 of 250 addresses are leased", "addresses": 250, "addresses_bound": 2 } ] }))),
         Answer::Version(read(json!({ "version": "0.1.0", "schema": 14 }))),
         Answer::Settings(read(json!({ "settings": [
-            { "key": "http.listen", "value": "\"10.0.0.1:8080\"", "origin": "file", "place": "ironwake.toml:4" },
-            { "key": "network[0].dhcp", "value": "\"server\"", "origin": "settings", "place": "settings.toml:2" },
+            { "key": "enrolment.policy", "value": "\"manual\"", "origin": "default" },
+            { "key": "http.listen", "value": "\"10.0.0.1:8080\"", "origin": "file", "place": "/etc/ironwake/ironwake.toml:4" },
+            { "key": "network[0].allow_rogue", "value": "false", "origin": "default" },
+            { "key": "network[0].dhcp", "value": "\"server\"", "origin": "settings", "place": "/var/lib/ironwake/settings.toml:3" },
+            { "key": "network[0].interface", "value": "\"br0\"", "origin": "settings", "place": "/var/lib/ironwake/settings.toml:4" },
             { "key": "state", "value": "\"/var/lib/ironwake\"", "origin": "default" },
-        ], "restart": [] }))),
+            { "key": "webhook[0].name", "value": "\"chat\"", "origin": "file", "place": "/etc/ironwake/ironwake.toml:9" },
+            { "key": "webhook[0].secret", "value": "***", "origin": "file", "place": "/etc/ironwake/ironwake.toml:10" },
+            { "key": "webhook[0].url", "value": "***", "origin": "file", "place": "/etc/ironwake/ironwake.toml:11" },
+        ], "restart": ["http.listen"] }))),
     ]
 }
 
@@ -174,6 +180,16 @@ pub fn attempts() -> Vec<Answer> {
         Answer::Attempts { machine: id(1), attempts: read(json!([head, good])) },
         Answer::Attempt(read(whole)),
     ]
+}
+
+/// A boot of a hundred stages.
+pub fn long_boot() -> Vec<Answer> {
+    let at = |second: u64| NOW - 600_000 + second * 1000;
+    let head = json!({ "id": 8, "machine": id(1), "mac": "52:54:00:00:00:01", "arch": "uefi-x64", "started_at": at(0), "last_at": at(99), "outcome": "running" });
+    let mut whole = head.clone();
+    let stage = |number: u64| json!({ "at": at(number), "client": "agent", "stage": "agent", "message": format!("stage {number:02}"), "failed": false });
+    whole["stages"] = (0..100).map(stage).collect();
+    vec![Answer::Attempts { machine: id(1), attempts: read(json!([head])) }, Answer::Attempt(read(whole))]
 }
 
 /// Ten thousand machines in all states.

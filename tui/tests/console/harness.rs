@@ -66,6 +66,22 @@ impl Console {
         self
     }
 
+    /// Clicks the first letter of a text on the screen.
+    #[track_caller]
+    pub fn click(&mut self, text: &str) -> &mut Self {
+        let screen = self.screen();
+        let found = screen.lines().enumerate().find_map(|(row, line)| Some((row, line.find(text)?, line)));
+        let (row, place, line) = found.unwrap_or_else(|| panic!("{text:?} is not on\n{screen}"));
+        let column = line[..place].chars().count() as u16;
+        self.click_at(column, row as u16)
+    }
+
+    /// Clicks a place.
+    pub fn click_at(&mut self, column: u16, row: u16) -> &mut Self {
+        self.take(Message::Click { column, row });
+        self
+    }
+
     /// What was asked for since the last time.
     pub fn asked(&mut self) -> Vec<Request> {
         std::mem::take(&mut self.requests)

@@ -89,7 +89,6 @@ fn a_search_narrows_as_it_is_typed_and_escape_drops_it() {
 fn filters_and_sort_go_round() {
     let mut console = console();
     console.keys("f").shows("working").shows("1 of 3").keys("f").shows("unknown").keys("f f").hides(" of 3");
-    console.keys("t").shows("tag lab").keys("t").shows("tag rack=7").keys("esc").hides("tag rack=7");
     console.keys("s").shows("STATE ▴").keys("S").shows("STATE ▾").keys("s").shows("SEEN ▴");
 }
 
@@ -132,12 +131,107 @@ fn name_tags_and_notes_are_edited() {
     assert!(
         matches!(changes(&mut console).as_slice(), [Request::Edit { patch, .. }] if patch.tags == Some(tags))
     );
-    console.keys("N ctrl-u enter");
-    assert!(
-        matches!(changes(&mut console).as_slice(), [Request::Edit { patch, .. }] if patch.notes == Some(None))
-    );
+}
+
+#[test]
+fn notes_are_edited_in_lines_and_kept_until_the_daemon_has_them() {
+    let mut console = console();
+    let notes = |console: &mut Console| match changes(console).pop() {
+        Some(Request::Edit { patch, what, .. }) => (patch.notes, Asked::Do(what)),
+        other => panic!("{other:?}"),
+    };
+    console.keys("enter N").shows("Notes of node-1").keys("enter").types("q c ?");
+    console.take(Message::Paste("\ntwo".into()));
+    console.keys("ctrl-s").shows("saving").types("lost");
+    let (text, asked) = notes(&mut console);
+    assert_eq!(text, Some(Some("second fan is loud\nq c ?\ntwo".into())));
+    let problem = Problem::new(422, "Unprocessable", "invalid", "4097 bytes are more than 4096");
+    console.take(Message::Refused { asked: asked.clone(), problem: Box::new(problem) });
+    console.shows("are more than 4096").keys("end").types("!").keys("ctrl-s");
+    assert_eq!(notes(&mut console).0, Some(Some("second fan is loud\nq c ?\ntwo!".into())));
+    console.answer(Answer::Done { asked: asked.clone(), said: "Notes saved".into() });
+    console.hides("Notes of node-1");
+    console.keys("N ctrl-u ctrl-s");
+    assert_eq!(notes(&mut console).0, Some(None), "no text is no notes");
+    console.answer(Answer::Done { asked, said: "Notes saved".into() });
     console.keys("N").types("x").keys("esc");
     assert_eq!(changes(&mut console), []);
+}
+
+#[test]
+fn tags_are_chosen_from_a_list_of_them() {
+    let mut console = console();
+    console
+        .keys("t")
+        .shows("all machines")
+        .shows("rack=7")
+        .keys("down enter")
+        .shows("tag lab")
+        .shows("1 of 3");
+    console.keys("t up enter").hides("tag lab").shows("node-2");
+    console.keys("t").types("RACK").keys("enter").shows("tag rack=7").shows("2 of 3");
+    console.keys("t").keys("up space enter").shows("tag lab + tag rack=7").shows("1 of 3");
+    console.keys("esc").hides("tag rack=7").keys("t").types("zzz").shows("nothing of that name").keys("esc");
+    console.hides(" of 3");
+}
+
+#[test]
+fn what_is_armed_is_taken_back_where_it_is_shown() {
+    let mut console = console();
+    console.keys("c").shows("Nothing is armed or runs there");
+    console.keys("down c").shows("Rebuild of node-2").shows("A disk may have been written").keys("n");
+    assert_eq!(changes(&mut console), []);
+    console.keys("enter c y");
+    assert_eq!(changes(&mut console), [Request::Cancel(vec![id(91)])]);
+    let mut console = Console::with(120, 40, many());
+    console.keys("c").shows("Nothing was written to any disk").keys("n d");
+    assert_eq!(changes(&mut console), [Request::Disarm(vec![id(100_001)])]);
+    console.keys("a c").shows("Take 1,000 operations back?").keys("y");
+    assert!(matches!(changes(&mut console).as_slice(), [Request::Cancel(ids)] if ids.len() == 1000));
+    console.keys("d");
+    assert!(matches!(changes(&mut console).as_slice(), [Request::Disarm(ids)] if ids.len() == 1000));
+}
+
+#[test]
+fn what_is_recorded_is_armed_by_the_name_alone() {
+    let mut console = console();
+    console.answer(Answer::Operation(recorded(200)));
+    console.keys("2 home d").shows("It is not armed").keys("a").shows("Rebuild node-1: this is overwritten");
+    console.take(Message::Paste("node-1".into()));
+    console.keys("enter").shows("Nothing is armed");
+    assert_eq!(changes(&mut console), []);
+    console.types("node-1").keys("enter");
+    let asked = changes(&mut console);
+    assert!(
+        matches!(asked.as_slice(), [Request::Arm(confirmation)] if confirmation.operations() == [id(200)])
+    );
+    console.keys("down a").shows("Only what is recorded is armed");
+}
+
+#[test]
+fn the_stages_of_a_long_boot_are_scrolled_and_its_end_is_followed() {
+    let mut console = Console::with(80, 24, three());
+    console.keys("enter tab tab");
+    for answer in super::fleet::long_boot() {
+        console.answer(answer);
+    }
+    console.shows("stage 99").hides("stage 10").shows("more ▴");
+    console.keys("K").hides("stage 99").keys("pageup pageup").shows("more ▾");
+    console
+        .keys("pageup pageup pageup pageup pageup pageup pageup pageup pageup")
+        .shows("stage 00")
+        .hides("more ▴");
+    let top = console.model.opened.as_ref().and_then(|opened| opened.stages_top);
+    assert_eq!(top, Some(0));
+    for _ in 0..20 {
+        console.keys("pagedown");
+    }
+    console.shows("stage 99").keys("J");
+    assert_eq!(
+        console.model.opened.as_ref().and_then(|opened| opened.stages_top),
+        None,
+        "its end is followed"
+    );
 }
 
 #[test]
@@ -269,6 +363,15 @@ fn events_are_held_filtered_and_lead_to_their_machine() {
 }
 
 #[test]
+fn events_are_narrowed_to_what_they_are_about() {
+    let mut console = console();
+    console.keys("3 t").shows("Events about").shows("everything").types("boot").keys("enter");
+    console.shows("boots").shows("2 of 7 events");
+    console.keys("t").types("net").keys("space enter").shows("boots, network").shows("3 of 7");
+    console.keys("esc").shows("7 of 7");
+}
+
+#[test]
 fn the_palette_reaches_actions_and_machines() {
     let mut console = console();
     console.keys(":").types("wipe").keys("enter").shows("Wipe node-1");
@@ -279,12 +382,16 @@ fn the_palette_reaches_actions_and_machines() {
 
 #[test]
 fn help_has_every_binding() {
-    let mut console = Console::with(120, 200, three());
+    let mut console = Console::with(90, 300, three());
     console.keys("?");
+    // In one column, so that what goes on in the next line stands behind what it belongs to.
+    let screen = console.screen().split_whitespace().collect::<Vec<_>>().join(" ");
     for binding in BINDINGS {
-        console.shows(binding.help);
+        assert!(screen.contains(binding.help), "{binding:?} is not on\n{screen}");
     }
     console.keys("esc").hides(Context::Question.title());
+    let mut console = Console::with(200, 60, three());
+    console.keys("3 ?").shows("Events ──").shows("Leave the console").hides("more ▾");
 }
 
 #[test]
@@ -301,6 +408,7 @@ fn every_action_does_something_somewhere() {
             Context::Artifacts => "4",
             Context::Network => "5",
             Context::System => "6",
+            Context::Settings => "6 s",
             _ => "",
         };
         console.keys(open);
@@ -319,6 +427,16 @@ fn a_lost_daemon_is_told_and_everything_is_asked_again() {
     console.hides("does not answer").shows("answers again");
     let asked = console.asked();
     assert!(asked.contains(&Request::Machines) && asked.contains(&Request::Past(700)), "{asked:?}");
+}
+
+#[test]
+fn operations_that_come_before_their_machines_count() {
+    let mut console = Console::new(120, 40);
+    console.take(Message::Connected { last_event: Some(7) });
+    let (operations, others): (Vec<Answer>, Vec<Answer>) =
+        failures().into_iter().partition(|answer| matches!(answer, Answer::Operations(_)));
+    operations.into_iter().chain(others).for_each(|answer| console.answer(answer));
+    console.shows("1 failed").shows("refuses writes");
 }
 
 #[test]
@@ -376,6 +494,10 @@ proptest::proptest! {
                 Some(binding) if binding.action == Action::Quit => {}
                 Some(binding) => {
                     console.keys(binding.keys[0]);
+                    let (column, row) = (place as u16 * 7 % size.0, place as u16 * 3 % size.1);
+                    console.take(Message::Click { column, row });
+                    console.take(Message::Wheel(if place % 3 == 0 { -3 } else { 3 }));
+                    console.model.ended = false;
                 },
                 None if place % 2 == 0 => console.answer(Answer::Made(recorded(200))),
                 None => {

@@ -111,7 +111,7 @@ fn what_is_only_shown_asks_for_no_login() {
     console.keys("ctrl-r");
     assert!(!console.asked().contains(&Request::Settings));
     console.answer(session());
-    assert!(console.asked().contains(&Request::Settings) || console.model.settings.is_some());
+    assert!(console.asked().contains(&Request::Settings) || console.model.settings.all.is_some());
 }
 
 #[test]

@@ -109,12 +109,22 @@ fn system() {
 }
 
 #[test]
+fn settings() {
+    check("settings", "6 s");
+    check_three("setting_change", "6 s enter", &[]);
+    check_three("setting_take_back", "6 s down u", &[]);
+}
+
+#[test]
 fn machine() {
     check_three("machine_overview", "enter", &[node()]);
     check_three("machine_hardware", "enter tab", &[node()]);
     let mut boots = vec![node()];
     boots.extend(attempts());
     check_three("machine_boots", "enter tab tab", &boots);
+    let mut long = vec![node()];
+    long.extend(super::fleet::long_boot());
+    check_three("machine_long_boot", "enter tab tab", &long);
     check_three("machine_operations", "enter tab tab tab", &[node()]);
     check_three("machine_host", "enter tab tab tab tab", &[node()]);
     check_three("machine_notes", "enter shift-tab", &[node()]);
@@ -156,6 +166,10 @@ fn above_the_screen() {
     check_three("help", "?", &[]);
     check_three("palette", ": r e b", &[]);
     check_three("question", "D", &[]);
+    check_three("tags", "t down", &[]);
+    check_three("about", "3 t down space", &[]);
+    check_three("notes", "enter N enter", &[node()]);
+    check_three("disarm", "down c", &[]);
     for (columns, rows) in SIZES {
         let mut console = Console::with(columns, rows, three());
         let why = "connect to /run/ironwake/api.sock: Connection refused (os error 111)".into();
