@@ -180,6 +180,17 @@ async fn a_change_that_systemd_refuses_is_taken_back_at_once() {
     bench.change("10.0.0.2/24").await.expect("nothing is in the way of another one");
 }
 
+/// What it goes back to cannot be written down, so it is not changed either.
+#[tokio::test]
+async fn a_change_that_could_not_be_taken_back_is_not_made() {
+    let bench = Bench::new().await;
+    // A folder is in the way of the file.
+    fs::create_dir_all(bench.folder.path().join("network-change.json/x")).expect("made");
+    check(bench.change("10.0.0.2/24").await, "write ");
+    assert_eq!((bench.file(), bench.systemd.calls().len()), (None, 0));
+    assert_eq!(bench.events().await, ["changing", "taken back"]);
+}
+
 /// A systemd that does not answer is asked again, and the file is right meanwhile.
 #[tokio::test]
 async fn taking_back_goes_on_until_systemd_has_heard_of_it() {

@@ -88,7 +88,11 @@ impl Site {
             confirm_by: pending.confirm_by(),
         };
         self.store.save(vec![self.event(actor.clone(), None, kind)]).await?;
-        own.keep(Some(pending.clone())).await?;
+        if let Err(error) = own.keep(Some(pending.clone())).await {
+            let (interface, reason) = (interface.to_owned(), error.to_string());
+            self.note(Actor::Daemon, EventKind::NetworkTakenBack { interface, reason }).await;
+            return Err(error);
+        }
         let text = network_file(interface, &address);
         let made = match own.put(interface, Some(text)).await {
             Ok(()) => own.appliance.bus.reconfigure(index).await.map_err(SiteError::from),
