@@ -230,6 +230,11 @@ fn a_command_ends_with_its_client() {
     drop(person);
     wait_until("the child has ended", || host.children().is_empty());
     host.logs("its command ended with 137");
+    // In a terminal it ends with a key.
+    let person = host.person(&["-tt", "host", "events --follow"]);
+    wait_until("it runs", || !host.children().is_empty());
+    person.types("\u{3}");
+    assert_eq!(person.exit_code(), 137);
 }
 
 #[test]

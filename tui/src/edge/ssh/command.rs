@@ -9,7 +9,7 @@ use std::time::Duration;
 use ironwake_api::client::Client;
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -28,6 +28,11 @@ const RENEW_EVERY: Duration = Duration::from_secs(20);
 const END_WRITE_MAX: Duration = Duration::from_secs(60);
 /// Standard error (RFC 4254, 5.2).
 const STDERR: u32 = 1;
+/// What is carried at once.
+const PIECE_BYTES: usize = 16 << 10;
+/// Ctrl-C and Ctrl-D, as a client in a terminal of its own sends them.
+const INTERRUPT: u8 = 3;
+const END: u8 = 4;
 /// What shells say of a program that could not be started.
 const NOT_STARTED: u32 = 127;
 /// What shells say of a program that was ended by SIGKILL.
@@ -48,6 +53,8 @@ pub(super) struct Asked {
     pub(super) line: String,
     /// The `ironwake` program.
     pub(super) program: PathBuf,
+    /// Whether the client has a terminal, which it leaves to the other side to look after.
+    pub(super) terminal: bool,
     /// The daemon's socket.
     pub(super) socket: PathBuf,
     /// The session's token.
@@ -73,7 +80,7 @@ impl Drop for Running {
 
 /// Runs a command until its end, or that of its client; gives its exit code.
 pub(super) async fn run(asked: Asked) -> u32 {
-    let Asked { channel, line, program, socket, token, daemon, gone, stop } = asked;
+    let Asked { channel, line, program, terminal, socket, token, daemon, gone, stop } = asked;
     let (mut reader, writer) = channel.split();
     let mut command = Command::new(&program);
     command
@@ -85,9 +92,10 @@ pub(super) async fn run(asked: Asked) -> u32 {
         .current_dir("/");
     let code = match start(command) {
         Ok((running, input, output, errors)) => {
-            let output = tokio::spawn(forward(output, writer.make_writer()));
-            let errors = tokio::spawn(forward(errors, writer.make_writer_ext(Some(STDERR))));
-            let code = until_end(running, &mut reader, input, &daemon, gone, stop).await;
+            let output = tokio::spawn(forward(output, writer.make_writer(), terminal));
+            let errors = tokio::spawn(forward(errors, writer.make_writer_ext(Some(STDERR)), terminal));
+            let fed = feed(&mut reader, input, terminal);
+            let code = until_end(running, fed, &daemon, gone, stop).await;
             let sent = async {
                 let _ = output.await;
                 let _ = errors.await;
@@ -131,8 +139,7 @@ fn start(mut command: Command) -> io::Result<Started> {
 /// Waits for the child's end, and brings it about when nobody is to get what it does.
 async fn until_end(
     mut running: Running,
-    reader: &mut ChannelReadHalf,
-    input: pipe::Sender,
+    fed: impl Future<Output = ()>,
     daemon: &Client,
     gone: oneshot::Receiver<()>,
     mut stop: watch::Receiver<bool>,
@@ -148,7 +155,7 @@ async fn until_end(
     };
     tokio::select! {
         status = ended(&mut running, ends) => status.map_or(KILLED, code),
-        () = feed(reader, input) => KILLED,
+        () = fed => KILLED,
         _ = gone => KILLED,
         () = told(&mut stop) => KILLED,
         () = sleep(COMMAND_TIME_MAX) => KILLED,
@@ -173,17 +180,23 @@ fn code(status: ExitStatus) -> u32 {
     status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(KILLED)
 }
 
-/// Gives the child what the client sends; returns when the client has gone.
-async fn feed(reader: &mut ChannelReadHalf, input: pipe::Sender) {
+/// Gives the child what the client sends; returns when the client has gone, or wants the command to end.
+async fn feed(reader: &mut ChannelReadHalf, input: pipe::Sender, terminal: bool) {
     let mut input = Some(input);
     loop {
         match reader.wait().await {
             Some(ChannelMsg::Data { data }) => {
+                let (data, wish) = typed(&data, terminal);
                 // One that reads nothing more may still write.
                 if let Some(open) = &mut input
-                    && open.write_all(&data).await.is_err()
+                    && open.write_all(data).await.is_err()
                 {
                     input = None;
+                }
+                match wish {
+                    Some(INTERRUPT) => return,
+                    Some(_) => input = None,
+                    None => {}
                 }
             }
             Some(ChannelMsg::Eof) => input = None,
@@ -193,11 +206,39 @@ async fn feed(reader: &mut ChannelReadHalf, input: pipe::Sender) {
     }
 }
 
-async fn forward(mut from: impl AsyncRead + Unpin, to: impl AsyncWrite) {
+/// What of the bytes is input, and which key behind it a terminal would have acted on.
+fn typed(bytes: &[u8], terminal: bool) -> (&[u8], Option<u8>) {
+    let place = bytes.iter().position(|byte| terminal && [INTERRUPT, END].contains(byte));
+    place.map_or((bytes, None), |place| (&bytes[..place], Some(bytes[place])))
+}
+
+/// Gives the client what the child writes.
+async fn forward(mut from: impl AsyncRead + Unpin, to: impl AsyncWrite, terminal: bool) {
     tokio::pin!(to);
+    let mut piece = vec![0; PIECE_BYTES];
     // An error says that one of both has gone.
-    let _ = tokio::io::copy(&mut from, &mut to).await;
+    while let Ok(count @ 1..) = from.read(&mut piece).await {
+        let sent = match terminal {
+            true => to.write_all(&lines(&piece[..count])).await,
+            false => to.write_all(&piece[..count]).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
     let _ = to.flush().await;
+}
+
+/// Text as a terminal would show it whose lines begin at the left.
+fn lines(bytes: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(bytes.len() + bytes.len() / 16);
+    for byte in bytes {
+        if *byte == b'\n' {
+            shown.push(b'\r');
+        }
+        shown.push(*byte);
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -210,6 +251,14 @@ mod tests {
     fn a_client_is_told_the_exit_code() {
         assert_eq!(code(ExitStatus::from_raw(3 << 8)), 3);
         assert_eq!(code(ExitStatus::from_raw(9)), KILLED);
+    }
+
+    #[test]
+    fn a_terminal_is_looked_after() {
+        assert_eq!(lines(b"a\nb\n"), b"a\r\nb\r\n");
+        assert_eq!(typed(b"a\x03b", true), (&b"a"[..], Some(INTERRUPT)));
+        assert_eq!(typed(b"\x04", true), (&b""[..], Some(END)));
+        assert_eq!(typed(b"a\x03b", false), (&b"a\x03b"[..], None));
     }
 
     #[tokio::test]

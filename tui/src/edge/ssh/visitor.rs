@@ -143,6 +143,7 @@ impl Visitor {
             channel,
             line,
             program: self.shared.program.clone(),
+            terminal: self.terminal.is_some(),
             socket: by.0,
             token: by.1,
             daemon: daemon.clone(),
