@@ -16,6 +16,7 @@ pub mod client;
 mod disk_contents;
 mod dry_run;
 mod event;
+mod event_name;
 mod event_query;
 mod health;
 mod host;
@@ -51,14 +52,14 @@ pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
 pub use disk_contents::{ApprovedPartition, DiskHolder};
 pub use dry_run::{DryRun, SettledArtifact};
-pub use event::{Actor, Event, EventKind, LeaseEnd, LeaseNews};
+pub use event::{Actor, Event, EventKind};
 pub use event_query::{EventOrder, EventQuery};
 pub use health::{
     DhcpTraffic, Health, HealthCheck, HealthState, NetworkHealth, NetworkLink, OtherServer, Silence, Version,
 };
 pub use host::{Host, MachineHost, PhoneHome, Reachability};
 pub use inventory::*;
-pub use lease::{Lease, LeaseState};
+pub use lease::{Lease, LeaseEnd, LeaseNews, LeaseState};
 pub use login::{
     Entrance, KeyListed, KeyOffer, KnownBy, LoggedIn, LoginRequest, LoginWith, PasswordNew, Secret, Whoami,
 };
