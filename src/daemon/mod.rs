@@ -89,6 +89,8 @@ struct Daemon {
     store: Store,
     shutdown: CancellationToken,
     parts: TaskTracker,
+    /// Ports that have not been tried to be listened on yet.
+    untried: TaskTracker,
 }
 
 impl Daemon {
@@ -124,7 +126,8 @@ impl Daemon {
         site.keep_password(&config.state)?;
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
-        let daemon = Self { store, shutdown: CancellationToken::new(), parts: TaskTracker::new() };
+        let (parts, untried) = (TaskTracker::new(), TaskTracker::new());
+        let daemon = Self { store, shutdown: CancellationToken::new(), parts, untried };
         daemon.serve_operators(ApiListener::open("api", &config.socket, http::bind)?, None, &site);
         for (entrance, path) in
             [(Entrance::Console, &config.console.socket), (Entrance::Ssh, &config.console.ssh_socket)]
@@ -155,7 +158,10 @@ impl Daemon {
         let publish = images::publish_discovery(boot_dirs, config.state, site.clone(), shelf);
         // Not among the parts: a build under way is dropped at the end, and made again at the next start.
         tokio::spawn(daemon.shutdown.clone().run_until_cancelled_owned(publish));
-        if tokio::time::timeout(SETTLE_MAX, site.networks_settled(&answering)).await.is_err() {
+        daemon.untried.close();
+        // Who starts a service asks it as soon as it is said to be ready.
+        let settled = async { tokio::join!(site.networks_settled(&answering), daemon.untried.wait()) };
+        if tokio::time::timeout(SETTLE_MAX, settled).await.is_err() {
             warn!("some network is not served yet; `ironwake health` says why");
         }
         let kind = EventKind::DaemonStarted { version: env!("CARGO_PKG_VERSION").into() };
@@ -206,9 +212,15 @@ impl Daemon {
     /// Starts what machines fetch from.
     fn serve_http(&self, listener: HttpListener, backend: Backend, site: &SharedSite) {
         let (listener, token) = (Arc::new(listener), self.shutdown.clone());
+        let mut untried = Some(self.untried.token());
         let part = move || {
             let (listener, backend, token) = (listener.clone(), backend.clone(), token.clone());
-            async move { anyhow::Ok(serve::http::run(listener.get().await?, backend, token).await?) }
+            let untried = untried.take();
+            async move {
+                let listener = listener.get().await;
+                drop(untried);
+                anyhow::Ok(serve::http::run(listener?, backend, token).await?)
+            }
         };
         let remedy = "`listen` of [http] must be an address of this host and a port that no other program \
                       holds (`ss -ltnp` shows who does)";

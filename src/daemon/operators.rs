@@ -50,11 +50,14 @@ impl Daemon {
         self.spawn(async move { watch.run(shutdown).await });
 
         let (inner, token) = (site.clone(), self.shutdown.clone());
+        let mut untried = Some(self.untried.token());
         let part = move || {
             let (inner, keeper, token) = (inner.clone(), keeper.clone(), token.clone());
+            let untried = untried.take();
             async move {
-                let listener = listener(listen).await?;
-                http::serve_secure(listener, inner, keeper, token).await;
+                let listener = listener(listen).await;
+                drop(untried);
+                http::serve_secure(listener?, inner, keeper, token).await;
                 anyhow::Ok(())
             }
         };

@@ -66,13 +66,13 @@ impl Machine {
         let body = json!({ "boot_mac": self.mac, "message": message, "failed": failed });
         let line = format!("POST /boot/v1/machines/{}/report", self.id);
         let answer = self.send(&line, None, Some(body)).await?;
-        if answer.status >= 300 { bail!("{line}: {}", answer.text) } else { Ok(()) }
+        if answer.status >= 300 { bail!("{line}: {}", answer.text()) } else { Ok(()) }
     }
 
     /// Asks for the script of its boot, as iPXE does.
     pub async fn script(&self) -> Result<String> {
         let answer = self.send(&format!("GET /ipxe/{}", self.mac.replace(':', "-")), None, None).await?;
-        if answer.status != 200 { bail!("/ipxe: {}", answer.text) } else { Ok(answer.text) }
+        if answer.status != 200 { bail!("/ipxe: {}", answer.text()) } else { Ok(answer.text()) }
     }
 
     /// Boots what it is armed for, and takes the work; `None` where nothing is armed.
@@ -85,7 +85,7 @@ impl Machine {
         let path = &kernel[kernel.find("/boot/v1").context("a path")?..];
         let served = self.send(&format!("GET {path}"), None, None).await?;
         if served.status != 200 {
-            bail!("the kernel: {}", served.text);
+            bail!("the kernel: {}", served.text());
         }
         let token = token.trim_start_matches("ironwake.operation=").to_owned();
         let body = json!({ "machine": self.id, "boot_mac": self.mac });
@@ -97,7 +97,7 @@ impl Machine {
     pub async fn report(&self, taken: &Taken, report: Value) -> Result<()> {
         let line = format!("POST /boot/v1/operations/{}/report", taken.claim.operation);
         let answer = self.send(&line, Some(&taken.token), Some(report)).await?;
-        if answer.status >= 300 { bail!("{line}: {}", answer.text) } else { Ok(()) }
+        if answer.status >= 300 { bail!("{line}: {}", answer.text()) } else { Ok(()) }
     }
 
     /// Says that so much is written.
@@ -123,7 +123,7 @@ impl Machine {
             "macs": [self.mac],
         });
         let answer = self.send(&format!("POST {path}"), None, Some(body)).await?;
-        if answer.status >= 300 { bail!("phone home: {}", answer.text) } else { Ok(()) }
+        if answer.status >= 300 { bail!("phone home: {}", answer.text()) } else { Ok(()) }
     }
 
     /// The disk that is written.

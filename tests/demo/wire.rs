@@ -16,17 +16,21 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 pub struct Answer {
     /// Its status.
     pub status: u16,
-    /// Its body as text.
-    pub text: String,
+    body: Vec<u8>,
 }
 
 impl Answer {
+    /// Its body as text; only where that is asked for, for kernels are none.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// The body of a success as JSON.
     pub fn json(&self) -> Result<Value> {
         if self.status >= 300 {
-            bail!("{}: {}", self.status, self.text);
+            bail!("{}: {}", self.status, self.text());
         }
-        serde_json::from_str(&self.text).with_context(|| format!("{} is no JSON", self.text))
+        serde_json::from_slice(&self.body).with_context(|| format!("{} is no JSON", self.text()))
     }
 }
 
@@ -56,9 +60,9 @@ pub async fn request(
         Ok::<_, std::io::Error>(answer)
     };
     let answer = timeout(SILENCE_MAX, exchange).await.with_context(|| format!("{line}: no answer"))?;
-    let answer = answer.with_context(|| line.to_owned())?;
+    let mut answer = answer.with_context(|| line.to_owned())?;
     let split = answer.windows(4).position(|four| four == b"\r\n\r\n").context("an answer without an end")?;
     let status = std::str::from_utf8(&answer[..split])?.split(' ').nth(1).and_then(|word| word.parse().ok());
-    let text = String::from_utf8_lossy(&answer[split + 4..]).into_owned();
-    Ok(Answer { status: status.context("an answer without a status")?, text })
+    let status = status.context("an answer without a status")?;
+    Ok(Answer { status, body: answer.split_off(split + 4) })
 }

@@ -77,6 +77,18 @@ impl Terminal {
         self.wait_until(&format!("{text:?}"), |screen| screen.contains(text))
     }
 
+    /// Waits until what ran in it has ended, and the terminal with it.
+    pub fn wait_end(&self) -> Result<()> {
+        let began = Instant::now();
+        while let Ok(screen) = self.screen() {
+            if began.elapsed() > PATIENCE {
+                bail!("it goes on, with\n{screen}");
+            }
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
     /// Waits until a screen is as it should be; that screen.
     pub fn wait_until(&self, what: &str, fits: impl Fn(&str) -> bool) -> Result<String> {
         let began = Instant::now();
