@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs in a guest of tests/systemd.rs, under its systemd, and judges the installed service. Each check is a
 # function; `ok NAME` or `failed NAME: WHY` tells how it went. The first that fails is the last; `end` ends all.
+# shellcheck disable=SC2086 # $sockets is a list of words
 set -u
 export NO_COLOR=1
 
