@@ -12,6 +12,8 @@ use lab::{Bus, Dhcp, Disk, Firmware, Lab, LabError, LabOptions, Machine, Mirror}
 
 /// The installer's kernel and archive are 60 MB, unpacked by an emulated processor.
 const STEP_MAX: Duration = Duration::from_secs(600);
+/// From the Release file to the list of the installer's parts, which comes within seconds if it does.
+const PARTS_MAX: Duration = Duration::from_secs(60);
 /// From the installer's parts to the partitioner, where all of them are there.
 const GUARD_MAX: Duration = Duration::from_secs(120);
 
@@ -73,20 +75,17 @@ fn installs(firmware: Firmware) -> Result<(), LabError> {
     let EventKind::OperationChanged { cause, .. } = &fetched.kind else { unreachable!() };
     assert!(cause.starts_with("preseed.cfg, to 10.77."), "{cause}");
     say("preseed fetched");
-    let asked = |end: &str| {
-        let found = mirror.wait_asked(end, STEP_MAX);
-        let found = found.unwrap_or_else(|| panic!("no {end}: {:?}\n{}", mirror.asked(), on.screen()));
-        say(&format!("{end} {}", if found { "served" } else { "is not on the mirror" }));
-        found
-    };
-    assert!(asked("/dists/trixie/Release"), "{:?}", mirror.asked());
+    let served = mirror.wait_asked("/dists/trixie/Release", STEP_MAX);
+    assert_eq!(served, Some(true), "{:?}\n{}", mirror.asked(), on.screen());
+    say("Release served");
     // The machine asks for its disk again: it is not installed a second time.
     let mac = machine.nics[0].mac.to_string().replace(':', "-");
     let script = lab.get(&format!("/ipxe/{mac}"))?.text();
     assert!(!script.contains("vmlinuz") && script.contains("sanboot"), "{script}");
-    // The guard runs once the installer has its parts, right before the first partition is made. A mirror that lacks them
-    // ends it before: what comes from here on is told and not demanded.
-    if !asked("/debian-installer/binary-amd64/Packages.xz") {
+    // The guard runs once the installer has its parts, right before the first partition is made. A mirror that lacks them, or
+    // whose signature does not suit the installer, ends it before: what comes from here on is told and not demanded.
+    if mirror.wait_asked("/debian-installer/binary-amd64/Packages.xz", PARTS_MAX) != Some(true) {
+        println!("the installer got no list of its parts: {:?}", mirror.asked());
         return Ok(());
     }
     let shown = |id: &str| lab.cli().json(&["operation", "show", id]);
