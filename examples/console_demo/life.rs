@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use ironwake_api::client::{Client, ClientError};
 use ironwake_api::{MachineNew, MachinePatch, OperationKind, OperationNew};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{interval, sleep};
 
 use super::fleet::{self, Part};
 use super::machine::{Machine, Taken};
@@ -20,6 +20,10 @@ pub const CALLING_PROFILE: &str = "edge-node";
 const IMAGE_BYTES: u64 = 2_147_483_648;
 /// How often a machine that is written says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_millis(1500);
+/// How often a machine in discovery says what it does.
+const LINE_EVERY: Duration = Duration::from_millis(1200);
+/// How long a host runs before it is rebuilt again, at least.
+const RUN_SECS_MIN: u64 = 10;
 /// Why rebuilds fail, as agents say it.
 const FAILURES: [&str; 5] = [
     "the disk nvme0n1 refuses writes: Input/output error at byte 671088640",
@@ -129,9 +133,10 @@ impl World {
             if let Some(work) = taken.take() {
                 let every = rate * PROGRESS_EVERY.as_millis() as u64 / 1000;
                 let mut stopped = false;
+                let mut beat = interval(PROGRESS_EVERY);
                 while done < IMAGE_BYTES && !stopped {
+                    beat.tick().await;
                     stopped = machine.progress(&work, done, IMAGE_BYTES, rate).await.is_err();
-                    sleep(PROGRESS_EVERY).await;
                     done += every;
                 }
                 if !stopped {
@@ -139,7 +144,7 @@ impl World {
                 }
             }
             done = 0;
-            sleep(Duration::from_secs(10 + u64::from(fleet::mixed(machine.number, 5)) / 4)).await;
+            sleep(Duration::from_secs(RUN_SECS_MIN + u64::from(fleet::mixed(machine.number, 5)) / 4)).await;
             // An operator may have begun something else with it.
             taken = self.begin(machine, PROFILE).await.ok();
         }
@@ -160,8 +165,9 @@ impl World {
             let discover = MachinePatch { discover_next: Some(true), ..MachinePatch::default() };
             self.operators.edit(&machine.id, &discover).await?;
             machine.script().await?;
+            let mut beat = interval(LINE_EVERY);
             for line in LINES {
-                sleep(Duration::from_millis(1200)).await;
+                beat.tick().await;
                 machine.says(line, false).await?;
             }
             machine.enroll().await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use ironwake_api::client::Client;
 use ironwake_api::{BuildNew, BuildOutcome, BuildReport, ImportQuery};
-use tokio::time::sleep;
+use tokio::time::interval;
 
 /// How often it says how far it is.
 const REPORT_EVERY: Duration = Duration::from_millis(700);
@@ -28,7 +28,9 @@ pub async fn run(client: Client) -> Result<()> {
     client.order_build(&BuildNew { name: "debian-image/trixie-amd64".into(), mirror: None }).await?;
     loop {
         let Some(build) = client.next_build().await? else { continue };
+        let mut beat = interval(REPORT_EVERY);
         for step in 0..32_u64 {
+            beat.tick().await;
             let place = (step as usize / 4).min(LINES.len() - 1);
             let report = BuildReport {
                 stage: Some(if step < 24 { "packages".into() } else { "packing".into() }),
@@ -38,7 +40,6 @@ pub async fn run(client: Client) -> Result<()> {
                 outcome: None,
             };
             client.report_build(&build.name, &report).await?;
-            sleep(REPORT_EVERY).await;
         }
         let image = vec![7; 1 << 20];
         let size = Some(image.len() as u64);

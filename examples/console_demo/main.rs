@@ -1,11 +1,11 @@
-//! A throw-away daemon with a simulated fleet, and the console on it. The daemon and its routes are the real ones: machines
+//! `./dev console-demo`: a throw-away daemon with a simulated fleet, and the console on it. The daemon and its routes are the real ones: machines
 //! enrol, boot, are written and call home as machines do, each from an address of loopback, and operators use the API. Neither
 //! root nor a network is needed, so there is no DHCP: addresses are not leased.
 //!
 //! Exit codes: 0 the console was left, 1 something failed, 2 wrong arguments.
 
 // The lab's processes end with their parent; the rest of it is for machines of QEMU.
-#[path = "../lab/mod.rs"]
+#[path = "../../tests/lab/mod.rs"]
 mod lab;
 
 mod builder;
@@ -30,7 +30,7 @@ use ironwake_api::{ArtifactState, ImportQuery};
 use lab::Process;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{interval, timeout};
 
 use life::World;
 use machine::Machine;
@@ -39,7 +39,7 @@ use machine::Machine;
 const SETTLING: usize = 32;
 /// The daemon builds its discovery image first.
 const READY_WITHIN: Duration = Duration::from_secs(90);
-/// How often it is asked whether that is done: nothing tells a client that has no event yet.
+/// How often it is looked whether a daemon that says nothing has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Unknown machines that come as time goes on.
 const NEWCOMERS: u32 = 200;
@@ -66,8 +66,7 @@ struct Arguments {
     console: Option<PathBuf>,
 }
 
-/// Runs the program.
-pub fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = runtime.context("start the runtime").and_then(|runtime| {
@@ -184,7 +183,9 @@ fn start(program: &Path, folder: &Path, server: SocketAddr) -> Result<Process> {
 
 /// Waits for the discovery image, which all that is armed boots, and brings the image that is written.
 async fn prepare(world: &World) -> Result<()> {
-    let began = Instant::now();
+    // Followed before it is looked, so that nothing happens in between.
+    let mut events = world.operators.follow(None, None);
+    events.connect().await?;
     loop {
         let artifacts = world.operators.artifacts().await?;
         let built = artifacts.iter().find(|artifact| artifact.name == "discovery/initramfs");
@@ -196,10 +197,11 @@ async fn prepare(world: &World) -> Result<()> {
                     "the discovery image cannot be built: {why}; IRONWAKE_BOOT names the folder of boot files"
                 );
             }
-            _ if began.elapsed() > READY_WITHIN => {
-                bail!("the discovery image is not built within {READY_WITHIN:?}")
+            _ => {
+                let event = timeout(READY_WITHIN, events.next()).await;
+                event
+                    .with_context(|| format!("the discovery image is not built within {READY_WITHIN:?}"))??;
             }
-            _ => sleep(LOOK_EVERY).await,
         }
     }
     let image = vec![7; 1 << 20];
@@ -238,8 +240,9 @@ async fn settle(
 
 /// Lets machines come that nobody has seen.
 async fn come(world: World, first: u32, server: SocketAddr) -> Result<()> {
+    let mut beat = interval(NEWCOMER_EVERY);
     for number in first..first + NEWCOMERS {
-        sleep(NEWCOMER_EVERY).await;
+        beat.tick().await;
         let mut machine = Machine::new(number, fleet::name(number), server);
         world.settle(&mut machine, fleet::Part::Unknown).await?;
     }
