@@ -40,6 +40,21 @@ async fn ask_for(user: u32, socket: &Path, what: &str) -> String {
     String::from_utf8_lossy(&output.expect("the child ran").stdout).into_owned()
 }
 
+fn open_to_all(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+}
+
+/// A stranger is kept out by the mode of a socket, and refused where that lets them in; root is answered.
+async fn check_strangers(socket: &Path) {
+    let text = ask_as(STRANGER, socket).await;
+    assert!(text.contains("denied by the mode"), "{text}");
+    open_to_all(socket, 0o666);
+    let text = ask_as(STRANGER, socket).await;
+    assert!(text.contains("403 Forbidden") && text.contains("urn:ironwake:problem:forbidden"), "{text}");
+    let text = ask_as(0, socket).await;
+    assert!(text.contains("200 OK") && text.contains("\"schema\":"), "{text}");
+}
+
 #[tokio::test]
 async fn a_stranger_is_refused_even_where_the_socket_lets_them_in() {
     // Only root can ask as somebody else.
@@ -47,20 +62,13 @@ async fn a_stranger_is_refused_even_where_the_socket_lets_them_in() {
         return;
     }
     let test = TestSite::open().await;
-    let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
-    open(test.folder(), 0o755).expect("a folder for all");
+    open_to_all(test.folder(), 0o755);
     let socket = test.folder().join("api.sock");
     let listener = http::bind(&socket).expect("a socket");
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(http::serve(listener, test.site.clone(), shutdown.clone()));
 
-    let text = ask_as(STRANGER, &socket).await;
-    assert!(text.contains("denied by the mode"), "{text}");
-    open(&socket, 0o666).expect("a socket for all");
-    let text = ask_as(STRANGER, &socket).await;
-    assert!(text.contains("403 Forbidden") && text.contains("urn:ironwake:problem:forbidden"), "{text}");
-    let text = ask_as(0, &socket).await;
-    assert!(text.contains("200 OK") && text.contains("\"schema\":"), "{text}");
+    check_strangers(&socket).await;
     shutdown.cancel();
     serving.await.expect("ended");
 }
@@ -72,21 +80,14 @@ async fn where_people_log_in_a_stranger_is_refused_and_even_root_is_a_viewer() {
         return;
     }
     let test = TestSite::open().await;
-    let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
-    open(test.folder(), 0o755).expect("a folder for all");
+    open_to_all(test.folder(), 0o755);
     for entrance in [Entrance::Console, Entrance::Ssh] {
         let socket = test.folder().join(format!("{entrance}.sock"));
         let listener = http::bind_entrance(&socket, entrance).expect("a socket");
         let shutdown = CancellationToken::new();
         let serving = http::serve_entrance(listener, entrance, test.site.clone(), shutdown.clone());
         let serving = tokio::spawn(serving);
-        let text = ask_as(STRANGER, &socket).await;
-        assert!(text.contains("denied by the mode"), "{text}");
-        open(&socket, 0o666).expect("a socket for all");
-        let text = ask_as(STRANGER, &socket).await;
-        assert!(text.contains("403 Forbidden") && text.contains("urn:ironwake:problem:forbidden"), "{text}");
-        let text = ask_as(0, &socket).await;
-        assert!(text.contains("200 OK") && text.contains("\"schema\":"), "{text}");
+        check_strangers(&socket).await;
         let text = ask_for(0, &socket, "DELETE /api/v1/machines/x").await;
         assert!(text.contains("401 Unauthorized") && text.contains("urn:ironwake:problem:locked"), "{text}");
         shutdown.cancel();

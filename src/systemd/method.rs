@@ -28,54 +28,33 @@ pub struct Method {
     pub repeatable: bool,
 }
 
+const fn at(name: &'static str, path: &'static str, interface: &'static str) -> Service {
+    Service { name, path, interface }
+}
+
 /// The bus itself.
-pub const BUS: Service = Service {
-    name: "org.freedesktop.DBus",
-    path: "/org/freedesktop/DBus",
-    interface: "org.freedesktop.DBus",
-};
+pub const BUS: Service = at("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus");
 /// The name of the host.
-pub const HOSTNAME: Service = Service {
-    name: "org.freedesktop.hostname1",
-    path: "/org/freedesktop/hostname1",
-    interface: "org.freedesktop.hostname1",
-};
+pub const HOSTNAME: Service =
+    at("org.freedesktop.hostname1", "/org/freedesktop/hostname1", "org.freedesktop.hostname1");
 /// Time zone, and whether the clock is set from the network.
-pub const TIME: Service = Service {
-    name: "org.freedesktop.timedate1",
-    path: "/org/freedesktop/timedate1",
-    interface: "org.freedesktop.timedate1",
-};
+pub const TIME: Service =
+    at("org.freedesktop.timedate1", "/org/freedesktop/timedate1", "org.freedesktop.timedate1");
 /// Which servers the clock is set from.
-pub const CLOCK: Service = Service {
-    name: "org.freedesktop.timesync1",
-    path: "/org/freedesktop/timesync1",
-    interface: "org.freedesktop.timesync1.Manager",
-};
+pub const CLOCK: Service =
+    at("org.freedesktop.timesync1", "/org/freedesktop/timesync1", "org.freedesktop.timesync1.Manager");
 /// The keyboard of the console.
-pub const LOCALE: Service = Service {
-    name: "org.freedesktop.locale1",
-    path: "/org/freedesktop/locale1",
-    interface: "org.freedesktop.locale1",
-};
+pub const LOCALE: Service =
+    at("org.freedesktop.locale1", "/org/freedesktop/locale1", "org.freedesktop.locale1");
 /// Addresses.
-pub const NETWORK: Service = Service {
-    name: "org.freedesktop.network1",
-    path: "/org/freedesktop/network1",
-    interface: "org.freedesktop.network1.Manager",
-};
+pub const NETWORK: Service =
+    at("org.freedesktop.network1", "/org/freedesktop/network1", "org.freedesktop.network1.Manager");
 /// Reboot and power-off.
-pub const LOGIN: Service = Service {
-    name: "org.freedesktop.login1",
-    path: "/org/freedesktop/login1",
-    interface: "org.freedesktop.login1.Manager",
-};
+pub const LOGIN: Service =
+    at("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager");
 /// Units.
-pub const UNITS: Service = Service {
-    name: "org.freedesktop.systemd1",
-    path: "/org/freedesktop/systemd1",
-    interface: "org.freedesktop.systemd1.Manager",
-};
+pub const UNITS: Service =
+    at("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager");
 
 const fn asks(service: Service, member: &'static str) -> Method {
     Method { service, member, actions: &[], repeatable: true }
