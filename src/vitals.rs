@@ -13,6 +13,9 @@ use nix::sys::statvfs::statvfs;
 /// A link to the file of the time zone (localtime(5)).
 const LOCALTIME: &str = "/etc/localtime";
 
+/// Addresses of one interface that are shown; one that routes may have hundreds.
+const ADDRESSES_MAX: usize = 32;
+
 /// What is said of the appliance at one moment.
 #[derive(Debug, Clone)]
 pub struct Vitals {
@@ -74,25 +77,33 @@ pub fn index_of(interface: &str) -> Option<i32> {
 
 /// Interfaces of this network namespace, loopback apart, by name. `/sys/class/net` may show another one's.
 pub fn interfaces() -> Vec<SystemInterface> {
+    gather(|entry| !entry.flags.contains(InterfaceFlags::IFF_LOOPBACK))
+}
+
+/// The interface of this name, loopback included, if this thread's network namespace has it.
+pub fn interface(name: &str) -> Option<SystemInterface> {
+    gather(|entry| entry.interface_name == name).pop()
+}
+
+fn gather(wanted: impl Fn(&InterfaceAddress) -> bool) -> Vec<SystemInterface> {
     let mut interfaces: Vec<SystemInterface> = Vec::new();
-    for entry in getifaddrs().into_iter().flatten() {
-        if entry.flags.contains(InterfaceFlags::IFF_LOOPBACK) {
-            continue;
-        }
+    for entry in getifaddrs().into_iter().flatten().filter(wanted) {
         let index = interfaces.iter().position(|known| known.name == entry.interface_name);
         let index = index.unwrap_or_else(|| {
             interfaces.push(SystemInterface {
                 name: entry.interface_name.clone(),
                 mac: None,
                 up: entry.flags.contains(InterfaceFlags::IFF_UP),
-                link: entry.flags.contains(InterfaceFlags::IFF_RUNNING),
+                // The kernel's word for a carrier, and what is beneath being ready.
+                link: entry.flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING),
                 addresses: Vec::new(),
             });
             interfaces.len() - 1
         });
+        let found = &mut interfaces[index];
         let link = entry.address.as_ref().and_then(|address| address.as_link_addr()?.addr());
-        interfaces[index].mac = link.map(MacAddr).filter(MacAddr::is_unicast).or(interfaces[index].mac);
-        interfaces[index].addresses.extend(address(&entry));
+        found.mac = link.map(MacAddr).filter(MacAddr::is_unicast).or(found.mac);
+        found.addresses.extend(address(&entry).filter(|_| found.addresses.len() < ADDRESSES_MAX));
     }
     interfaces.sort_by(|a, b| a.name.cmp(&b.name));
     interfaces

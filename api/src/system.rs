@@ -58,7 +58,7 @@ pub struct SystemClock {
 }
 
 /// A network interface of the appliance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SystemInterface {
     /// Its name.

@@ -2,19 +2,15 @@
 
 use std::time::Duration;
 
-use ipnet::{Ipv4Net, Ipv6Net};
-use ironwake_api::{MacAddr, NetworkLink};
-use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
+use ironwake_api::{Millis, NetworkLink};
 use tokio_util::sync::CancellationToken;
 
 use super::dhcp::socket::{mtu, speed_mbps};
 use crate::site::SharedSite;
+use crate::vitals;
 
 /// How often interfaces are looked at: a cable that was pulled out is seen while its finder still stands there.
 const LOOK: Duration = Duration::from_secs(5);
-/// Addresses of one interface that are shown; one that routes may have hundreds.
-const ADDRESSES_MAX: usize = 32;
 
 /// Tells the site of these interfaces until `shutdown`.
 pub async fn run(interfaces: Vec<String>, site: SharedSite, shutdown: CancellationToken) {
@@ -32,45 +28,20 @@ pub async fn run(interfaces: Vec<String>, site: SharedSite, shutdown: Cancellati
 }
 
 /// Looks at one interface, in this thread's network namespace.
-pub fn look(name: &str, at: ironwake_api::Millis) -> NetworkLink {
-    let mut link = NetworkLink {
+pub fn look(name: &str, at: Millis) -> NetworkLink {
+    let found = vitals::interface(name);
+    let present = found.is_some();
+    let found = found.unwrap_or_default();
+    NetworkLink {
         at,
-        present: false,
-        enabled: false,
-        up: false,
-        speed_mbps: None,
-        mac: None,
-        mtu: None,
-        addresses: Vec::new(),
-    };
-    let Ok(entries) = getifaddrs() else { return link };
-    for entry in entries.filter(|entry| entry.interface_name == name) {
-        link.present = true;
-        link.enabled |= entry.flags.contains(InterfaceFlags::IFF_UP);
-        // The kernel's word for a carrier, and what is beneath being ready.
-        link.up |= entry.flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING);
-        let (Some(address), mask) = (entry.address, entry.netmask) else { continue };
-        if let Some(mac) = address.as_link_addr().and_then(|link| link.addr()) {
-            link.mac = Some(MacAddr(mac)).filter(MacAddr::is_unicast);
-        }
-        let shown = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-            (Some(own), _) => mask.and_then(|mask| {
-                let mask = mask.as_sockaddr_in()?.ip();
-                Ipv4Net::with_netmask(own.ip(), mask).ok().map(|net| net.to_string())
-            }),
-            (_, Some(own)) => mask.and_then(|mask| {
-                let mask = mask.as_sockaddr_in6()?.ip();
-                Ipv6Net::with_netmask(own.ip(), mask).ok().map(|net| net.to_string())
-            }),
-            _ => None,
-        };
-        link.addresses.extend(shown.filter(|_| link.addresses.len() < ADDRESSES_MAX));
+        present,
+        enabled: found.up,
+        up: found.link,
+        speed_mbps: speed_mbps(name).filter(|_| found.link),
+        mac: found.mac,
+        mtu: mtu(name).ok().filter(|_| present),
+        addresses: found.addresses,
     }
-    if link.present {
-        link.mtu = mtu(name).ok();
-        link.speed_mbps = speed_mbps(name).filter(|_| link.up);
-    }
-    link
 }
 
 #[cfg(test)]
