@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bus::{PrivateBus, Serving, StandIns};
-use ironwake::config::{DhcpMode, Network};
+use ironwake::config::{Api, DhcpMode, Network};
 use ironwake::site::{Appliance, SiteError};
 use ironwake::systemd::{Bus, CALL_TIME_MAX, NetworkFiles};
 use ironwake::vitals;
@@ -62,6 +62,7 @@ impl Bench {
             files: NetworkFiles::at(&network, &network),
             state: self.folder.path().into(),
             networks: vec![Network { dhcp: DhcpMode::Server, ..Network::on("eth1") }],
+            api: Api { listen: Some(([10, 0, 0, 1], 8443).into()), ..Api::default() },
             root: self.folder.path().into(),
             interfaces,
             index_of: |name| (name == "eth0").then_some(INDEX),
@@ -147,7 +148,9 @@ async fn an_address_that_nobody_confirms_goes_back_when_its_time_is_up() {
     LATER.set(59_000);
     bench.site.site.tend_system().await;
     assert!(bench.holds("10.0.0.2/24"), "it has a second left");
-    let shown = bench.site.site.own_system().await.expect("shown").network_change.expect("it waits");
+    let shown = bench.site.site.own_system().await.expect("shown");
+    assert_eq!(shown.url.as_deref(), Some("https://10.0.0.1:8443"), "by the settings");
+    let shown = shown.network_change.expect("it waits");
     assert_eq!((shown.to.as_str(), shown.token), ("10.0.0.2/24", None));
     LATER.set(LONG);
     check(bench.confirm(&token).await, "its time is up");

@@ -7,7 +7,7 @@ mod site;
 use std::fs;
 
 use bus::{PrivateBus, Serving, StandIns};
-use ironwake::config::{Layers, Network};
+use ironwake::config::{Api, Layers, Network};
 use ironwake::site::{Appliance, SiteError};
 use ironwake::systemd::{Bus, CALL_TIME_MAX, NetworkFiles};
 use ironwake::vitals;
@@ -63,6 +63,7 @@ impl Bench {
             files: NetworkFiles::at(&network, &network),
             state: folder.path().into(),
             networks,
+            api: Api::default(),
             root: folder.path().into(),
             interfaces,
             index_of: |_| Some(7),

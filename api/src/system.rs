@@ -10,6 +10,9 @@ use crate::{MacAddr, Millis};
 pub struct OwnSystem {
     /// Version of the daemon.
     pub version: String,
+    /// Where operators on other hosts reach the API, such as `https://10.0.0.1:8443`; absent where it is not served to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// The appliance's name.
     pub hostname: String,
     /// When the daemon was started.

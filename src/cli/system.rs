@@ -168,6 +168,7 @@ fn show(system: &OwnSystem, context: &mut Context) -> Result<(), Failure> {
     let lines = [
         ("name", system.hostname.clone()),
         ("version", system.version.clone()),
+        ("API", system.url.clone().unwrap_or_else(|| "not on the network ([api] listen)".into())),
         ("time", format!("{} UTC", human::time(system.now))),
         ("time zone", clock.timezone.clone().unwrap_or_else(|| "unknown".into())),
         ("clock", format!("{ntp}{servers}")),

@@ -114,6 +114,7 @@ impl Daemon {
             files: systemd::NetworkFiles::installed(),
             state: config.state.clone(),
             networks: config.networks.clone(),
+            api: config.api.clone(),
             root: "/".into(),
             interfaces: vitals::interfaces,
             index_of: vitals::index_of,

@@ -14,8 +14,8 @@ use tracing::{info, warn};
 
 use super::setup::{AskDhcp, Begun};
 use super::{Site, SiteError};
-use crate::appliance::{Pending, Step, check_patch};
-use crate::config::Network;
+use crate::appliance::{self, Pending, Step, check_patch};
+use crate::config::{Api, Network};
 use crate::private;
 use crate::store::StoreError;
 use crate::systemd::method::{self, Service};
@@ -41,6 +41,8 @@ pub struct Appliance {
     pub state: PathBuf,
     /// What is served.
     pub networks: Vec<Network>,
+    /// Where operators ask over the network.
+    pub api: Api,
     /// Where files of the system are looked for: `/`.
     pub root: PathBuf,
     /// Its interfaces; may block.
@@ -117,6 +119,7 @@ impl Site {
         let network_change = own.pending().as_ref().map(super::own_address::shown);
         let mut told = OwnSystem {
             version: env!("CARGO_PKG_VERSION").into(),
+            url: appliance::url(own.appliance.api.listen, &own.appliance.api.names, &vitals.interfaces),
             hostname: vitals.hostname,
             started_at: own.started_at,
             now: self.now(),
