@@ -304,7 +304,7 @@ fn full_an_old_physical_volume_is_gone_parity_fl13() -> Result<(), LabError> {
     let other = digest(&lab, &machine, 1);
     let (on, id) = enroll(&lab, &machine)?;
     let made = rebuild(&lab, &id)?;
-    assert!(made.disks[0].contents.iter().any(|line| line.contains("LVM2")), "{:?}", made.disks[0].contents);
+    assert!(made.disks[0].holders == [ironwake_api::DiskHolder::Lvm], "{:?}", made.disks[0]);
     on.expect("an image that is written", reaches(OperationState::Installed))?;
     on.wait_screen(MARKER.trim())?;
     on.power_off();

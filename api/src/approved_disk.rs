@@ -45,9 +45,6 @@ pub struct ApprovedDisk {
     /// What the disk, or a partition of it, is a part of: other disks may be of no use without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<DiskHolder>,
-    /// The same for showing as it is: a line for each partition.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub contents: Vec<String>,
 }
 
 /// In what a disk differs from the approved one.
@@ -82,7 +79,6 @@ impl From<&Disk> for ApprovedDisk {
             filesystem: disk.filesystem.clone(),
             partitions: partitions(disk),
             holders: holders(disk),
-            contents: contents(disk),
         }
     }
 }
@@ -137,24 +133,6 @@ impl ApprovedDisk {
         }
         differences
     }
-}
-
-fn contents(disk: &Disk) -> Vec<String> {
-    let held = |filesystem: &Option<String>| filesystem.clone().unwrap_or_else(|| "unknown".into());
-    if disk.partitions.is_empty() {
-        return disk.filesystem.iter().map(|filesystem| format!("whole disk: {filesystem}")).collect();
-    }
-    let line = |partition: &crate::Partition| {
-        let label = partition.label.as_ref().or(partition.name.as_ref());
-        let label = label.map(|label| format!(" {label:?}")).unwrap_or_default();
-        format!(
-            "{}: {}{label}, {} bytes",
-            partition.number,
-            held(&partition.filesystem),
-            partition.size_bytes
-        )
-    };
-    disk.partitions.iter().map(line).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Disk, Partition};
+use crate::{ApprovedDisk, Disk, Partition, human};
 
 /// A partition of an approved disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,22 @@ impl DiskHolder {
             "crypto_LUKS" => Some(Self::Luks),
             _ => None,
         }
+    }
+}
+
+impl ApprovedDisk {
+    /// What is on it, for people: a line for each partition, such as `2: ext4 "root", 400 GiB`; none where nothing is known.
+    pub fn told(&self) -> Vec<String> {
+        if self.partitions.is_empty() {
+            return self.filesystem.iter().map(|filesystem| format!("whole disk: {filesystem}")).collect();
+        }
+        let line = |partition: &ApprovedPartition| {
+            let ApprovedPartition { number, filesystem, kind_name, label, size_bytes, .. } = partition;
+            let what = filesystem.as_deref().or(kind_name.as_deref()).unwrap_or("unknown");
+            let label = label.as_ref().map(|label| format!(" {label:?}")).unwrap_or_default();
+            format!("{number}: {what}{label}, {}", human::size(*size_bytes))
+        };
+        self.partitions.iter().map(line).collect()
     }
 }
 
@@ -131,7 +147,6 @@ pub(crate) fn holders(disk: &Disk) -> Vec<DiskHolder> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ApprovedDisk;
 
     #[test]
     fn what_is_on_a_disk_is_told_by_fields() {
@@ -151,6 +166,8 @@ mod tests {
                 part(1, "C12A7328-F81F-11D2-BA4B-00A0C93EC93B", Some("vfat"), Some("EFI")),
                 part(2, "e6d6d379-f507-44c2-a23c-238f2a3df928", Some("LVM2_member"), None),
                 part(3, "0x01", Some("LVM2_member"), None),
+                part(4, "0x82", None, None),
+                part(5, "0x01", None, None),
             ],
             ..Disk::default()
         };
@@ -167,12 +184,26 @@ mod tests {
             [
                 (1, Some("EFI system"), Some("EFI"), None),
                 (2, Some("Linux LVM"), Some("part2"), lvm),
-                (3, None, Some("part3"), lvm)
+                (3, None, Some("part3"), lvm),
+                (4, Some("Linux swap"), Some("part4"), None),
+                (5, None, Some("part5"), None)
             ]
         );
+        let lines = [
+            "1: vfat \"EFI\", 1 MiB",
+            "2: LVM2_member \"part2\", 1 MiB",
+            "3: LVM2_member \"part3\", 1 MiB",
+            "4: Linux swap \"part4\", 1 MiB",
+            "5: unknown \"part5\", 1 MiB",
+        ];
+        assert_eq!(approved.told(), lines);
         assert_eq!(approved.holders, [DiskHolder::Lvm]);
         let whole = Disk { filesystem: Some("zfs_member".into()), ..Disk::default() };
         let approved = ApprovedDisk::from(&whole);
+        assert_eq!(
+            (approved.told(), ApprovedDisk::default().told()),
+            (vec!["whole disk: zfs_member".into()], vec![])
+        );
         assert_eq!((approved.holders, approved.partitions), (vec![DiskHolder::Zfs], vec![]));
     }
 }

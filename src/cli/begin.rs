@@ -236,10 +236,11 @@ async fn confirmed(
         writeln!(screen, "{} of {} overwrites:", operation.kind, clean(machine))?;
         for disk in &operation.disks {
             writeln!(screen, "  {}", clean(&shown(disk)))?;
-            for line in &disk.contents {
+            let told = disk.told();
+            for line in &told {
                 writeln!(screen, "    {}", clean(line))?;
             }
-            if disk.contents.is_empty() {
+            if told.is_empty() {
                 writeln!(screen, "    (nothing that is known)")?;
             }
             if let Some(holders) = holders(disk) {

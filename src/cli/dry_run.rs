@@ -51,8 +51,8 @@ fn write(run: &DryRun, context: &mut Context) -> std::io::Result<()> {
     }
     for disk in &run.disks {
         output.line(format!("  disk     {}", clean(&shown(disk))))?;
-        for line in &disk.contents {
-            output.line(format!("    {}", clean(line)))?;
+        for line in disk.told() {
+            output.line(format!("    {}", clean(&line)))?;
         }
         if let Some(holders) = holders(disk) {
             output.line(format!("    {holders}"))?;

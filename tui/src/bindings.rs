@@ -33,6 +33,10 @@ pub enum Context {
     Editor,
     /// Some of a list are chosen.
     Picker,
+    /// One of a list is chosen.
+    Choice,
+    /// A QR code is shown.
+    Code,
     /// The palette is open.
     Palette,
     /// A question waits for an answer.
@@ -43,7 +47,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, in the order of the help screen.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Everywhere,
         Self::Machines,
         Self::Machine,
@@ -59,6 +63,8 @@ impl Context {
         Self::Typing,
         Self::Editor,
         Self::Picker,
+        Self::Choice,
+        Self::Code,
         Self::Question,
         Self::Help,
     ];
@@ -80,6 +86,8 @@ impl Context {
             Self::Typing => "Typing",
             Self::Editor => "Notes",
             Self::Picker => "Choosing",
+            Self::Choice => "Choosing one",
+            Self::Code => "QR code",
             Self::Palette => "Palette",
             Self::Question => "Questions",
             Self::Help => "Help",
@@ -90,7 +98,14 @@ impl Context {
     pub fn is_modal(self) -> bool {
         matches!(
             self,
-            Self::Typing | Self::Editor | Self::Picker | Self::Palette | Self::Question | Self::Help
+            Self::Typing
+                | Self::Editor
+                | Self::Picker
+                | Self::Choice
+                | Self::Code
+                | Self::Palette
+                | Self::Question
+                | Self::Help
         )
     }
 }
@@ -216,6 +231,28 @@ actions! {
     Pin,
     /// Orders a build.
     Build,
+    /// Names the appliance.
+    SetHostname,
+    /// Sets its time zone.
+    SetTimezone,
+    /// Sets its clock from the network, or not any more.
+    SetNtp,
+    /// Names the servers that its clock is set from.
+    SetNtpServers,
+    /// Sets its keyboard.
+    SetKeyboard,
+    /// Gives one of its interfaces another address.
+    SetAddress,
+    /// Keeps the address that was given last.
+    KeepAddress,
+    /// Starts one of its services again.
+    RestartUnit,
+    /// Restarts it.
+    Reboot,
+    /// Switches it off.
+    PowerOff,
+    /// Shows where a browser finds what is open, as a QR code.
+    ShowCode,
     /// The list of settings.
     GoSettings,
     /// Changes a setting.
@@ -295,6 +332,7 @@ table! {
     Everywhere, [":", "ctrl-p"], Palette, "palette", "commands", "Reach any action or machine by name";
     Everywhere, ["?", "f1"], Help, "help", "help", "This list";
     Everywhere, ["ctrl-r", "f5"], Refresh, "refresh", "", "Ask the daemon for everything again";
+    Everywhere, ["Y"], KeepAddress, "address: keep", "", "Keep an address that goes back otherwise";
     Everywhere, ["ctrl-l"], Lock, "lock or log in", "", "Lock the console; where it is locked, log in";
     Everywhere, ["q", "ctrl-c"], Quit, "quit", "quit", "Leave the console";
 
@@ -332,6 +370,7 @@ table! {
     Machine, ["n"], Rename, "machine: rename", "rename", "Change its name";
     Machine, ["T"], EditTags, "machine: tags", "", "Change its tags";
     Machine, ["N"], EditNotes, "machine: notes", "notes", "Change its notes, in as many lines as they need";
+    Machine, ["u"], ShowCode, "machine: QR code", "", "Its URL as a QR code";
     Machine, ["D", "delete"], Delete, "machine: delete", "", "Delete its record, not what is on its disks";
 
     Rebuild, ["enter"], Next, "rebuild: next", "next", "Go on; the last step asks for the machine's name";
@@ -376,8 +415,18 @@ table! {
     Network, ["tab"], NextTab, "next tab", "", "The next screen";
     Network, ["shift-tab"], PreviousTab, "previous tab", "", "The screen before";
 
-    System, ["P"], Password, "password: set", "", "Set the administrator's password or PIN";
     System, ["enter", "s"], GoSettings, "settings", "settings", "Every setting: where it comes from, and its change";
+    System, ["a"], SetAddress, "system: address", "address", "Another address; Y keeps it within a minute";
+    System, ["r"], RestartUnit, "system: restart a service", "restart", "Start one of its services again";
+    System, ["h"], SetHostname, "system: host name", "name", "Change its host name";
+    System, ["t"], SetTimezone, "system: time zone", "", "Choose its time zone";
+    System, ["n"], SetNtp, "system: clock from the network", "", "Clock from the network, or not";
+    System, ["v"], SetNtpServers, "system: time servers", "", "Name its time servers";
+    System, ["y"], SetKeyboard, "system: keyboard", "", "Choose its keyboard";
+    System, ["u"], ShowCode, "system: QR code", "QR code", "Its URL as a QR code";
+    System, ["R"], Reboot, "system: reboot", "", "Restart the appliance";
+    System, ["O"], PowerOff, "system: power off", "", "Switch the appliance off";
+    System, ["P"], Password, "password: set", "", "Set the administrator's password or PIN";
     System, ["tab"], NextTab, "next tab", "", "The next screen";
     System, ["shift-tab"], PreviousTab, "previous tab", "", "The screen before";
 
@@ -388,8 +437,8 @@ table! {
     Settings, ["/"], Search, "settings: search", "search", "Only settings with this text";
 
     Palette, ["enter"], Accept, "palette: run", "run", "Run what is chosen";
-    Palette, ["up", "ctrl-k"], Up, "palette: up", "", "One line up";
-    Palette, ["down", "ctrl-j"], Down, "palette: down", "", "One line down";
+    Palette, ["up", "ctrl-k"], Up, "list: up", "", "One line up";
+    Palette, ["down", "ctrl-j"], Down, "list: down", "", "One line down";
     Palette, ["tab"], Complete, "palette: complete", "", "Complete what was typed";
     Palette, ["esc", "ctrl-c"], Back, "palette: close", "close", "Close it";
 
@@ -403,22 +452,31 @@ table! {
 
     Picker, ["enter"], Accept, "choosing: take", "take", "Take what is chosen, else the line under the cursor";
     Picker, ["space"], Toggle, "choosing: choose", "choose several", "Choose it, to take several together";
-    Picker, ["up", "ctrl-k"], Up, "choosing: up", "", "One line up";
-    Picker, ["down", "ctrl-j"], Down, "choosing: down", "", "One line down";
-    Picker, ["pageup"], PageUp, "choosing: page up", "", "A page up";
-    Picker, ["pagedown"], PageDown, "choosing: page down", "", "A page down";
+    Picker, ["up", "ctrl-k"], Up, "list: up", "", "One line up";
+    Picker, ["down", "ctrl-j"], Down, "list: down", "", "One line down";
+    Picker, ["pageup"], PageUp, "list: page up", "", "A page up";
+    Picker, ["pagedown"], PageDown, "list: page down", "", "A page down";
     Picker, ["esc", "ctrl-c"], Back, "choosing: leave", "leave", "Leave it as it was";
+
+    Choice, ["enter"], Accept, "choice: take", "take", "Take the line under the cursor";
+    Choice, ["up", "ctrl-k"], Up, "list: up", "", "One line up";
+    Choice, ["down", "ctrl-j"], Down, "list: down", "", "One line down";
+    Choice, ["pageup"], PageUp, "list: page up", "", "A page up";
+    Choice, ["pagedown"], PageDown, "list: page down", "", "A page down";
+    Choice, ["esc", "ctrl-c"], Back, "choosing: leave", "leave", "Leave it as it was";
+
+    Code, ["esc", "q", "u", "enter", "ctrl-c"], Back, "code: close", "close", "Close it";
 
     Question, ["y", "enter"], Yes, "question: yes", "yes", "Do it";
     Question, ["n", "esc", "ctrl-c", "q"], No, "question: no", "no", "Leave it";
 
     Help, ["esc", "q", "?", "f1", "enter"], Back, "help: close", "close", "Close it";
-    Help, ["up", "k"], Up, "help: up", "", "One line up";
-    Help, ["down", "j"], Down, "help: down", "scroll", "One line down";
-    Help, ["pageup", "ctrl-b"], PageUp, "help: page up", "", "A page up";
-    Help, ["pagedown", "ctrl-f", "space"], PageDown, "help: page down", "", "A page down";
-    Help, ["home", "g"], First, "help: first", "", "To the first line";
-    Help, ["end", "G"], Last, "help: last", "", "To the last line";
+    Help, ["up", "k"], Up, "list: up", "", "One line up";
+    Help, ["down", "j"], Down, "list: down", "scroll", "One line down";
+    Help, ["pageup", "ctrl-b"], PageUp, "list: page up", "", "A page up";
+    Help, ["pagedown", "ctrl-f", "space"], PageDown, "list: page down", "", "A page down";
+    Help, ["home", "g"], First, "list: first", "", "To the first line";
+    Help, ["end", "G"], Last, "list: last", "", "To the last line";
     Help, ["ctrl-c"], Quit, "help: quit", "", "Leave the console";
 }
 

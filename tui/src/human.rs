@@ -51,6 +51,22 @@ pub fn when(at: Millis, now: Millis) -> String {
     if at / 86_400_000 == now / 86_400_000 { clock(at) } else { time(at)[5..16].to_owned() }
 }
 
+/// The speed of a link: `100 Mbit/s`, `2.5 Gbit/s`.
+pub fn speed(mbps: u32) -> String {
+    if mbps >= 1000 { format!("{} Gbit/s", f64::from(mbps) / 1000.0) } else { format!("{mbps} Mbit/s") }
+}
+
+/// How many a second: `0`, `0.3`, `12`.
+pub fn rate(rate: f64) -> String {
+    if rate == 0.0 || rate >= 9.95 { format!("{rate:.0}") } else { format!("{rate:.1}") }
+}
+
+/// A text as a sentence begins.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
 /// `1 machine`, `3 machines`.
 pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{} {what}s", grouped(number)) }
@@ -67,15 +83,6 @@ pub fn grouped(number: usize) -> String {
         text.push(digit);
     }
     text
-}
-
-/// What is on a partition, as the API tells it, with its size for people: `2: ext4 "root", 400 GiB`.
-pub fn content(line: &str) -> String {
-    let sized = line.strip_suffix(" bytes").and_then(|line| line.rsplit_once(", "));
-    match sized.and_then(|(what, bytes)| Some((what, bytes.parse().ok()?))) {
-        Some((what, bytes)) => format!("{what}, {}", size(bytes)),
-        None => line.to_owned(),
-    }
 }
 
 /// `text` without what a terminal would obey; a space stands for it, which every font has.
@@ -147,9 +154,9 @@ mod tests {
         assert_eq!(when(1_773_500_966_000, 1_773_600_967_000), "03-14 15:09");
         assert_eq!((ago(1000, 2000), ago(0, 180_000)), ("just now".into(), "3 m ago".into()));
         assert_eq!([left(9, 9), left(1, 0), left(180_000, 1)], ["over", "10 s left", "2 m left"]);
+        assert_eq!([100, 2500, 10_000].map(speed), ["100 Mbit/s", "2.5 Gbit/s", "10 Gbit/s"]);
+        assert_eq!([0.0, 0.31, 9.97, 1234.4].map(rate), ["0", "0.3", "10", "1234"]);
         assert_eq!([7, 999, 1000, 1_234_567].map(grouped), ["7", "999", "1,000", "1,234,567"]);
-        assert_eq!(content("2: ext4 \"a, b\", 1536 bytes"), "2: ext4 \"a, b\", 1.5 KiB");
-        assert_eq!(content("whole disk: LVM2_member"), "whole disk: LVM2_member");
     }
 
     #[test]

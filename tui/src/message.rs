@@ -2,8 +2,9 @@
 //! can be recorded and played again.
 
 use ironwake_api::{
-    Artifact, Attempt, Build, BulkAnswer, Event, Health, Inventory, Lease, Machine, Millis, Operation, Page,
-    Problem, Profiles, Settings, Version, Whoami,
+    Artifact, Attempt, Build, BulkAnswer, DryRun, Event, Health, Lease, Machine, Millis, NetworkChange,
+    Operation, OwnSystem, Page, Problem, ProfileFit, Profiles, Settings, SystemAction, SystemChoices,
+    Version, Whoami,
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,8 +77,6 @@ pub enum Answer {
     Machines(Page<Machine>),
     /// One machine, with its inventory.
     Machine(Machine),
-    /// The hardware of some machines, for the table.
-    Inventories(Vec<(String, Option<Millis>, Option<Box<Inventory>>)>),
     /// A machine's boot attempts, newest first.
     Attempts {
         /// The machine's id.
@@ -97,12 +96,19 @@ pub enum Answer {
     MadeMany(BulkAnswer),
     /// What machines can be made into.
     Profiles(Profiles),
-    /// What is wrong with the values of a rebuild; nothing, where the list is empty.
+    /// Which profiles fit a machine, and why not the others.
+    Fits {
+        /// The machine's id.
+        machine: String,
+        /// Every profile.
+        fits: Vec<ProfileFit>,
+    },
+    /// What the steps of a rebuild or wipe would come to.
     Checked {
         /// Which check it was.
         number: u64,
-        /// What is wrong.
-        problem: Option<Box<Problem>>,
+        /// What would be recorded, with every mistake; or why nobody knows.
+        run: Result<Box<DryRun>, Box<Problem>>,
     },
     /// Artifacts as they stand.
     Artifacts(Vec<Artifact>),
@@ -116,6 +122,12 @@ pub enum Answer {
     Version(Version),
     /// Every setting.
     Settings(Settings),
+    /// The appliance's own system.
+    System(Box<OwnSystem>),
+    /// What of it can be chosen.
+    SystemChoices(SystemChoices),
+    /// It has another address, which is to be kept.
+    AddressChanged(NetworkChange),
     /// Who is there.
     Whoami(Whoami),
     /// Somebody has logged in.
@@ -159,4 +171,6 @@ pub enum Asked {
     Login,
     /// A setting was to be changed, by its key.
     Setting(String),
+    /// The appliance's own system was to be changed.
+    System(SystemAction),
 }

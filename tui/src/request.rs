@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use ironwake_api::{BulkAction, MachinePatch, Millis, OperationKind, Secret};
+use ironwake_api::{
+    BulkAction, MachinePatch, NetworkConfirm, OperationKind, OwnAddress, Secret, SystemAction, SystemPatch,
+};
 
 use crate::confirm::Confirmation;
 use crate::message::Asked;
@@ -17,8 +19,6 @@ pub enum Request {
     Machines,
     /// One machine with its inventory.
     Machine(String),
-    /// The hardware of these machines: id, and the time of the inventory that is wanted.
-    Inventories(Vec<(String, Option<Millis>)>),
     /// Boot attempts of a machine.
     Attempts(String),
     /// One boot attempt.
@@ -29,6 +29,8 @@ pub enum Request {
     Operation(String),
     /// Profiles.
     Profiles,
+    /// Which profiles fit a machine.
+    Fits(String),
     /// Artifacts.
     Artifacts,
     /// Builds.
@@ -41,6 +43,10 @@ pub enum Request {
     Version,
     /// Settings.
     Settings,
+    /// The appliance's own system.
+    System,
+    /// What of it can be chosen.
+    SystemChoices,
     /// Stored events behind this one.
     Past(i64),
     /// Who is there.
@@ -83,7 +89,7 @@ pub enum Request {
         /// What to do.
         plan: Plan,
     },
-    /// Check the values of a rebuild.
+    /// Ask what a rebuild or wipe would come to, and what is wrong with it.
     Check {
         /// Which check it is.
         number: u64,
@@ -124,6 +130,31 @@ pub enum Request {
         /// What that is, as a person says it.
         what: String,
     },
+    /// Change the appliance's own system.
+    ChangeSystem {
+        /// The one thing that is changed.
+        what: SystemAction,
+        /// The change.
+        patch: SystemPatch,
+        /// What is said once it is done.
+        said: String,
+    },
+    /// Give one of its interfaces another address.
+    ChangeAddress {
+        /// The interface.
+        interface: String,
+        /// The address.
+        address: OwnAddress,
+    },
+    /// Keep the address that was given last.
+    KeepAddress(NetworkConfirm),
+    /// Start one of its services again.
+    RestartUnit(String),
+    /// Restart the appliance, or switch it off.
+    EndSystem {
+        /// Switch it off.
+        power_off: bool,
+    },
 }
 
 /// A JSON merge patch (RFC 7396) of settings.
@@ -153,6 +184,12 @@ impl Request {
             Self::Disarm(_) => does("disarm"),
             Self::ArmHarmless(_) => does("arm"),
             Self::ChangeSettings { key, .. } => Asked::Setting(key.clone()),
+            Self::ChangeSystem { what, .. } => Asked::System(*what),
+            Self::ChangeAddress { .. } => Asked::System(SystemAction::Network),
+            Self::KeepAddress(_) => does("keep the address"),
+            Self::RestartUnit(name) => Asked::Do(format!("restart {name}")),
+            Self::EndSystem { power_off: false } => does("restart the appliance"),
+            Self::EndSystem { power_off: true } => does("switch the appliance off"),
             Self::Pin { name, pinned } => {
                 Asked::Do(format!("{} {name}", if *pinned { "pin" } else { "unpin" }))
             }
@@ -180,22 +217,29 @@ impl Request {
             | Self::Pin { .. }
             | Self::DeleteArtifact(_)
             | Self::Build(_)
-            | Self::ChangeSettings { .. } => true,
+            | Self::ChangeSettings { .. }
+            | Self::ChangeSystem { .. }
+            | Self::ChangeAddress { .. }
+            | Self::KeepAddress(_)
+            | Self::RestartUnit(_)
+            | Self::EndSystem { .. } => true,
             Self::Quit
             | Self::Machines
             | Self::Machine(_)
-            | Self::Inventories(_)
             | Self::Attempts(_)
             | Self::Attempt(_)
             | Self::Operations
             | Self::Operation(_)
             | Self::Profiles
+            | Self::Fits(_)
             | Self::Artifacts
             | Self::Builds
             | Self::Leases
             | Self::Health
             | Self::Version
             | Self::Settings
+            | Self::System
+            | Self::SystemChoices
             | Self::Past(_)
             | Self::Check { .. }
             | Self::Whoami

@@ -10,6 +10,10 @@ mod keys;
 mod login;
 #[path = "console/mouse.rs"]
 mod mouse;
+#[path = "console/own.rs"]
+mod own;
+#[path = "console/rebuild.rs"]
+mod rebuild;
 #[path = "console/screens.rs"]
 mod screens;
 #[path = "console/settings.rs"]

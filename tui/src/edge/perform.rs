@@ -2,8 +2,8 @@
 
 use ironwake_api::client::{Client, ClientError, EventQuery};
 use ironwake_api::{
-    ArmRequest, ArtifactPatch, BatchNew, BuildNew, BulkRequest, LoginRequest, Machine, MachineQuery,
-    Operation, OperationNew, OperationQuery, Problem, RenderRequest, Selection,
+    ArmRequest, ArtifactPatch, BatchNew, BuildNew, BulkRequest, LoginRequest, MachineQuery, Operation,
+    OperationNew, OperationQuery, Problem, Selection,
 };
 use tokio::sync::mpsc;
 
@@ -52,21 +52,25 @@ async fn ask(client: &Client, request: Request, messages: &mpsc::Sender<Message>
         Request::Quit => Ok(Vec::new()),
         Request::Machines => machines(client, messages).await,
         show @ (Request::Machine(_)
-        | Request::Inventories(_)
         | Request::Attempts(_)
         | Request::Attempt(_)
         | Request::Operations
         | Request::Operation(_)
         | Request::Profiles
+        | Request::Fits(_)
         | Request::Artifacts
         | Request::Builds
         | Request::Leases
         | Request::Health
         | Request::Version
         | Request::Settings
+        | Request::System
+        | Request::SystemChoices
         | Request::Whoami
         | Request::Past(_)) => read(client, show).await,
-        Request::Check { number, machine, plan } => Ok(vec![check(client, number, machine, plan).await]),
+        Request::Check { number, machine, plan } => {
+            Ok(check(client, number, &machine, plan).await.into_iter().collect())
+        }
         login @ (Request::Renew | Request::LogIn(_) | Request::SetPassword(_) | Request::LogOut) => {
             log_in(client, login, messages).await
         }
@@ -140,15 +144,6 @@ async fn machines(client: &Client, messages: &mpsc::Sender<Message>) -> Answered
 async fn read(client: &Client, request: Request) -> Answered {
     let answer = match request {
         Request::Machine(id) => Answer::Machine(client.machine(&id).await?),
-        Request::Inventories(wanted) => {
-            let mut inventories = Vec::new();
-            for (id, at) in wanted {
-                // One that is gone meanwhile is no reason to show none of the others.
-                let machine: Option<Machine> = client.machine(&id).await.ok();
-                inventories.push((id, at, machine.and_then(|machine| machine.inventory)));
-            }
-            Answer::Inventories(inventories)
-        }
         Request::Attempts(machine) => {
             Answer::Attempts { attempts: client.attempts(&machine).await?, machine }
         }
@@ -170,12 +165,15 @@ async fn read(client: &Client, request: Request) -> Answered {
         }
         Request::Operation(id) => Answer::Operation(client.operation(&id).await?),
         Request::Profiles => Answer::Profiles(client.profiles().await?),
+        Request::Fits(machine) => Answer::Fits { fits: client.fitting_profiles(&machine).await?, machine },
         Request::Artifacts => Answer::Artifacts(client.artifacts().await?),
         Request::Builds => Answer::Builds(client.builds().await?),
         Request::Leases => Answer::Leases(client.leases().await?),
         Request::Health => Answer::Health(client.health().await?),
         Request::Version => Answer::Version(client.version().await?),
         Request::Settings => Answer::Settings(client.settings().await?),
+        Request::System => Answer::System(Box::new(client.system().await?)),
+        Request::SystemChoices => Answer::SystemChoices(client.system_choices().await?),
         Request::Whoami => Answer::Whoami(client.whoami().await?),
         Request::Past(after) => {
             let query = EventQuery { after: Some(after), limit: Some(EVENTS_MAX), ..EventQuery::default() };
@@ -270,8 +268,40 @@ async fn write(client: &Client, request: Request, asked: &Asked) -> Answered {
             let settings = client.change_settings(&patch.0).await?;
             Ok(vec![Answer::Settings(settings), Answer::Done { asked: asked.clone(), said: what }])
         }
-        _ => Ok(Vec::new()),
+        system => change_system(client, system, asked).await,
     }
+}
+
+/// Changes the appliance's own system.
+async fn change_system(client: &Client, request: Request, asked: &Asked) -> Answered {
+    let (answer, said) = match request {
+        Request::ChangeSystem { patch, said, .. } => {
+            (Some(Answer::System(Box::new(client.change_system(&patch).await?))), said)
+        }
+        Request::ChangeAddress { interface, address } => {
+            let change = client.change_network(&interface, &address).await?;
+            let said = format!("{} has {}", change.interface, change.to);
+            (Some(Answer::AddressChanged(change)), said)
+        }
+        Request::KeepAddress(confirm) => {
+            client.confirm_network(&confirm).await?;
+            (Some(Answer::System(Box::new(client.system().await?))), "The address stays".into())
+        }
+        Request::RestartUnit(name) => {
+            client.restart_unit(&name).await?;
+            (None, format!("{name} is started again"))
+        }
+        Request::EndSystem { power_off: false } => {
+            client.reboot_system().await?;
+            (None, "The appliance restarts".into())
+        }
+        Request::EndSystem { power_off: true } => {
+            client.power_off_system().await?;
+            (None, "The appliance is switched off".into())
+        }
+        _ => return Ok(Vec::new()),
+    };
+    Ok(answer.into_iter().chain([Answer::Done { asked: asked.clone(), said }]).collect())
 }
 
 /// What writes to no disk, armed at once.
@@ -338,12 +368,12 @@ async fn arm(client: &Client, confirmation: &Confirmation, asked: &Asked) -> Ans
     Ok(vec![Answer::Operations(armed), Answer::Done { asked: asked.clone(), said }])
 }
 
-async fn check(client: &Client, number: u64, machine: String, plan: Plan) -> Answer {
-    let request = RenderRequest { machine, variables: plan.variables, disk: plan.disks.into_iter().next() };
-    let problem = match client.render(plan.profile.as_deref().unwrap_or_default(), &request).await {
-        Err(error @ ClientError::Refused(_)) => Some(Box::new(problem(&error))),
+async fn check(client: &Client, number: u64, machine: &str, plan: Plan) -> Option<Answer> {
+    let run = match client.dry_run(machine, &unarmed(plan)).await {
+        Ok(run) => Ok(Box::new(run)),
+        Err(error @ ClientError::Refused(_)) => Err(Box::new(problem(&error))),
         // That it could not be checked is told when it is to be recorded.
-        Ok(_) | Err(_) => None,
+        Err(_) => return None,
     };
-    Answer::Checked { number, problem }
+    Some(Answer::Checked { number, run })
 }

@@ -64,7 +64,7 @@ impl Condition {
         if row.failure.is_some() {
             return Self::Failed;
         }
-        if row.boot.as_ref().is_some_and(|boot| boot.diagnosis.is_some()) {
+        if row.boot.as_ref().is_some_and(|boot| boot.failed.is_some()) {
             return Self::BootFailed;
         }
         match machine.host.as_ref().map(|host| host.reachability) {

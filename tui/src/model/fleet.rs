@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use ironwake_api::{
-    Attempt, AttemptOutcome, Event, EventKind, Failure, Inventory, Machine, Millis, Operation,
-    OperationState, Page,
+    Attempt, AttemptOutcome, Event, EventKind, Failure, Machine, Millis, Operation, OperationState, Page,
+    Stage,
 };
 
 use super::condition::Condition;
-use super::hardware::{Brief, Parts};
+use super::hardware::Parts;
 use super::order::{self, SortBy};
 use super::row::{Boot, Row, haystack, name_key, name_of};
 use crate::input::Input;
@@ -21,6 +21,14 @@ const BOOT_SILENCE_MAX: Millis = 15 * 60 * 1000;
 
 /// Machines of which disks and NICs are kept: two screens of a large terminal. Of ten thousand they would take tens of megabytes.
 const PARTS_KEPT_MAX: usize = 128;
+
+/// Disks and NICs of a machine, and the time of the inventory that they are of.
+#[derive(Debug)]
+struct Kept {
+    id: String,
+    at: Option<Millis>,
+    parts: Parts,
+}
 
 /// Every machine.
 #[derive(Debug)]
@@ -56,9 +64,9 @@ pub struct Fleet {
     /// The machine that the cursor stays on.
     anchor: Option<String>,
     /// Disks and NICs of machines that were looked at, the last one at the end.
-    parts: VecDeque<(String, Parts)>,
-    /// The machine whose parts were asked for last.
-    parts_asked: Option<String>,
+    parts: VecDeque<Kept>,
+    /// The inventory that was asked for last: whose, and its time.
+    parts_asked: Option<(String, Option<Millis>)>,
 }
 
 impl Default for Fleet {
@@ -161,7 +169,7 @@ impl Fleet {
 
     /// Disks and NICs of a machine, if it was looked at lately.
     pub fn parts(&self, id: &str) -> Option<&Parts> {
-        self.parts.iter().find(|(other, _)| other == id).map(|(_, parts)| parts)
+        self.parts.iter().find(|kept| kept.id == id).map(|kept| &kept.parts)
     }
 
     /// Takes a page of all machines.
@@ -185,7 +193,15 @@ impl Fleet {
 
     /// Takes one record.
     pub fn put(&mut self, mut machine: Machine) {
-        machine.inventory = None;
+        if let Some(inventory) = machine.inventory.take() {
+            self.parts.retain(|kept| kept.id != machine.id);
+            let (id, at) = (machine.id.clone(), machine.inventory_at);
+            self.parts.push_back(Kept { id, at, parts: Parts::of(&inventory) });
+            if self.parts.len() > PARTS_KEPT_MAX {
+                self.parts.pop_front();
+            }
+        }
+        let boot = machine.last_attempt.take().map(|brief| Boot::of(&brief));
         self.asked.remove(&machine.id);
         self.unsorted = true;
         let haystack = haystack(&machine);
@@ -195,6 +211,7 @@ impl Fleet {
                 row.progress = None;
             }
             (row.machine, row.haystack, row.name_key) = (machine, haystack, name_key);
+            row.boot = newer(row.boot.take(), boot);
             row.condition = Condition::of(row);
             return;
         }
@@ -202,11 +219,8 @@ impl Fleet {
         let mut row = Row {
             machine,
             condition: Condition::Unknown,
-            hardware: None,
-            hardware_at: None,
-            boot: None,
+            boot,
             progress: None,
-            profile: None,
             failure: None,
             haystack,
             name_key,
@@ -233,20 +247,7 @@ impl Fleet {
         self.arrange();
     }
 
-    /// Takes the hardware of a machine.
-    pub fn hardware(&mut self, id: &str, at: Option<Millis>, inventory: Option<&Inventory>) {
-        if let Some(row) = self.get_mut(id) {
-            row.hardware = inventory.map(Brief::of);
-            row.hardware_at = Some(at);
-            self.parts.retain(|(other, _)| other != id);
-            self.parts.push_back((id.to_owned(), inventory.map(Parts::of).unwrap_or_default()));
-            if self.parts.len() > PARTS_KEPT_MAX {
-                self.parts.pop_front();
-            }
-        }
-    }
-
-    /// Takes operations, newest first: profiles, progress and failures come from them.
+    /// Takes operations, newest first: progress and failures come from them.
     pub fn operations(&mut self, operations: &[Operation]) {
         // The newest one counts, so it is taken last.
         for operation in operations.iter().rev() {
@@ -257,9 +258,6 @@ impl Fleet {
     /// Takes one operation that is the newest of its machine as far as is known.
     pub fn operation(&mut self, operation: &Operation) {
         let Some(row) = self.get_mut(&operation.machine) else { return };
-        if let Some(choice) = &operation.profile {
-            row.profile = Some(choice.name.clone());
-        }
         if operation.state.has_ended() {
             row.failure = operation.failure.clone();
         } else {
@@ -273,18 +271,9 @@ impl Fleet {
     /// Takes boot attempts of a machine, newest first.
     pub fn attempts(&mut self, id: &str, attempts: &[Attempt]) {
         let (Some(row), Some(attempt)) = (self.get_mut(id), attempts.first()) else { return };
-        if row.boot.as_ref().is_none_or(|boot| boot.attempt <= attempt.id) {
-            let stage = row.boot.take().filter(|boot| boot.attempt == attempt.id).and_then(|boot| boot.stage);
-            row.boot = Some(Boot {
-                attempt: attempt.id,
-                stage,
-                at: attempt.last_at,
-                diagnosis: attempt.diagnosis.clone().filter(|_| attempt.outcome == AttemptOutcome::Failed),
-                ended: attempt.outcome != AttemptOutcome::Running,
-            });
-            row.condition = Condition::of(row);
-            self.unsorted = true;
-        }
+        row.boot = newer(row.boot.take(), Some(told(attempt)));
+        row.condition = Condition::of(row);
+        self.unsorted = true;
     }
 
     /// Takes an event: what it tells is shown at once, and what it does not tell is asked for.
@@ -299,37 +288,11 @@ impl Fleet {
         if let Some(row) = self.get_mut(id) {
             row.machine.seen_at = row.machine.seen_at.max(Some(event.at));
             match &event.kind {
-                E::AttemptStarted { attempt, .. } => {
-                    row.boot = Some(Boot {
-                        attempt: *attempt,
-                        stage: None,
-                        at: event.at,
-                        diagnosis: None,
-                        ended: false,
-                    });
-                }
+                E::AttemptStarted { attempt, .. } => row.boot = Some(running(*attempt, None, event.at)),
                 E::AttemptStage { attempt, stage, .. } => {
-                    row.boot = Some(Boot {
-                        attempt: *attempt,
-                        stage: Some(stage.clone()),
-                        at: event.at,
-                        diagnosis: None,
-                        ended: false,
-                    });
+                    row.boot = Some(running(*attempt, Some(stage.clone()), event.at));
                 }
-                E::AttemptEnded { attempt } => {
-                    let stage = row.boot.take().and_then(|boot| boot.stage);
-                    row.boot = Some(Boot {
-                        attempt: attempt.id,
-                        stage,
-                        at: event.at,
-                        diagnosis: attempt
-                            .diagnosis
-                            .clone()
-                            .filter(|_| attempt.outcome == AttemptOutcome::Failed),
-                        ended: true,
-                    });
-                }
+                E::AttemptEnded { attempt } => row.boot = newer(row.boot.take(), Some(told(attempt))),
                 E::OperationProgress { progress, what, .. } => row.progress = Some((*progress, what.clone())),
                 E::OperationChanged { from, to, cause, .. } => {
                     row.progress = None;
@@ -407,29 +370,15 @@ impl Fleet {
         self.asked.remove(id);
     }
 
-    /// Listed machines around the cursor whose hardware is not known, noted as asked for; with `parts` the one under the
-    /// cursor too, if its disks and NICs are not kept any more.
-    pub fn unread(&mut self, height: usize, parts: bool) -> Vec<(String, Option<Millis>)> {
-        let shown = self.list.shown(self.shown.len(), height);
-        let mut unread = Vec::new();
-        for place in &self.shown[shown] {
-            let row = &mut self.rows[*place];
-            let at = row.machine.inventory_at;
-            if at.is_some() && row.hardware_at != Some(at) {
-                row.hardware_at = Some(at);
-                unread.push((row.machine.id.clone(), at));
-            }
-        }
-        let chosen = self.chosen().filter(|row| parts && row.machine.inventory_at.is_some());
-        if let Some((id, at)) = chosen.map(|row| (row.machine.id.clone(), row.machine.inventory_at)) {
-            let asked =
-                unread.iter().any(|(other, _)| *other == id) || self.parts_asked.as_ref() == Some(&id);
-            if !asked && self.parts(&id).is_none() {
-                unread.push((id.clone(), at));
-            }
-            self.parts_asked = Some(id);
-        }
-        unread
+    /// The machine under the cursor, noted as asked for, if its disks and NICs are not kept as they are.
+    pub fn unread(&mut self) -> Option<String> {
+        let machine = &self.chosen()?.machine;
+        let wanted = (machine.id.clone(), Some(machine.inventory_at?));
+        let is_kept = |kept: &Kept| kept.id == wanted.0 && kept.at == wanted.1;
+        let unread = self.parts_asked.as_ref() != Some(&wanted) && !self.parts.iter().any(is_kept);
+        let id = wanted.0.clone();
+        self.parts_asked = Some(wanted);
+        unread.then_some(id)
     }
 
     /// The list is to be made again: search, filter or order have changed.
@@ -464,4 +413,32 @@ impl Fleet {
         self.shown = shown;
         self.list.cursor = self.list.cursor.min(self.shown.len().saturating_sub(1));
     }
+}
+
+/// A boot that goes on.
+fn running(attempt: i64, stage: Option<Stage>, at: Millis) -> Boot {
+    Boot { attempt, stage, at, failed: None, diagnosis: None, ended: false }
+}
+
+/// A boot as it was told in full.
+fn told(attempt: &Attempt) -> Boot {
+    let diagnosis = attempt.diagnosis.clone().filter(|_| attempt.outcome == AttemptOutcome::Failed);
+    Boot {
+        attempt: attempt.id,
+        stage: None,
+        at: attempt.last_at,
+        failed: diagnosis.as_ref().map(|found| found.code.clone()),
+        diagnosis,
+        ended: attempt.outcome != AttemptOutcome::Running,
+    }
+}
+
+/// The newer one of two boots; of the same one what is told later, with what was known of it.
+fn newer(known: Option<Boot>, told: Option<Boot>) -> Option<Boot> {
+    let (Some(known), Some(told)) = (&known, &told) else { return told.or(known) };
+    if told.attempt != known.attempt {
+        return Some(if told.attempt > known.attempt { told } else { known }.clone());
+    }
+    let diagnosis = told.diagnosis.clone().or(known.diagnosis.clone());
+    Some(Boot { stage: told.stage.clone().or(known.stage.clone()), diagnosis, ..told.clone() })
 }

@@ -7,12 +7,14 @@ pub mod hardware;
 pub mod machine;
 pub mod order;
 pub mod overlay;
+pub mod own;
 pub mod row;
 pub mod setting;
 pub mod stock;
 pub mod tail;
 pub mod telling;
 pub mod toast;
+pub mod traffic;
 pub mod values;
 pub mod wizard;
 pub mod works;
@@ -27,10 +29,12 @@ use access::Access;
 use fleet::Fleet;
 use machine::Opened;
 use overlay::Overlay;
+use own::Own;
 use setting::Book;
 use stock::{Leases, Stock};
 use tail::Tail;
 use toast::Toasts;
+use traffic::Traffic;
 use wizard::Wizard;
 use works::Works;
 
@@ -135,6 +139,8 @@ pub struct Model {
     pub link: Link,
     /// How the daemon is.
     pub health: Option<Health>,
+    /// What its networks are asked.
+    pub traffic: Traffic,
     /// Its version.
     pub version: Option<Version>,
     /// Every machine.
@@ -151,8 +157,8 @@ pub struct Model {
     pub profiles: Option<Profiles>,
     /// Settings.
     pub settings: Book,
-    /// Lines of the appliance's own screen that are above it.
-    pub system_scroll: usize,
+    /// The appliance's own system.
+    pub own: Own,
     /// Who is there.
     pub access: Access,
     /// The machine that is open.
@@ -183,6 +189,7 @@ impl Model {
             setup,
             link: Link::Connecting,
             health: None,
+            traffic: Traffic::default(),
             version: None,
             fleet: Fleet::default(),
             works: Works::default(),
@@ -191,7 +198,7 @@ impl Model {
             leases: Leases::default(),
             profiles: None,
             settings: Book::default(),
-            system_scroll: 0,
+            own: Own::default(),
             access: Access::default(),
             opened: None,
             wizard: None,
@@ -225,13 +232,16 @@ impl Model {
                 | Overlay::Prompt(_)
                 | Overlay::Demanded(_)
                 | Overlay::Login(_)
-                | Overlay::Setting(_),
+                | Overlay::Setting(_)
+                | Overlay::Own(_),
             ) => {
                 vec![Context::Typing]
             }
             Some(Overlay::Question(_)) => vec![Context::Question],
             Some(Overlay::Editor(_)) => vec![Context::Editor],
+            Some(Overlay::Picker(picker)) if picker.what.is_one() => vec![Context::Choice],
             Some(Overlay::Picker(_)) => vec![Context::Picker],
+            Some(Overlay::Code(_)) => vec![Context::Code],
             None => vec![self.screen().context(), Context::Everywhere],
         }
     }
@@ -256,9 +266,14 @@ impl Model {
         self.link == Link::Live && (self.fleet.is_busy() || self.works.running() > 0 || self.stock.is_busy())
     }
 
-    /// Whether the daemon is lost, which takes a line of the screen.
+    /// Whether the daemon is lost.
     pub fn is_lost(&self) -> bool {
         matches!(self.link, Link::Lost { .. })
+    }
+
+    /// Lines of the screen for what everybody has to know: that the daemon is lost, that an address goes back.
+    pub fn banner_rows(&self) -> u16 {
+        u16::from(self.is_lost()) + u16::from(self.own.waiting(self.now).is_some())
     }
 
     /// How the daemon is, and what the worst is in words.

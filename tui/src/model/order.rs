@@ -75,7 +75,7 @@ pub(super) fn sort(rows: &[Row], shown: &mut [usize], sort: SortBy) {
         }
         SortBy::Profile => shown.sort_by_cached_key(|place| {
             let row = &rows[*place];
-            (row.profile.is_none(), row.profile.clone(), row.name_key.clone())
+            (row.profile().is_none(), row.profile().map(str::to_owned), row.name_key.clone())
         }),
     }
 }

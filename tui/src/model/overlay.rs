@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ironwake_api::{Problem, Secret, Setting};
+use ironwake_api::{Problem, Secret, Setting, SystemAction};
 
 use super::setting::{self, Kind};
 use crate::bindings::{Action, BINDINGS, Context};
@@ -39,6 +39,10 @@ pub enum Overlay {
     Picker(Picker),
     /// The value of a setting is typed.
     Setting(SettingEdit),
+    /// Something of the appliance's own system is typed.
+    Own(OwnEdit),
+    /// A QR code is shown.
+    Code(Code),
 }
 
 /// The palette.
@@ -139,41 +143,83 @@ pub struct Editor {
     pub saving: bool,
 }
 
-/// What a picker narrows.
+/// Something of the appliance's own system, being typed.
+#[derive(Debug)]
+pub struct OwnEdit {
+    /// What it is.
+    pub what: SystemAction,
+    /// The interface, of an address.
+    pub interface: String,
+    /// What is typed.
+    pub input: Input,
+    /// Why it was refused, in lines.
+    pub refused: Vec<String>,
+    /// Whether it was sent to the daemon.
+    pub sending: bool,
+}
+
+/// Where a browser finds something.
+#[derive(Debug)]
+pub struct Code {
+    /// What is there.
+    pub title: String,
+    /// Its URL.
+    pub url: String,
+}
+
+/// What a picker is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pick {
     /// Machines, by tags.
     Tags,
     /// Events, by what they are about.
     About,
+    /// The appliance's time zone.
+    Timezone,
+    /// Its keyboard.
+    Keyboard,
+    /// One of its services, to be started again.
+    Unit,
+    /// One of its interfaces, to be given another address.
+    Interface,
+}
+
+impl Pick {
+    /// Whether one is taken, rather than everything or several.
+    pub fn is_one(self) -> bool {
+        !matches!(self, Self::Tags | Self::About)
+    }
 }
 
 /// A list of which some are chosen.
 #[derive(Debug)]
 pub struct Picker {
-    /// What it narrows.
+    /// What it is for.
     pub what: Pick,
-    /// What can be chosen, with how many there are of each.
-    pub items: Vec<(String, usize)>,
+    /// What can be chosen, with what stands at the right of each.
+    pub items: Vec<(String, String)>,
     /// What is chosen.
     pub chosen: BTreeSet<String>,
     /// What narrows the list itself.
     pub input: Input,
-    /// The line under the cursor: the first one is everything.
+    /// The line under the cursor: the first one is everything, where that can be had.
     pub list: List,
 }
 
 impl Picker {
     /// What is listed: nothing for everything, then the items that fit what is typed.
-    pub fn shown(&self) -> Vec<Option<&(String, usize)>> {
+    pub fn shown(&self) -> Vec<Option<&(String, String)>> {
         let typed = self.input.text().trim().to_lowercase();
-        let fits = |item: &&(String, usize)| item.0.to_lowercase().contains(&typed);
-        let everything = typed.is_empty().then_some(None);
+        let fits = |item: &&(String, String)| item.0.to_lowercase().contains(&typed);
+        let everything = (typed.is_empty() && !self.what.is_one()).then_some(None);
         everything.into_iter().chain(self.items.iter().filter(fits).map(Some)).collect()
     }
 
     /// Chooses the item under the cursor, or does not any more.
     pub fn toggle(&mut self) {
+        if self.what.is_one() {
+            return;
+        }
         match self.shown().get(self.list.cursor).copied().flatten().map(|item| item.0.clone()) {
             Some(name) => {
                 if !self.chosen.remove(&name) {
@@ -187,7 +233,7 @@ impl Picker {
     /// What is taken in the end: what was chosen, else what is under the cursor.
     pub fn taken(&self) -> BTreeSet<String> {
         match self.shown().get(self.list.cursor).copied().flatten() {
-            Some(item) if self.chosen.is_empty() => BTreeSet::from([item.0.clone()]),
+            Some(item) if self.chosen.is_empty() || self.what.is_one() => BTreeSet::from([item.0.clone()]),
             Some(_) => self.chosen.clone(),
             None if self.shown().is_empty() => self.chosen.clone(),
             None => BTreeSet::new(),
@@ -333,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_picker_takes_what_is_chosen_else_what_is_under_the_cursor() {
-        let items = vec![("lab".to_owned(), 2), ("rack=7".into(), 1)];
+        let items = vec![("lab".to_owned(), "2".into()), ("rack=7".into(), "1".into())];
         let mut picker = Picker {
             what: Pick::Tags,
             items,
@@ -353,6 +399,10 @@ mod tests {
         assert_eq!(taken(&picker), ["lab", "rack=7"]);
         picker.input = Input::new("RACK");
         assert_eq!(picker.shown().len(), 1);
+        (picker.what, picker.input) = (Pick::Unit, Input::default());
+        picker.list.cursor = 1;
+        picker.toggle();
+        assert_eq!((picker.shown().len(), taken(&picker)), (2, vec!["rack=7".into()]), "one of two");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One machine as the table has it: its record, and what events told since.
 
-use ironwake_api::{Diagnosis, Failure, Machine, Millis, Progress, Stage};
+use ironwake_api::{AttemptBrief, AttemptOutcome, Diagnosis, Failure, Machine, Millis, Progress, Stage};
 
 use super::condition::Condition;
 use super::hardware::Brief;
@@ -12,16 +12,10 @@ pub struct Row {
     pub machine: Machine,
     /// In which condition it is.
     pub condition: Condition,
-    /// Its hardware in a few words, once it was asked for.
-    pub hardware: Option<Brief>,
-    /// The inventory that `hardware` is of, or was asked for.
-    pub hardware_at: Option<Option<Millis>>,
-    /// Its last boot, as far as it was seen from here.
+    /// Its last boot.
     pub boot: Option<Boot>,
     /// How far its operation is.
     pub progress: Option<(Progress, String)>,
-    /// The profile of its last rebuild.
-    pub profile: Option<String>,
     /// Why its last operation failed.
     pub failure: Option<Failure>,
     /// What a search looks at.
@@ -30,7 +24,19 @@ pub struct Row {
     pub(super) name_key: String,
 }
 
-/// A boot attempt as its events told it.
+impl Row {
+    /// Its hardware in a few words, once it has an inventory.
+    pub fn hardware(&self) -> Option<Brief> {
+        self.machine.hardware.as_deref().map(Brief::of)
+    }
+
+    /// The name of the profile that was last written to it.
+    pub fn profile(&self) -> Option<&str> {
+        self.machine.profile.as_ref().map(|profile| profile.name.as_str())
+    }
+}
+
+/// A boot attempt as its record and its events told it.
 #[derive(Debug, Clone)]
 pub struct Boot {
     /// Its number.
@@ -39,16 +45,36 @@ pub struct Boot {
     pub stage: Option<Stage>,
     /// When that was.
     pub at: Millis,
-    /// Why it failed.
+    /// The name of why it failed, if it has.
+    pub failed: Option<String>,
+    /// Why it failed, once that was told in full.
     pub diagnosis: Option<Diagnosis>,
     /// Whether it has ended.
     pub ended: bool,
 }
 
 impl Boot {
+    /// An attempt as lists tell of it.
+    pub fn of(brief: &AttemptBrief) -> Self {
+        Self {
+            attempt: brief.id,
+            stage: None,
+            at: brief.last_at,
+            failed: brief.diagnosis.clone().filter(|_| brief.outcome == AttemptOutcome::Failed),
+            diagnosis: None,
+            ended: brief.outcome != AttemptOutcome::Running,
+        }
+    }
+
     /// Whether stages still come.
     pub fn is_running(&self) -> bool {
         !self.ended
+    }
+
+    /// Why it failed, in a sentence as far as that is known.
+    pub fn why(&self) -> Option<String> {
+        let told = self.diagnosis.as_ref().map(|found| found.message.clone());
+        told.or_else(|| Some(self.failed.as_ref()?.replace('_', " ")))
     }
 }
 

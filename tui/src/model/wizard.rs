@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use ironwake_api::{Inventory, Operation, OperationKind, Problem, ProfileSummary, ProfileVariable, Profiles};
+use ironwake_api::{
+    DryRun, FieldProblem, GivenValue, Inventory, Operation, OperationKind, Problem, ProfileFit,
+    ProfileSummary, ProfileVariable, Profiles,
+};
 
 use super::values;
 use crate::confirm::Demand;
@@ -36,6 +39,8 @@ pub enum Stage {
 pub struct Field {
     /// What it is.
     pub variable: ProfileVariable,
+    /// What it is for this machine unless something is typed.
+    pub given: Option<GivenValue>,
     /// What is typed.
     pub input: Input,
     /// What the daemon says of it.
@@ -43,10 +48,27 @@ pub struct Field {
 }
 
 impl Field {
+    /// Whether nothing but what is typed gives it a value.
+    pub fn is_needed(&self) -> bool {
+        self.variable.required && self.given.is_none()
+    }
+
+    /// What it is where nothing is typed, and where that comes from.
+    pub fn unless_typed(&self) -> String {
+        let shown =
+            |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        match (&self.given, &self.variable.default) {
+            (Some(given), _) => format!("{}, by {}", shown(&given.value), given.from),
+            (None, Some(default)) => format!("{}, by the profile", shown(default)),
+            (None, None) if self.variable.required => "needed".into(),
+            (None, None) => "as the profile has it".into(),
+        }
+    }
+
     /// What is wrong with what is typed.
     pub fn wrong(&self) -> Option<String> {
         if self.input.is_empty() {
-            return self.variable.required.then(|| "has to be given".into());
+            return self.is_needed().then(|| "has to be given".into());
         }
         values::wrong(&self.variable.kind, &self.input.text()).or_else(|| self.refused.clone())
     }
@@ -59,8 +81,6 @@ pub struct Choice {
     pub rule: String,
     /// What it is.
     pub title: String,
-    /// What is on it, a line each.
-    pub contents: Vec<String>,
     /// Its place among the disks of the inventory.
     pub disk: Option<usize>,
 }
@@ -88,8 +108,12 @@ pub struct Wizard {
     pub disk: usize,
     /// Which check of the values was asked for last.
     pub check: u64,
-    /// What the daemon said against profile or disk as a whole.
-    pub refused: Option<Problem>,
+    /// Which profiles fit a single machine, and why not the others.
+    pub fits: Vec<ProfileFit>,
+    /// What the daemon would record, of a single machine.
+    pub run: Option<Box<DryRun>>,
+    /// What the daemon said against machine, profile or disk, in lines.
+    pub refused: Vec<String>,
     /// Whether the operation was asked for.
     pub making: bool,
     /// What was made, with the machines' names.
@@ -125,7 +149,9 @@ impl Wizard {
             field: 0,
             disk: 0,
             check: 0,
-            refused: None,
+            fits: Vec::new(),
+            run: None,
+            refused: Vec::new(),
             making: false,
             made: Vec::new(),
             refusals: Vec::new(),
@@ -162,15 +188,17 @@ impl Wizard {
     pub fn choose(&mut self, profile: &ProfileSummary) {
         let mut before: BTreeMap<String, Input> =
             self.fields.drain(..).map(|field| (field.variable.name, field.input)).collect();
+        let given = self.fit(&profile.name).map(|fit| fit.given.clone()).unwrap_or_default();
         let field = |variable: &ProfileVariable| Field {
+            given: given.get(&variable.name).cloned(),
             input: before.remove(&variable.name).unwrap_or_default(),
             variable: variable.clone(),
             refused: None,
         };
         self.fields = profile.variables.iter().map(field).collect();
         // What has to be given comes first.
-        self.fields.sort_by_key(|field| !field.variable.required);
-        (self.field, self.refused) = (0, None);
+        self.fields.sort_by_key(|field| !field.is_needed());
+        (self.field, self.refused) = (0, Vec::new());
     }
 
     /// What can be written: the disks of a single machine, or rules for many.
@@ -179,19 +207,17 @@ impl Wizard {
             let rule = |(rule, title): &(&str, &str)| Choice {
                 rule: (*rule).into(),
                 title: (*title).into(),
-                contents: Vec::new(),
                 disk: None,
             };
             return RULES.iter().map(rule).collect();
         };
         let choice = |(place, disk): (usize, &ironwake_api::Disk)| {
-            let approved = ironwake_api::ApprovedDisk::from(disk);
             let rule = match (&disk.serial, &disk.wwn) {
                 (Some(serial), _) => format!("serial={serial}"),
                 (None, Some(wwn)) => format!("wwn={wwn}"),
                 (None, None) => format!("name={}", disk.name),
             };
-            Choice { rule, title: disk.name.clone(), contents: approved.contents, disk: Some(place) }
+            Choice { rule, title: disk.name.clone(), disk: Some(place) }
         };
         inventory.disks.iter().enumerate().map(choice).collect()
     }
@@ -211,19 +237,32 @@ impl Wizard {
         }
     }
 
-    /// Puts what the daemon refused to the fields that it is about; the rest concerns the whole.
-    pub fn refuse(&mut self, problem: Option<Problem>) {
+    /// Whether a profile fits the machine, where that is known.
+    pub fn fit(&self, profile: &str) -> Option<&ProfileFit> {
+        self.fits.iter().find(|fit| fit.name == profile)
+    }
+
+    /// Takes what the daemon would record, with what is wrong with it.
+    pub fn ran(&mut self, run: DryRun) {
+        self.refuse(&run.mistakes);
+        self.run = Some(Box::new(run));
+    }
+
+    /// Puts what is wrong to the fields that it is about; the rest concerns the whole.
+    pub fn refuse(&mut self, mistakes: &[FieldProblem]) {
+        let is_of = |mistake: &FieldProblem, field: &Field| {
+            mistake.field.strip_prefix("variables.").unwrap_or(&mistake.field) == field.variable.name
+        };
         for field in &mut self.fields {
-            let names = [field.variable.name.clone(), format!("variables.{}", field.variable.name)];
-            let found = problem.iter().flat_map(|problem| &problem.errors);
-            field.refused =
-                found.filter(|error| names.contains(&error.field)).map(|error| error.message.clone()).next();
+            let found = mistakes.iter().find(|mistake| is_of(mistake, field));
+            field.refused = found.map(|mistake| mistake.message.clone());
         }
-        let fields: Vec<&str> = self.fields.iter().map(|field| field.variable.name.as_str()).collect();
-        self.refused = problem.filter(|problem| {
-            let of_field = |field: &str| fields.contains(&field.trim_start_matches("variables."));
-            problem.errors.is_empty() || problem.errors.iter().any(|error| !of_field(&error.field))
-        });
+        let rest = mistakes.iter().filter(|mistake| !self.fields.iter().any(|field| is_of(mistake, field)));
+        let line = |mistake: &FieldProblem| match mistake.field.as_str() {
+            "" => mistake.message.clone(),
+            field => format!("{field}: {}", mistake.message),
+        };
+        self.refused = rest.map(line).collect();
     }
 
     /// Takes the operations that were recorded: their word has to be typed.
@@ -247,5 +286,13 @@ impl Wizard {
         } else {
             self.made.iter().map(|(_, operation)| operation.id.clone()).collect()
         }
+    }
+}
+
+/// Everything that is wrong, of a refusal: its fields, else what it says as a whole.
+pub fn mistakes(problem: Problem) -> Vec<FieldProblem> {
+    match problem.errors.is_empty() {
+        true => vec![FieldProblem { field: String::new(), message: problem.detail }],
+        false => problem.errors,
     }
 }

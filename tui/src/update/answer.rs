@@ -2,7 +2,7 @@
 
 use ironwake_api::{BulkAnswer, Operation, Problem};
 
-use super::{access, rebuild, settings, typing};
+use super::{access, own, rebuild, settings, typing};
 use crate::message::{Answer, Asked};
 use crate::model::{Model, Screen};
 use crate::request::Request;
@@ -18,18 +18,11 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             model.works.all.values().for_each(|operation| model.fleet.operation(operation));
         }
         Answer::Machine(machine) => {
-            let id = machine.id.clone();
-            model.fleet.hardware(&id, machine.inventory_at, machine.inventory.as_deref());
-            if let Some(opened) = model.opened.as_mut().filter(|opened| opened.id == id) {
+            if let Some(opened) = model.opened.as_mut().filter(|opened| opened.id == machine.id) {
                 opened.machine = Some(machine.clone());
             }
             rebuild::inventory(model, &machine);
             model.fleet.put(machine);
-        }
-        Answer::Inventories(inventories) => {
-            for (id, at, inventory) in inventories {
-                model.fleet.hardware(&id, at, inventory.as_deref());
-            }
         }
         Answer::Attempts { machine, attempts } => {
             model.fleet.attempts(&machine, &attempts);
@@ -70,19 +63,22 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             rebuild::made(model, made, refusals, requests);
         }
         Answer::Profiles(profiles) => model.profiles = Some(profiles),
-        Answer::Checked { number, problem } => {
-            if let Some(wizard) = model.wizard.as_mut().filter(|wizard| wizard.check == number) {
-                wizard.refuse(problem.map(|problem| *problem));
-            }
-        }
+        Answer::Fits { machine, fits } => rebuild::fits(model, &machine, fits),
+        Answer::Checked { number, run } => rebuild::ran(model, number, run),
         Answer::Artifacts(artifacts) => {
             (model.stock.artifacts, model.stock.loaded, model.stock.asked) = (artifacts, true, false);
         }
         Answer::Builds(builds) => model.stock.builds = builds,
         Answer::Leases(leases) => model.leases.put(leases),
-        Answer::Health(health) => model.health = Some(health),
+        Answer::Health(health) => {
+            model.traffic.put(&health.networks);
+            model.health = Some(health);
+        }
         Answer::Version(version) => model.version = Some(version),
         Answer::Settings(settings) => model.settings.all = Some(settings),
+        Answer::System(system) => model.own.put(*system),
+        Answer::SystemChoices(choices) => model.own.choices = Some(choices),
+        Answer::AddressChanged(change) => model.own.changed(change),
         Answer::Whoami(whoami) => {
             model.access.whoami = Some(whoami);
             if !model.access.shows_settings() {
@@ -104,6 +100,7 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             }
             typing::saved(model, &asked, true);
             settings::changed(model, &asked);
+            own::changed(model, &asked);
             model.toasts.done(said, model.now);
             requests.push(Request::Operations);
             if let Some(opened) = &mut model.opened {
@@ -162,6 +159,7 @@ fn said(asked: &Asked) -> String {
         Asked::Arm => "arm".into(),
         Asked::Login => "log in".into(),
         Asked::Setting(key) => format!("change {key}"),
+        Asked::System(what) => format!("change the {}", crate::model::own::word(*what)),
     }
 }
 
@@ -192,9 +190,10 @@ pub(super) fn plainly_refused(model: &mut Model, asked: &Asked, problem: &Proble
         }
         Asked::Make if rebuild::refused(model, problem) => return,
         Asked::Setting(key) if settings::refused(model, key, problem) => return,
+        Asked::System(what) if own::refused(model, *what, problem) => return,
         Asked::Arm => rebuild::not_armed(model),
         Asked::Do(_) => typing::saved(model, asked, false),
-        Asked::Make | Asked::Show(_) | Asked::Setting(_) | Asked::Login => {}
+        Asked::Make | Asked::Show(_) | Asked::Setting(_) | Asked::System(_) | Asked::Login => {}
     }
     model.toasts.refused(format!("Refused: {}", said(asked)), problem, model.now);
 }

@@ -1,6 +1,6 @@
 //! What keys, wheel and clicks do: to what is typed first, then by the key table.
 
-use super::{access, machines, rebuild, refresh, screens, settings, typing};
+use super::{access, machines, own, rebuild, refresh, screens, settings, typing};
 use crate::bindings::{self, Action};
 use crate::key::{Code, Key};
 use crate::list::Step;
@@ -21,7 +21,7 @@ pub(super) fn key(model: &mut Model, key: Key, requests: &mut Vec<Request>) {
     }
 }
 
-pub(super) fn wheel(model: &mut Model, lines: i16) {
+pub(super) fn wheel(model: &mut Model, lines: i16, requests: &mut Vec<Request>) {
     let step = if lines < 0 { Step::Up } else { Step::Down };
     let boots = model.overlay.is_none()
         && model.screen() == Screen::Machine
@@ -34,7 +34,7 @@ pub(super) fn wheel(model: &mut Model, lines: i16) {
                 let code = if step == Step::Up { Code::Up } else { Code::Down };
                 editor.text.key(Key::plain(code));
             }
-            _ => step_list(model, step),
+            _ => step_list(model, step, requests),
         }
     }
 }
@@ -74,7 +74,10 @@ pub(super) fn click(model: &mut Model, column: u16, row: u16, requests: &mut Vec
             }
             Some(Overlay::Picker(picker)) => {
                 picker.list.cursor = place;
-                picker.toggle();
+                match picker.what.is_one() {
+                    true => act(model, Action::Accept, requests),
+                    false => picker.toggle(),
+                }
             }
             _ => {}
         },
@@ -133,12 +136,12 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         Action::Refresh => refresh(model, requests),
         Action::Lock => access::lock(model, requests),
         Action::Password => access::set_password(model),
-        Action::Up => step_list(model, Step::Up),
-        Action::Down => step_list(model, Step::Down),
-        Action::PageUp => step_list(model, Step::PageUp),
-        Action::PageDown => step_list(model, Step::PageDown),
-        Action::First => step_list(model, Step::First),
-        Action::Last => step_list(model, Step::Last),
+        Action::Up => step_list(model, Step::Up, requests),
+        Action::Down => step_list(model, Step::Down, requests),
+        Action::PageUp => step_list(model, Step::PageUp, requests),
+        Action::PageDown => step_list(model, Step::PageDown, requests),
+        Action::First => step_list(model, Step::First, requests),
+        Action::Last => step_list(model, Step::Last, requests),
         Action::Yes => {
             if let Some(Overlay::Question(question)) = model.overlay.take() {
                 requests.push(question.yes);
@@ -150,6 +153,17 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         | Action::UnsetSetting
         | Action::NewSetting
         | Action::FilterOrigin => settings::act(model, action),
+        Action::SetHostname
+        | Action::SetTimezone
+        | Action::SetNtp
+        | Action::SetNtpServers
+        | Action::SetKeyboard
+        | Action::SetAddress
+        | Action::KeepAddress
+        | Action::RestartUnit
+        | Action::Reboot
+        | Action::PowerOff => own::act(model, action, requests),
+        Action::ShowCode => own::show_code(model),
         Action::StagesUp => screens::stages(model, Step::Up),
         Action::StagesDown => screens::stages(model, Step::Down),
         Action::Save => typing::save(model, requests),
@@ -186,10 +200,7 @@ fn quit(model: &mut Model, requests: &mut Vec<Request>) {
 
 fn leave(model: &mut Model, tab: Screen, requests: &mut Vec<Request>) {
     rebuild::abandon(model, requests);
-    screens::tab(model, tab);
-    if tab == Screen::Network {
-        requests.push(Request::Leases);
-    }
+    screens::tab(model, tab, requests);
 }
 
 /// Leaves the innermost thing that is open.
@@ -210,7 +221,7 @@ fn back(model: &mut Model, requests: &mut Vec<Request>) {
     }
 }
 
-fn step_list(model: &mut Model, step: Step) {
+fn step_list(model: &mut Model, step: Step, requests: &mut Vec<Request>) {
     let screen = area::area(model);
     let below = model.screen().context();
     let (palette_rows, picker_rows) = (area::palette_rows(model), area::picker_rows(model));
@@ -248,8 +259,8 @@ fn step_list(model: &mut Model, step: Step) {
             model.leases.list.step(step, len, height);
         }
         Screen::System => {
-            let lines = crate::view::system::lines(model, screen.width).len();
-            scrolled(&mut model.system_scroll, step, lines, usize::from(screen.height));
+            let lines = crate::view::system::height(model, screen.width);
+            scrolled(&mut model.own.scroll, step, lines, usize::from(screen.height));
         }
         Screen::Settings => {
             let len = model.settings.shown().len();
@@ -260,7 +271,7 @@ fn step_list(model: &mut Model, step: Step) {
             let lines = crate::view::operation::lines(model, screen.width).len();
             scrolled(&mut model.works.scroll, step, lines, usize::from(screen.height));
         }
-        Screen::Rebuild => rebuild::step(model, step),
+        Screen::Rebuild => rebuild::step(model, step, requests),
     }
 }
 

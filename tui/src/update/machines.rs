@@ -88,20 +88,22 @@ fn many(model: &mut Model, action: Harmless, requests: &mut Vec<Request>) {
     if machines.len() > 1 {
         lines.extend([String::new(), names.join("  ")]);
     }
-    let title = format!("{} {what}?", capital(action.verb()));
+    let title = format!("{} {what}?", human::capital(action.verb()));
     model.overlay = Some(Overlay::Question(Question { title, lines, yes: request }));
 }
 
-pub(super) fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
 /// A picker with the first of what is chosen under its cursor.
-fn picker(model: &Model, what: Pick, items: Vec<(String, usize)>, chosen: BTreeSet<String>) -> Overlay {
-    let first = items.iter().position(|item| chosen.contains(&item.0)).map_or(0, |place| place + 1);
+pub(super) fn picker(
+    model: &Model,
+    what: Pick,
+    items: Vec<(String, String)>,
+    chosen: BTreeSet<String>,
+) -> Overlay {
+    // Where everything can be had, that is the first line.
+    let above = usize::from(!what.is_one());
+    let first = items.iter().position(|item| chosen.contains(&item.0)).map_or(0, |place| place + above);
     let mut list = List { cursor: first, top: 0 };
-    list.settle(items.len() + 1, area::picker_rows(model));
+    list.settle(items.len() + above, area::picker_rows(model));
     Overlay::Picker(Picker { what, items, chosen, input: Input::default(), list })
 }
 
@@ -150,7 +152,7 @@ fn list(model: &mut Model, action: Action) {
                 let next = "open a machine and press T to give it some";
                 return model.toasts.hint("No machine has a tag", next, model.now);
             }
-            let items = tags.into_iter().map(|(tag, count)| (tag.clone(), count)).collect();
+            let items = tags.into_iter().map(|(tag, count)| (tag.clone(), human::grouped(count))).collect();
             let chosen = fleet.tagged.clone();
             model.overlay = Some(picker(model, Pick::Tags, items, chosen));
             return;
@@ -223,7 +225,7 @@ fn event(model: &mut Model, action: Action) {
         Action::FilterAbout => {
             let count = |about: About| {
                 let of = model.tail.events.iter().filter(|event| About::of(&event.kind) == about);
-                (about.word().to_owned(), of.count())
+                (about.word().to_owned(), human::grouped(of.count()))
             };
             let items = About::ALL.into_iter().map(count).collect();
             let chosen = model.tail.about.iter().map(|about| about.word().to_owned()).collect();

@@ -5,6 +5,7 @@ mod answer;
 mod keys;
 mod machines;
 mod operations;
+mod own;
 mod rebuild;
 mod screens;
 mod settings;
@@ -20,8 +21,8 @@ use crate::view::area;
 
 /// Past events that are shown at the start.
 const PAST_EVENTS: i64 = 500;
-/// How often leases are asked for while they are shown: no event tells of them.
-const LEASES_EVERY: Millis = 5_000;
+/// How often leases, or the appliance's own load, are asked for while they are shown: no event tells of them.
+const SHOWN_EVERY: Millis = 5_000;
 /// How often the open machine or operation is asked for again while it is shown, should an event be missed.
 const SLOW_EVERY: Millis = 60_000;
 
@@ -74,7 +75,7 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
     match message {
         Message::Key(key) => keys::key(model, key, requests),
         Message::Paste(text) => typing::paste(model, &text, requests),
-        Message::Wheel(lines) => keys::wheel(model, lines),
+        Message::Wheel(lines) => keys::wheel(model, lines, requests),
         Message::Click { column, row } => keys::click(model, column, row, requests),
         Message::Resize { columns, rows } => (model.setup.columns, model.setup.rows) = (columns, rows),
         Message::Tick { now } => tick(model, now, requests),
@@ -104,6 +105,9 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
                     EventKind::SettingsChanged { .. } if model.access.shows_settings() => {
                         requests.push(Request::Settings);
                     }
+                    EventKind::NetworkChanging { .. }
+                    | EventKind::NetworkConfirmed { .. }
+                    | EventKind::NetworkTakenBack { .. } => requests.push(Request::System),
                     EventKind::PasswordChanged { .. } => requests.push(Request::Whoami),
                     EventKind::MachineDeleted if is_gone(model, event.machine.as_deref()) => {
                         model.screens.truncate(1);
@@ -125,7 +129,7 @@ fn is_gone(model: &Model, machine: Option<&str>) -> bool {
 
 fn tick(model: &mut Model, now: Millis, requests: &mut Vec<Request>) {
     let passes = |every: Millis| now / every != model.now / every;
-    let (leases, slow) = (passes(LEASES_EVERY), passes(SLOW_EVERY));
+    let (shown, slow) = (passes(SHOWN_EVERY), passes(SLOW_EVERY));
     model.now = now;
     model.toasts.tick(now);
     if slow {
@@ -134,8 +138,10 @@ fn tick(model: &mut Model, now: Millis, requests: &mut Vec<Request>) {
     if model.link != Link::Live {
         return;
     }
-    if leases && model.screen() == Screen::Network {
-        requests.push(Request::Leases);
+    match model.screen() {
+        Screen::Network if shown => requests.push(Request::Leases),
+        Screen::System if shown => requests.push(Request::System),
+        _ => {}
     }
     if slow && let Some(opened) = &mut model.opened {
         opened.stale = true;
@@ -162,6 +168,7 @@ fn refresh(model: &mut Model, requests: &mut Vec<Request>) {
     requests.extend([
         Request::Health,
         Request::Version,
+        Request::System,
         Request::Operations,
         Request::Profiles,
         Request::Leases,
@@ -202,8 +209,9 @@ fn settle(model: &mut Model, requests: &mut Vec<Request>) {
     }
     if model.tab() == Screen::Machines && model.screens.len() == 1 {
         let has_panel = area::machines(screen).panel.is_some();
-        let unread = model.fleet.unread(area::machines_height(screen), has_panel);
-        requests.extend((!unread.is_empty()).then_some(Request::Inventories(unread)));
+        let unread = has_panel.then(|| model.fleet.unread()).flatten().map(Request::Machine);
+        // It may be asked for anyway, since its record has changed.
+        requests.extend(unread.filter(|unread| !requests.contains(unread)));
     }
     for id in std::mem::take(&mut model.works.stale) {
         if !requests.contains(&Request::Operation(id.clone())) {

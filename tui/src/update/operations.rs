@@ -2,7 +2,7 @@
 
 use ironwake_api::{Operation, OperationState};
 
-use super::machines::{capital, concerned, named};
+use super::machines::{concerned, named};
 use super::screens;
 use crate::bindings::Action;
 use crate::confirm::Demand;
@@ -43,7 +43,7 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         Action::Cancel => {
             let mut lines = vec![format!(
                 "{} of {name}, which is {}.",
-                capital(operation.kind.name()),
+                human::capital(operation.kind.name()),
                 telling::state_word(operation.state)
             )];
             if operation.may_have_written {
@@ -74,7 +74,7 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         }
         Action::Retry if operation.kind.writes() => demand(model, operation, Permits::Retry),
         Action::Retry => {
-            let title = format!("{} {name} again?", capital(operation.kind.name()));
+            let title = format!("{} {name} again?", human::capital(operation.kind.name()));
             let lines = vec!["Nothing is written to any disk.".into()];
             let yes = Request::RetryHarmless(operation.id);
             model.overlay = Some(Overlay::Question(Question { title, lines, yes }));
@@ -90,9 +90,9 @@ fn demand(model: &mut Model, operation: Operation, permits: Permits) {
     for disk in &operation.disks {
         let model = disk.model.as_deref().unwrap_or("");
         lines.push(format!("{}  {model}  {}", disk.name, human::disk(disk.size_bytes)));
-        lines.extend(disk.contents.iter().map(|line| format!("  {}", human::content(line))));
+        lines.extend(disk.told().iter().map(|line| format!("  {line}")));
     }
-    let what = capital(operation.kind.name());
+    let what = human::capital(operation.kind.name());
     let title = match permits {
         Permits::Retry => format!("{what} {name} again: this is overwritten"),
         Permits::Arm => format!("{what} {name}: this is overwritten"),
@@ -144,7 +144,7 @@ pub(super) fn take_back(model: &mut Model) {
             let name = model.fleet.name(machine);
             let state = telling::state_word(operation.state);
             let consequence = if written(&operation.id) { WRITTEN } else { UNWRITTEN };
-            let line = format!("{} of {name}, which is {state}.", capital(operation.kind.name()));
+            let line = format!("{} of {name}, which is {state}.", human::capital(operation.kind.name()));
             ("Take it back?".to_owned(), vec![line, consequence.into()])
         }
         many => {

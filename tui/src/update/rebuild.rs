@@ -1,13 +1,13 @@
 //! The steps of a rebuild or a wipe. Operations are recorded unarmed when the last step opens; only the word typed in full
 //! arms them, and whoever leaves takes them back.
 
-use ironwake_api::{Machine, Operation, OperationKind, Problem, ProfileSummary};
+use ironwake_api::{DryRun, Machine, Operation, OperationKind, Problem, ProfileFit, ProfileSummary};
 
 use super::{keys, machines, screens};
 use crate::bindings::Action;
 use crate::key::Key;
 use crate::list::Step;
-use crate::model::wizard::{Stage, Wizard};
+use crate::model::wizard::{self, Stage, Wizard};
 use crate::model::{Model, Screen};
 use crate::request::Request;
 
@@ -20,13 +20,34 @@ pub(super) fn open(model: &mut Model, kind: OperationKind, requests: &mut Vec<Re
     let names = ids.iter().map(|id| model.fleet.name(id)).collect();
     let opened = model.opened.as_ref().filter(|opened| opened.id == first);
     let inventory = opened.and_then(|opened| opened.machine.as_ref()?.inventory.clone());
-    if ids.len() == 1 && inventory.is_none() {
-        requests.push(Request::Machine(first));
+    if ids.len() == 1 {
+        requests.extend((kind == OperationKind::Rebuild).then(|| Request::Fits(first.clone())));
+        requests.extend(inventory.is_none().then_some(Request::Machine(first)));
     }
     let inventory = inventory.filter(|_| ids.len() == 1);
     model.wizard = Some(Wizard::new(kind, ids, names, inventory));
     model.screens.push(Screen::Rebuild);
     requests.push(Request::Profiles);
+}
+
+/// Takes which profiles fit the one machine that the steps are for.
+pub(super) fn fits(model: &mut Model, machine: &str, fits: Vec<ProfileFit>) {
+    if let Some(wizard) = model.wizard.as_mut().filter(|wizard| wizard.machines == [machine]) {
+        wizard.fits = fits;
+    }
+}
+
+/// Takes what the daemon would record, if that was asked for last.
+pub(super) fn ran(model: &mut Model, number: u64, run: Result<Box<DryRun>, Box<Problem>>) {
+    let Some(wizard) = model.wizard.as_mut().filter(|wizard| wizard.check == number) else { return };
+    // What is recorded meanwhile is in the way of the same again, and is no mistake.
+    if wizard.stage == Stage::Confirm {
+        return;
+    }
+    match run {
+        Ok(run) => wizard.ran(*run),
+        Err(problem) => wizard.refuse(&wizard::mistakes(*problem)),
+    }
 }
 
 /// Takes the inventory of the one machine that the steps are for.
@@ -79,7 +100,8 @@ pub(super) fn paste(model: &mut Model, text: &str, requests: &mut Vec<Request>) 
 fn check(model: &mut Model, requests: &mut Vec<Request>) {
     let chosen = profile(model);
     let Some(wizard) = &mut model.wizard else { return };
-    if let ([machine], Some(_), Some(_)) = (wizard.machines.as_slice(), &wizard.inventory, &chosen) {
+    let has_profile = chosen.is_some() || wizard.kind != OperationKind::Rebuild;
+    if let ([machine], Some(_), true) = (wizard.machines.as_slice(), &wizard.inventory, has_profile) {
         model.checks += 1;
         wizard.check = model.checks;
         let plan = wizard.plan(chosen.as_ref());
@@ -88,8 +110,9 @@ fn check(model: &mut Model, requests: &mut Vec<Request>) {
 }
 
 /// Moves in the step that is open.
-pub(super) fn step(model: &mut Model, step: Step) {
+pub(super) fn step(model: &mut Model, step: Step, requests: &mut Vec<Request>) {
     let Some(wizard) = &mut model.wizard else { return };
+    let (stage, disk) = (wizard.stage, wizard.disk);
     let profiles = wizard.profiles(model.profiles.as_ref()).len();
     let disks = wizard.choices().len();
     let (place, len) = match wizard.stage {
@@ -105,6 +128,9 @@ pub(super) fn step(model: &mut Model, step: Step) {
     let mut list = crate::list::List { cursor: *place, top: 0 };
     list.step(step, len, len);
     *place = list.cursor;
+    if stage == Stage::Disk && wizard.disk != disk {
+        check(model, requests);
+    }
 }
 
 /// Goes on, or changes a choice.
@@ -123,9 +149,13 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
                 check(model, requests);
             }
         }
-        (Stage::Values, Action::NextPane | Action::NextTab) => step(model, Step::Down),
-        (Stage::Values, Action::PreviousTab) => step(model, Step::Up),
+        (Stage::Values, Action::NextPane | Action::NextTab) => step(model, Step::Down, requests),
+        (Stage::Values, Action::PreviousTab) => step(model, Step::Up, requests),
         (Stage::Profile, Action::Next) => match chosen {
+            Some(profile) if wizard.fit(&profile.name).is_some_and(|fit| !fit.fits) => {
+                let why = wizard.fit(&profile.name).map(|fit| fit.reasons.join("; ")).unwrap_or_default();
+                model.toasts.hint(format!("{} does not fit this machine", profile.name), why, model.now);
+            }
             Some(profile) => {
                 wizard.choose(&profile);
                 wizard.stage = Stage::Values;
@@ -143,7 +173,10 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
                 wizard.field = wrong;
                 model.toasts.hint(format!("{name} {why}"), field_help(model), model.now);
             }
-            None => wizard.stage = Stage::Disk,
+            None => {
+                wizard.stage = Stage::Disk;
+                check(model, requests);
+            }
         },
         (Stage::Disk, Action::Next) if wizard.choices().is_empty() => {
             let next = "i has its hardware read at its next boot";
@@ -151,7 +184,7 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         }
         (Stage::Disk, Action::Next) => {
             wizard.stage = Stage::Confirm;
-            (wizard.making, wizard.demand, wizard.refused) = (true, None, None);
+            (wizard.making, wizard.demand, wizard.refused) = (true, None, Vec::new());
             let plan = wizard.plan(chosen.as_ref());
             requests.push(Request::Make { machines: wizard.machines.clone(), plan });
         }
@@ -208,7 +241,7 @@ pub(super) fn made(
 pub(super) fn refused(model: &mut Model, problem: &Problem) -> bool {
     let Some(wizard) = model.wizard.as_mut().filter(|wizard| wizard.making) else { return false };
     wizard.making = false;
-    wizard.refuse(Some(problem.clone()));
+    wizard.refuse(&wizard::mistakes(problem.clone()));
     let of_field = wizard.fields.iter().position(|field| field.refused.is_some());
     wizard.stage = match of_field {
         Some(place) => {

@@ -8,11 +8,16 @@ use crate::model::{Model, Screen};
 use crate::request::Request;
 use crate::view::{self, area};
 
-/// Opens a tab; what was open above it is left.
-pub(super) fn tab(model: &mut Model, tab: Screen) {
+/// Opens a tab; what was open above it is left. What no event tells of is asked for.
+pub(super) fn tab(model: &mut Model, tab: Screen, requests: &mut Vec<Request>) {
     model.screens = vec![tab];
     model.opened = None;
     model.works.open = None;
+    match tab {
+        Screen::Network => requests.push(Request::Leases),
+        Screen::System => requests.extend([Request::System, Request::SystemChoices]),
+        _ => {}
+    }
 }
 
 /// Leaves the screen that is shown.
@@ -72,10 +77,7 @@ pub(super) fn beside(model: &mut Model, action: Action, requests: &mut Vec<Reque
     let count = Screen::TABS.len() as isize;
     let place = Screen::TABS.iter().position(|tab| *tab == model.tab()).unwrap_or(0) as isize;
     let next = Screen::TABS[(place + step).rem_euclid(count) as usize];
-    tab(model, next);
-    if next == Screen::Network {
-        requests.push(Request::Leases);
-    }
+    tab(model, next, requests);
 }
 
 /// Drops search, filter and marks of the screen that is shown, one at a time.

@@ -120,11 +120,17 @@ pub(super) fn refused(model: &mut Model, key: &str, problem: &Problem) -> bool {
         return false;
     }
     edit.sending = false;
-    edit.refused = sentences(&problem.detail);
+    edit.refused = reasons(problem);
+    true
+}
+
+/// Why something was refused, in lines: what is said of it as a whole, then of each field that was not named there.
+pub(super) fn reasons(problem: &Problem) -> Vec<String> {
     let told = |error: &&ironwake_api::FieldProblem| problem.detail.contains(&error.message);
     let errors = problem.errors.iter().filter(|error| !told(error));
-    edit.refused.extend(errors.map(|error| format!("{}: {}", error.field, error.message)));
-    true
+    let mut lines = sentences(&problem.detail);
+    lines.extend(errors.map(|error| format!("{}: {}", error.field, error.message)));
+    lines
 }
 
 /// What a mistake at a place of a file says, without the line that it is in: that line is what was typed.

@@ -2,7 +2,7 @@
 
 use ironwake_api::MachinePatch;
 
-use super::{access, keys, rebuild, screens, settings};
+use super::{access, keys, own, rebuild, screens, settings};
 use crate::bindings::{self, Action, BINDINGS, Context};
 use crate::key::Key;
 use crate::message::Asked;
@@ -38,6 +38,7 @@ pub(super) fn key(model: &mut Model, key: Key, requests: &mut Vec<Request>) -> b
         Some(Overlay::Demanded(demanded)) => !bound && keys::edits(key) && demanded.input.key(key),
         Some(Overlay::Login(login)) => !bound && !login.is_asking && keys::edits(key) && login.input.key(key),
         Some(Overlay::Setting(edit)) => !bound && settings::key(edit, key),
+        Some(Overlay::Own(edit)) => !bound && own::key(edit, key),
         Some(Overlay::Editor(editor)) => !bound && !editor.saving && editor.text.key(key),
         Some(Overlay::Picker(picker)) => {
             let taken = !bound && keys::edits(key) && picker.input.key(key);
@@ -46,7 +47,7 @@ pub(super) fn key(model: &mut Model, key: Key, requests: &mut Vec<Request>) -> b
             }
             taken
         }
-        Some(Overlay::Help { .. } | Overlay::Question(_)) => false,
+        Some(Overlay::Help { .. } | Overlay::Question(_) | Overlay::Code(_)) => false,
         None => screen_key(model, key, requests),
     }
 }
@@ -92,6 +93,7 @@ pub(super) fn paste(model: &mut Model, text: &str, requests: &mut Vec<Request>) 
         Some(Overlay::Prompt(prompt)) => prompt.input.insert(text),
         Some(Overlay::Login(login)) if !login.is_asking => login.input.insert(text),
         Some(Overlay::Setting(edit)) if !edit.sending => edit.input.insert(text),
+        Some(Overlay::Own(edit)) if !edit.sending => edit.input.insert(text),
         Some(Overlay::Editor(editor)) if !editor.saving => editor.text.insert(text),
         Some(Overlay::Picker(picker)) => picker.input.insert(text),
         // A word that confirms is typed: a pasted one was not read.
@@ -101,7 +103,9 @@ pub(super) fn paste(model: &mut Model, text: &str, requests: &mut Vec<Request>) 
             | Overlay::Help { .. }
             | Overlay::Question(_)
             | Overlay::Editor(_)
-            | Overlay::Setting(_),
+            | Overlay::Setting(_)
+            | Overlay::Own(_)
+            | Overlay::Code(_),
         ) => {}
         None => rebuild::paste(model, text, requests),
     }
@@ -188,15 +192,16 @@ pub(super) fn accept(model: &mut Model, requests: &mut Vec<Request>) {
             }
         },
         Some(Overlay::Login(login)) => access::accept(model, login, requests),
-        Some(Overlay::Picker(picker)) => pick(model, &picker),
+        Some(Overlay::Picker(picker)) => pick(model, &picker, requests),
+        Some(Overlay::Own(edit)) => own::send(model, edit, requests),
         Some(Overlay::Setting(edit)) => settings::send(model, edit, requests),
         Some(Overlay::Search) | None => {}
         other => model.overlay = other,
     }
 }
 
-/// Narrows the screen by what was chosen.
-fn pick(model: &mut Model, picker: &Picker) {
+/// Narrows the screen by what was chosen, or does it.
+fn pick(model: &mut Model, picker: &Picker, requests: &mut Vec<Request>) {
     let taken = picker.taken();
     match picker.what {
         Pick::Tags => {
@@ -206,6 +211,11 @@ fn pick(model: &mut Model, picker: &Picker) {
         Pick::About => {
             let about = About::ALL.into_iter().filter(|about| taken.contains(about.word()));
             model.tail.about = about.collect();
+        }
+        one => {
+            if let Some(taken) = taken.into_iter().next() {
+                own::picked(model, one, taken, requests);
+            }
         }
     }
 }
@@ -245,7 +255,7 @@ fn run(model: &mut Model, place: usize, requests: &mut Vec<Request>) {
     let here = [model.screen().context(), Context::Everywhere].contains(&binding.context);
     if !here && let Some(tab) = Screen::TABS.into_iter().find(|tab| tab.context() == binding.context) {
         rebuild::abandon(model, requests);
-        screens::tab(model, tab);
+        screens::tab(model, tab, requests);
     }
     keys::act(model, binding.action, requests);
 }

@@ -8,7 +8,7 @@ use crate::model::{Model, Screen};
 /// The row of the tabs.
 pub const TABS_ROW: u16 = 1;
 /// Header, tabs and the rule below them.
-const TOP_ROWS: u16 = 3;
+pub const TOP_ROWS: u16 = 3;
 /// The footer.
 const BOTTOM_ROWS: u16 = 1;
 /// A list has a line of counts and one of titles above it.
@@ -43,12 +43,12 @@ const STRIP_TALL_ROWS: u16 = 5;
 pub const SPLIT_FROM_COLUMNS: u16 = 120;
 /// Boots above the stages, where they are not beside them.
 const ATTEMPTS_ABOVE_ROWS: u16 = 5;
-/// Lines of one network on the network screen.
-pub const NETWORK_ROWS: u16 = 2;
+/// Some leases are shown however many networks there are: counts, titles and a few lines.
+const LEASES_ROWS_MIN: u16 = 7;
 
 /// The part of the screen below the tabs and above the footer.
 pub fn area(model: &Model) -> Rect {
-    let top = TOP_ROWS + u16::from(model.is_lost());
+    let top = TOP_ROWS + model.banner_rows();
     Rect {
         x: 0,
         y: top,
@@ -124,9 +124,8 @@ pub fn help_height(area: Rect) -> usize {
 
 /// The leases, below the networks.
 pub fn leases(model: &Model, area: Rect) -> Rect {
-    let networks = model.health.as_ref().map_or(0, |health| health.networks.len()) as u16;
-    // A heading above the networks, and an empty line below them.
-    let above = (networks * NETWORK_ROWS + 2).min(area.height);
+    let networks = super::network::networks(model, area.width).len() as u16;
+    let above = networks.min(area.height.saturating_sub(LEASES_ROWS_MIN));
     Rect { y: area.y + above, height: area.height - above, ..area }
 }
 

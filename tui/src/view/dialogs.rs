@@ -1,5 +1,6 @@
 //! What lies above a screen: palette, search, questions, words that are typed.
 
+use ironwake_api::SystemAction;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -12,9 +13,9 @@ use crate::key::Key;
 use crate::look::{Look, Tone};
 use crate::message::Asked;
 use crate::model::overlay::{
-    Editor, Entry, Login, LoginStep, Overlay, Palette, Pick, Picker, Question, SettingEdit,
+    Editor, Entry, Login, LoginStep, Overlay, OwnEdit, Palette, Pick, Picker, Question, SettingEdit,
 };
-use crate::model::{Model, condition};
+use crate::model::{Model, condition, own};
 
 /// Widest box.
 const BOX_COLUMNS: u16 = 72;
@@ -38,7 +39,7 @@ const PICKER_COLUMNS: u16 = 48;
 pub fn show(model: &Model, buffer: &mut Buffer) {
     let look = model.setup.look;
     match &model.overlay {
-        None | Some(Overlay::Help { .. }) => {}
+        None | Some(Overlay::Help { .. } | Overlay::Code(_)) => {}
         Some(Overlay::Search) => {
             let Some(search) = model.search() else { return };
             let y = model.setup.rows.saturating_sub(1);
@@ -64,6 +65,7 @@ pub fn show(model: &Model, buffer: &mut Buffer) {
         Some(Overlay::Editor(editor)) => paint_editor(model, editor, buffer),
         Some(Overlay::Picker(picker)) => paint_picker(model, picker, buffer),
         Some(Overlay::Setting(edit)) => paint_setting(model, edit, buffer),
+        Some(Overlay::Own(edit)) => paint_own(model, edit, buffer),
         Some(Overlay::Question(question)) => {
             let lines = wrapped(&question.lines, look);
             let height = question_box(model, question).height;
@@ -136,12 +138,12 @@ fn login(model: &Model, login: &Login, buffer: &mut Buffer) {
 fn title(asked: &Asked) -> String {
     let what = match asked {
         Asked::Do(what) | Asked::Show(what) | Asked::Setting(what) => what.as_str(),
+        Asked::System(what) => own::word(*what),
         Asked::Make => "recording the operation",
         Asked::Arm => "arming",
         Asked::Machine(_) | Asked::Login => "this",
     };
-    let mut chars = what.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    human::capital(what)
 }
 
 /// Where a question lies.
@@ -273,6 +275,10 @@ fn paint_picker(model: &Model, picker: &Picker, buffer: &mut Buffer) {
     let (title, everything) = match picker.what {
         Pick::Tags => ("Machines with the tags", "all machines"),
         Pick::About => ("Events about", "everything"),
+        Pick::Timezone => ("Time zone", ""),
+        Pick::Keyboard => ("Keyboard", ""),
+        Pick::Unit => ("Start again", ""),
+        Pick::Interface => ("Another address for", ""),
     };
     let height = picker_box(model).height;
     let inner = frame::dialog(model, buffer, title, PICKER_COLUMNS, height, Tone::Accent);
@@ -291,33 +297,63 @@ fn paint_picker(model: &Model, picker: &Picker, buffer: &mut Buffer) {
             let line = Rect { x: inner.x - 1, y, width: inner.width + 2, height: 1 };
             buffer.set_style(line, look.chosen());
         }
-        let (chosen, name, count) = match shown[place] {
-            None => (picker.chosen.is_empty(), everything, String::new()),
-            Some((name, count)) => (picker.chosen.contains(name), name.as_str(), human::grouped(*count)),
+        let (chosen, name, about) = match shown[place] {
+            None => (picker.chosen.is_empty(), everything, ""),
+            Some((name, about)) => (picker.chosen.contains(name), name.as_str(), about.as_str()),
         };
         let mark = if chosen { symbols.marked } else { " " };
         let line = paint::line(look, [(mark, Tone::Accent), (" ", Tone::Plain), (name, Tone::Strong)]);
-        let columns = count.len() as u16;
-        paint::put(buffer, inner.x, y, inner.width.saturating_sub(columns + 1), &line, look);
-        let count = paint::line(look, [(&count, Tone::Dim)]);
-        paint::put(buffer, inner.right() - columns, y, columns, &count, look);
+        let about = paint::line(look, [(about, Tone::Dim)]);
+        // What is chosen is read first: what stands beside it has the rest of the line.
+        let columns = (about.width() as u16).min(inner.width.saturating_sub(line.width() as u16 + 1));
+        paint::put(buffer, inner.x, y, inner.width.saturating_sub(columns), &line, look);
+        paint::put(buffer, inner.right() - columns, y, columns, &about, look);
     }
 }
 
 fn paint_setting(model: &Model, edit: &SettingEdit, buffer: &mut Buffer) {
+    let secret = if edit.secret { ", kept secret: type the whole of it" } else { "" };
+    let help = format!("{}{secret}", edit.kind.help());
+    let SettingEdit { input, refused, sending, secret, .. } = edit;
+    paint_value(model, buffer, &edit.key, (input, *secret), &help, refused, *sending);
+}
+
+fn paint_own(model: &Model, edit: &OwnEdit, buffer: &mut Buffer) {
+    let help = match edit.what {
+        SystemAction::Hostname => "such as boot-1",
+        SystemAction::NtpServers => "names or addresses, with spaces between; with none, those of the system",
+        SystemAction::Network => "dhcp; or address/prefix, gateway (or none), name servers, spaces between",
+        _ => "its name, as this host knows it",
+    };
+    let title = match edit.interface.as_str() {
+        "" => own::word(edit.what).to_owned(),
+        interface => format!("{} of {interface}", own::word(edit.what)),
+    };
+    let title = human::capital(&title);
+    paint_value(model, buffer, &title, (&edit.input, false), help, &edit.refused, edit.sending);
+}
+
+/// A value that is typed (and whether it is secret), what would be right, and why it was refused.
+fn paint_value(
+    model: &Model,
+    buffer: &mut Buffer,
+    title: &str,
+    (input, secret): (&Input, bool),
+    help: &str,
+    refused: &[String],
+    sending: bool,
+) {
     let look = model.setup.look;
     let symbols = look.symbols();
     let columns = usize::from(EDITOR_COLUMNS.min(model.setup.columns.saturating_sub(2)) - 6);
     let refused: Vec<String> =
-        edit.refused.iter().flat_map(|text| human::wrap(text, columns)).take(REFUSED_LINES_MAX).collect();
+        refused.iter().flat_map(|text| human::wrap(text, columns)).take(REFUSED_LINES_MAX).collect();
     let height = 5 + refused.len() as u16 + u16::from(!refused.is_empty());
     let tone = if refused.is_empty() { Tone::Accent } else { Tone::Bad };
-    let inner = frame::dialog(model, buffer, &edit.key, EDITOR_COLUMNS, height, tone);
-    typed(buffer, Rect { height: 1, ..inner }, &edit.input, edit.secret, look);
-    let secret = if edit.secret { ", kept secret: type the whole of it" } else { "" };
-    let help = format!("{}{secret}", edit.kind.help());
-    let sending = format!("{} the daemon checks it …", condition::busy(symbols, model.beat()));
-    let said = if edit.sending { (&sending, Tone::Busy) } else { (&help, Tone::Dim) };
+    let inner = frame::dialog(model, buffer, title, EDITOR_COLUMNS, height, tone);
+    typed(buffer, Rect { height: 1, ..inner }, input, secret, look);
+    let checks = format!("{} the daemon checks it …", condition::busy(symbols, model.beat()));
+    let said = if sending { (checks.as_str(), Tone::Busy) } else { (help, Tone::Dim) };
     let y = inner.y + 2;
     paint::put(buffer, inner.x, y, inner.width, &paint::line(look, [(said.0, said.1)]), look);
     for (row, text) in refused.iter().enumerate() {

@@ -26,6 +26,12 @@ const TOAST_LINES_MAX: usize = 6;
 pub fn top(model: &Model, buffer: &mut Buffer) {
     header(model, buffer);
     tabs(model, buffer);
+    let look = model.setup.look;
+    let mut y = area::TOP_ROWS;
+    let mut banner = |text: &str, tone| {
+        paint::put(buffer, 0, y, model.setup.columns, &paint::line(look, [(text, tone)]), look);
+        y += 1;
+    };
     if let Link::Lost { why, since, retry_at } = &model.link {
         let again = match retry_at.saturating_sub(model.now).div_ceil(1000) {
             0 => "trying again".to_owned(),
@@ -37,9 +43,23 @@ pub fn top(model: &Model, buffer: &mut Buffer) {
             " {} The daemon does not answer, {again} {} gone for {lost} {} {why}",
             symbols.bad, symbols.dot, symbols.dot
         );
-        let columns = model.setup.columns;
-        let line = paint::line(model.setup.look, [(&text, Tone::Bad)]);
-        paint::put(buffer, 0, 3, columns, &line, model.setup.look);
+        banner(&text, Tone::Bad);
+    }
+    if let Some(change) = model.own.waiting(model.now) {
+        let symbols = look.symbols();
+        let secs = change.confirm_by.saturating_sub(model.now).div_ceil(1000);
+        let keep = match &change.token {
+            Some(token) => format!(
+                "Y keeps it {} where this console is cut off: ironwake system confirm {token}",
+                symbols.dot
+            ),
+            None => "who changed it can keep it".into(),
+        };
+        let text = format!(
+            " {} {} has {}, and goes back in {secs} s {} {keep}",
+            symbols.warn, change.interface, change.to, symbols.dot
+        );
+        banner(&text, Tone::Warn);
     }
 }
 

@@ -6,7 +6,6 @@ use ratatui::text::{Line, Span};
 use super::{disks, paint};
 use crate::human;
 use crate::look::{Look, Tone};
-use crate::model::hardware::{Brief, memory_bytes};
 
 /// Columns of a disk's picture.
 const PICTURE_COLUMNS_MAX: usize = 96;
@@ -106,9 +105,9 @@ fn system(tree: &mut Tree, inventory: &Inventory) {
 }
 
 fn processors(tree: &mut Tree, inventory: &Inventory) {
-    let brief = Brief::of(inventory);
+    let cores: u32 = inventory.cpus.iter().filter_map(|cpu| cpu.cores).sum();
     let threads: u32 = inventory.cpus.iter().filter_map(|cpu| cpu.threads).sum();
-    tree.root("Processors", &format!("{} cores, {threads} threads", brief.cores));
+    tree.root("Processors", &format!("{cores} cores, {threads} threads"));
     for (place, cpu) in inventory.cpus.iter().enumerate() {
         let speed =
             cpu.mhz_max.map(|mhz| format!("  {}.{} GHz", mhz / 1000, mhz % 1000 / 100)).unwrap_or_default();
@@ -128,7 +127,9 @@ fn processors(tree: &mut Tree, inventory: &Inventory) {
 
 fn memory(tree: &mut Tree, inventory: &Inventory) {
     let memory = &inventory.memory;
-    let total = memory_bytes(inventory).map(human::size).unwrap_or_else(|| "unknown".into());
+    // As it is sold, else as the kernel has it.
+    let total = memory.installed_bytes.filter(|bytes| *bytes > 0).or(memory.total_bytes);
+    let total = total.map(human::size).unwrap_or_else(|| "unknown".into());
     let slots = memory
         .slots
         .map(|slots| format!("  {} of {slots} slots filled", memory.dimms.len()))

@@ -88,14 +88,16 @@ fn filled(entries: &[Entry], height: usize) -> Vec<Vec<Line<'static>>> {
     columns
 }
 
-/// The keys of one context below its title. What is the same on every tab is told once.
+/// The keys of one context below its title. What is the same on every tab, or in every list above a screen, is told once.
 fn block(setup: &Setup, context: Context, width: usize, seen: &mut HashSet<&'static str>) -> Vec<Entry> {
     let look = setup.look;
     let title = paint::heading(look, context.title(), "", width);
     let mut entries = vec![Entry { lines: vec![Line::default(), title], is_title: true }];
-    let told = |binding: &&Binding| binding.name != "next tab" && binding.name != "previous tab";
+    let everywhere = |binding: &Binding| {
+        binding.context.is_modal() || binding.name == "next tab" || binding.name == "previous tab"
+    };
     let bindings: Vec<&'static Binding> =
-        bindings::of(context).filter(|binding| told(binding) || seen.insert(binding.name)).collect();
+        bindings::of(context).filter(|binding| !everywhere(binding) || seen.insert(binding.name)).collect();
     let keys_columns = bindings.iter().map(|binding| binding.keys.join("  ").len()).max().unwrap_or(0);
     for binding in bindings {
         let keys = binding.keys.join("  ");

@@ -197,12 +197,14 @@ fn overview(model: &Model, machine: &Machine, columns: usize) -> Vec<Line<'stati
     if machine.discover_next {
         say("next boot", Some("discovery, as was asked"));
     }
-    if let Some(inventory) = &machine.inventory {
-        let brief = Brief::of(inventory);
+    if let Some(hardware) = &machine.hardware {
+        let brief = Brief::of(hardware);
         lines.push(Line::default());
         let cores = format!("{}  {} cores", brief.processor, brief.cores);
         lines.push(fact(look, "processor", cores, Tone::Plain));
         lines.push(fact(look, "memory", brief.memory_cell(), Tone::Plain));
+    }
+    if let Some(inventory) = &machine.inventory {
         for (place, disk) in inventory.disks.iter().enumerate() {
             let mut line = fact(
                 look,

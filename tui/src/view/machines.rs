@@ -1,6 +1,6 @@
 //! The table of machines.
 
-use ironwake_api::OperationState;
+use ironwake_api::{OperationState, ProfileStanding};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -12,7 +12,7 @@ use crate::look::Tone;
 use crate::model::Model;
 use crate::model::condition::Condition;
 use crate::model::order::SortBy;
-use crate::model::row::{Row, name_of};
+use crate::model::row::{Boot, Row, name_of};
 use crate::model::telling;
 
 /// Columns of a bar beside its percentage.
@@ -127,7 +127,8 @@ fn cells(model: &Model, row: &Row, stage_columns: usize) -> [Line<'static>; 12] 
         _ => text(look.symbols().none, Tone::Faint),
     };
     let name_tone = if machine.name.is_some() { Tone::Strong } else { Tone::Plain };
-    let hardware = row.hardware.as_ref();
+    let hardware = row.hardware();
+    let hardware = hardware.as_ref();
     let model_name = model_of(machine.manufacturer.as_deref(), machine.product.as_deref());
     // A machine without a name is shown by its address, which need not stand there twice.
     let mac = machine.macs.first().filter(|_| machine.name.is_some()).map(ToString::to_string);
@@ -137,7 +138,7 @@ fn cells(model: &Model, row: &Row, stage_columns: usize) -> [Line<'static>; 12] 
         stage(model, row, stage_columns),
         maybe(machine.address.as_deref(), Tone::Plain),
         maybe(machine.seen_at.map(|at| human::age(at, model.now)).as_deref(), Tone::Dim),
-        maybe(row.profile.as_deref(), Tone::Plain),
+        maybe(row.profile(), profile_tone(row)),
         maybe(mac.as_deref(), Tone::Dim),
         maybe(Some(&model_name), Tone::Dim),
         maybe(hardware.map(|brief| brief.memory_cell()).as_deref(), Tone::Dim),
@@ -145,6 +146,15 @@ fn cells(model: &Model, row: &Row, stage_columns: usize) -> [Line<'static>; 12] 
         maybe(hardware.map(|brief| brief.processor_cell()).as_deref(), Tone::Dim),
         maybe(Some(&machine.tags.join(" ")), Tone::Dim),
     ]
+}
+
+/// How a machine's profile is to be seen: whether all of it is there.
+fn profile_tone(row: &Row) -> Tone {
+    match row.machine.profile.as_ref().map(|profile| profile.standing) {
+        Some(ProfileStanding::Failed) => Tone::Bad,
+        Some(ProfileStanding::Installing) => Tone::Busy,
+        Some(ProfileStanding::Installed) | None => Tone::Plain,
+    }
 }
 
 /// Manufacturer and product in a few words, what both say once.
@@ -221,8 +231,8 @@ pub fn stage(model: &Model, row: &Row, columns: usize) -> Line<'static> {
         }
         Condition::Failed => text(row.failure.as_ref().map_or("", |failure| &failure.reason), Tone::Plain),
         Condition::BootFailed => {
-            let diagnosis = row.boot.as_ref().and_then(|boot| boot.diagnosis.as_ref());
-            text(diagnosis.map_or("", |diagnosis| &diagnosis.message), Tone::Plain)
+            let why = row.boot.as_ref().and_then(Boot::why);
+            text(&why.unwrap_or_default(), Tone::Plain)
         }
         Condition::Silent | Condition::Ready => {
             let host = row.machine.host.as_ref().map(|host| &host.host);

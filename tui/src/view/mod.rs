@@ -3,6 +3,7 @@
 pub mod area;
 mod artifacts;
 pub mod boots;
+mod code;
 mod dialogs;
 mod disks;
 mod events;
@@ -53,10 +54,9 @@ pub fn show(model: &Model, buffer: &mut Buffer) {
         return paint::put(buffer, 0, 0, columns, &paint::line(look, [(&text, Tone::Warn)]), look);
     }
     let area = area::area(model);
-    if matches!(model.overlay, Some(Overlay::Help { .. })) {
-        help::show(model, buffer, area);
-    } else {
-        match model.screen() {
+    match &model.overlay {
+        Some(Overlay::Help { .. }) => help::show(model, buffer, area),
+        _ => match model.screen() {
             Screen::Machines => machines::show(model, buffer, area),
             Screen::Machine => machine::show(model, buffer, area),
             Screen::Operations => operations::show(model, buffer, area),
@@ -67,10 +67,13 @@ pub fn show(model: &Model, buffer: &mut Buffer) {
             Screen::System => system::show(model, buffer, area),
             Screen::Settings => settings::show(model, buffer, area),
             Screen::Rebuild => rebuild::show(model, buffer, area),
-        }
+        },
     }
     frame::top(model, buffer);
     frame::footer(model, buffer);
     frame::toasts(model, buffer);
     dialogs::show(model, buffer);
+    if let Some(Overlay::Code(code)) = &model.overlay {
+        code::show(model, code, buffer);
+    }
 }

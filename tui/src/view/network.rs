@@ -1,6 +1,6 @@
 //! Networks and what they answer, and leases.
 
-use ironwake_api::{HealthState, LeaseState, NetworkHealth};
+use ironwake_api::{DhcpTraffic, HealthState, LeaseState, NetworkHealth, OtherServer, Silence};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -23,29 +23,42 @@ const COLUMNS: [Column; 7] = [
 ];
 /// Columns of the bar of addresses in use.
 const BAR_COLUMNS: usize = 16;
+/// Columns of a sparkline, by the width of the screen.
+const SPARK_COLUMNS_MIN: usize = 10;
+/// The same at most.
+const SPARK_COLUMNS_MAX: usize = 60;
 
 /// Paints both.
 pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
+    let leased = area::leases(model, area);
+    let above = Rect {
+        x: area.x + 2,
+        width: area.width.saturating_sub(3),
+        height: leased.y.saturating_sub(area.y),
+        ..area
+    };
+    paint::lines(buffer, above, &networks(model, area.width), 0, model.setup.look);
+    leases(model, buffer, leased);
+}
+
+/// What is above the leases: each network in a few lines, and an empty one.
+pub fn networks(model: &Model, width: u16) -> Vec<Line<'static>> {
     let look = model.setup.look;
+    let columns = usize::from(width.saturating_sub(3));
     let networks = model.health.as_ref().map(|health| health.networks.as_slice()).unwrap_or_default();
-    let mut y = area.y;
-    let columns = usize::from(area.width.saturating_sub(3));
-    paint::put(buffer, area.x + 2, y, area.width - 3, &paint::heading(look, "Interfaces", "", columns), look);
-    y += 1;
+    let mut lines = vec![paint::heading(look, "Interfaces", "", columns)];
     for network in networks {
-        for line in interface(look, network) {
-            paint::put(buffer, area.x + 2, y, area.width - 3, &line, look);
-            y += 1;
-        }
+        lines.push(answering(look, network));
+        lines.push(link(look, network));
+        lines.extend(network.traffic.map(|traffic| asked(model, network, &traffic, columns)));
+        lines.extend(network.other_servers.iter().map(|server| other_server(model, network, server)));
     }
     if networks.is_empty() && model.health.is_some() {
-        let line = paint::line(
-            look,
-            [("no interface is served; the configuration names one under [[network]]", Tone::Warn)],
-        );
-        paint::put(buffer, area.x + 2, y, area.width - 3, &line, look);
+        let text = "no interface is served; the configuration names one under [[network]]";
+        lines.push(paint::line(look, [(text, Tone::Warn)]));
     }
-    leases(model, buffer, area::leases(model, area));
+    lines.push(Line::default());
+    lines
 }
 
 /// The symbol of how something is.
@@ -58,7 +71,8 @@ pub fn health(look: Look, state: HealthState) -> (&'static str, Tone) {
     }
 }
 
-fn interface(look: Look, network: &NetworkHealth) -> [Line<'static>; 2] {
+/// Whether and how a network is answered, and how many of its addresses are in use.
+fn answering(look: Look, network: &NetworkHealth) -> Line<'static> {
     let (symbol, tone) = health(look, network.state);
     let mode = match network.dhcp.as_str() {
         "proxy" => "proxy: adds boot information beside the DHCP server that is there",
@@ -66,8 +80,13 @@ fn interface(look: Look, network: &NetworkHealth) -> [Line<'static>; 2] {
         "off" => "off: answers no DHCP",
         other => other,
     };
-    let answers = if network.answering { ("answering", Tone::Ok) } else { ("silent", Tone::Warn) };
-    let mut first = paint::line(
+    let answers = match network.silence {
+        _ if network.answering => ("answering", Tone::Ok),
+        Some(Silence::Off) => ("silent", Tone::Dim),
+        Some(Silence::Listening) => ("listening", Tone::Busy),
+        _ => ("silent", Tone::Warn),
+    };
+    let mut line = paint::line(
         look,
         [
             (symbol, tone),
@@ -81,27 +100,99 @@ fn interface(look: Look, network: &NetworkHealth) -> [Line<'static>; 2] {
     if let Some(share) = share {
         let percent = u8::try_from(share).unwrap_or(100);
         let tone = if percent >= 90 { Tone::Warn } else { Tone::Accent };
-        first.spans.push(paint::span(look, "   ", Tone::Plain));
-        first.spans.extend(paint::bar(look, BAR_COLUMNS, Some(percent), 0, tone));
-        first.spans.push(paint::span(
-            look,
-            format!(" {} of {} leased", network.addresses_bound, network.addresses),
-            Tone::Dim,
-        ));
+        line.spans.push(paint::span(look, "   ", Tone::Plain));
+        line.spans.extend(paint::bar(look, BAR_COLUMNS, Some(percent), 0, tone));
+        let free = match network.addresses_free {
+            0 => String::new(),
+            free => format!(", {free} free"),
+        };
+        let text = format!(" {} of {} leased{free}", network.addresses_bound, network.addresses);
+        line.spans.push(paint::span(look, text, Tone::Dim));
     }
-    let second = match &network.other_server {
-        Some(server) => paint::line(
-            look,
-            [
-                ("  another DHCP server answers here: ", Tone::Warn),
-                (server, Tone::Warn),
-                ("  ", Tone::Plain),
-                (&network.message, Tone::Dim),
-            ],
-        ),
-        None => paint::line(look, [("  ", Tone::Plain), (&network.message, Tone::Dim)]),
+    line
+}
+
+/// The interface itself, and how the network is in a sentence.
+fn link(look: Look, network: &NetworkHealth) -> Line<'static> {
+    let message = format!("  {}", network.message);
+    let Some(link) = &network.link else {
+        return paint::line(look, [(&message, Tone::Dim)]);
     };
-    [first, second]
+    let (word, tone) = match (link.present, link.enabled, link.up, link.speed_mbps) {
+        (false, ..) => ("there is no such interface".into(), Tone::Bad),
+        (_, false, ..) => ("switched off".into(), Tone::Warn),
+        (.., false, _) => ("no cable".into(), Tone::Warn),
+        (.., Some(mbps)) => (human::speed(mbps), Tone::Ok),
+        (.., None) => ("link".into(), Tone::Ok),
+    };
+    let mac = link.mac.map(|mac| format!("  {mac}")).unwrap_or_default();
+    let mtu = link.mtu.map(|mtu| format!("  MTU {mtu}")).unwrap_or_default();
+    let addresses = match link.addresses.as_slice() {
+        [] => String::new(),
+        some => format!("  {}", some.join(" ")),
+    };
+    paint::line(
+        look,
+        [
+            ("  ", Tone::Plain),
+            (&word, tone),
+            (&addresses, Tone::Plain),
+            (&message, Tone::Dim),
+            (&mac, Tone::Dim),
+            (&mtu, Tone::Dim),
+        ],
+    )
+}
+
+/// What a network is asked: a sparkline of the last minutes, and counts since the daemon started.
+fn asked(model: &Model, network: &NetworkHealth, traffic: &DhcpTraffic, columns: usize) -> Line<'static> {
+    let look = model.setup.look;
+    let rates = model.traffic.rates(&network.interface);
+    let most = rates.iter().copied().fold(0.0, f64::max);
+    let rate = match rates.last() {
+        Some(last) => format!(" {} a second, at most {}", human::rate(*last), human::rate(most)),
+        None => " counting".into(),
+    };
+    let grouped = |count: u64| human::grouped(usize::try_from(count).unwrap_or(usize::MAX));
+    let counts = format!(
+        "   {} requests, {} answers ({} offers, {} acks, {} naks)",
+        grouped(traffic.requests),
+        grouped(traffic.answers),
+        grouped(traffic.offers),
+        grouped(traffic.acks),
+        grouped(traffic.naks)
+    );
+    let dropped = match traffic.dropped {
+        0 => String::new(),
+        dropped => format!("   {} dropped: leases are saved too slowly", grouped(dropped)),
+    };
+    let spark = (columns / 5).clamp(SPARK_COLUMNS_MIN, SPARK_COLUMNS_MAX);
+    let mut line = paint::line(look, [("  ", Tone::Plain)]);
+    line.spans.push(paint::sparkline(look, &rates, spark));
+    line.spans.push(paint::span(look, rate, Tone::Plain));
+    line.spans.push(paint::span(look, dropped, Tone::Bad));
+    line.spans.push(paint::span(look, counts, Tone::Dim));
+    line
+}
+
+/// Another DHCP server that was heard. A proxy expects one.
+fn other_server(model: &Model, network: &NetworkHealth, server: &OtherServer) -> Line<'static> {
+    let look = model.setup.look;
+    let (symbol, tone) = match network.dhcp.as_str() {
+        "server" => (look.symbols().warn, Tone::Warn),
+        _ => (look.symbols().dot, Tone::Dim),
+    };
+    let heard = format!("  {}  heard {}", server.mac, human::ago(server.heard_at, model.now));
+    paint::line(
+        look,
+        [
+            ("  ", Tone::Plain),
+            (symbol, tone),
+            (" another DHCP server: ", tone),
+            (&server.address, Tone::Plain),
+            (&heard, Tone::Dim),
+        ],
+    )
 }
 
 fn leases(model: &Model, buffer: &mut Buffer, area: Rect) {

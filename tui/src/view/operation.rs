@@ -167,8 +167,8 @@ fn disks(model: &Model, operation: &Operation, columns: usize, lines: &mut Vec<L
                 (&of, Tone::Dim),
             ],
         ));
-        for text in &disk.contents {
-            lines.push(paint::line(look, [("  held ", Tone::Dim), (&human::content(text), Tone::Dim)]));
+        for text in disk.told() {
+            lines.push(paint::line(look, [("  held ", Tone::Dim), (&text, Tone::Dim)]));
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::look::{Look, Tone};
 
 /// Columns between those of a table.
 const GAP: u16 = 2;
+/// Labels of facts are as wide as the longest.
+pub const LABEL_COLUMNS: usize = 13;
 /// Left of a table: the cursor and a mark.
 pub const GUTTER: u16 = 2;
 
@@ -26,8 +28,6 @@ pub fn line<const N: usize>(look: Look, parts: [(&str, Tone); N]) -> Line<'stati
 
 /// A label and what belongs to it, aligned.
 pub fn fact(look: Look, label: &str, value: impl AsRef<str>, tone: Tone) -> Line<'static> {
-    /// As wide as the longest label.
-    const LABEL_COLUMNS: usize = 13;
     Line::from(vec![span(look, format!("{label:<LABEL_COLUMNS$}"), Tone::Dim), span(look, value, tone)])
 }
 
@@ -110,6 +110,21 @@ pub fn bar(look: Look, columns: usize, percent: Option<u8>, beat: u64, tone: Ton
             ]
         }
     }
+}
+
+/// The newest of some values as a line of `columns`, from nothing to the largest of them.
+pub fn sparkline(look: Look, values: &[f64], columns: usize) -> Span<'static> {
+    let levels = look.symbols().levels;
+    let shown = &values[values.len().saturating_sub(columns)..];
+    let most = shown.iter().copied().fold(0.0, f64::max);
+    let level = |value: &f64| match *value > 0.0 {
+        // What is little is still not nothing.
+        true => ((value / most * (levels.len() - 1) as f64).round() as usize).clamp(1, levels.len() - 1),
+        false => 0,
+    };
+    let drawn: String = shown.iter().map(|value| levels[level(value)]).collect();
+    let before = levels[0].repeat(columns - shown.len());
+    span(look, before + &drawn, Tone::Accent)
 }
 
 /// A column of a table.
@@ -286,6 +301,15 @@ mod tests {
         assert_eq!(widths(&columns, 19), [6, 4, 5]);
         assert_eq!(widths(&columns, 80), [8, 4, 6]);
         assert_eq!(widths(&columns, 1), [0, 0, 0]);
+    }
+
+    #[test]
+    fn sparklines_end_with_the_newest() {
+        let look = Look { colours: crate::look::Colours::None, ascii: false };
+        let text = |values: &[f64]| sparkline(look, values, 5).content.to_string();
+        assert_eq!(text(&[]), "     ");
+        assert_eq!(text(&[0.0, 4.0, 8.0]), "   ▄█");
+        assert_eq!(text(&[9.0, 0.01, 0.0, 100.0, 50.0, 100.0]), "▁ █▄█");
     }
 
     #[test]

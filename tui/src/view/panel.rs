@@ -11,7 +11,7 @@ use super::{disks, events, operations};
 use crate::human;
 use crate::look::{Look, Tone};
 use crate::model::Model;
-use crate::model::row::{Row, name_of};
+use crate::model::row::{Boot, Row, name_of};
 use crate::model::tail::About;
 use crate::model::telling;
 
@@ -62,7 +62,7 @@ fn head(model: &Model, row: &Row, columns: usize) -> Vec<Line<'static>> {
             let diagnosis = row.boot.as_ref().and_then(|boot| boot.diagnosis.as_ref());
             let arrow = look.symbols().arrow;
             let why = row.failure.as_ref().map(|failure| failure.reason.clone());
-            let found = diagnosis.map(|found| found.message.clone());
+            let found = row.boot.as_ref().and_then(Boot::why);
             let remedy = diagnosis.map(|found| format!("{arrow} {}", found.remedy));
             for text in why.into_iter().chain(found).chain(remedy) {
                 let wrapped = human::wrap(&text, columns).into_iter();
@@ -88,7 +88,14 @@ fn facts(model: &Model, row: &Row, lines: &mut Vec<Line<'static>>) {
     };
     say("model", Some(model_of(machine.manufacturer.as_deref(), machine.product.as_deref())));
     say("serial", machine.serial.clone());
-    if let Some(hardware) = &row.hardware {
+    if let Some(profile) = &machine.profile {
+        let since = human::ago(profile.since, model.now);
+        say(
+            "profile",
+            Some(format!("{} {}, {} {since}", profile.name, profile.version, profile.standing.name())),
+        );
+    }
+    if let Some(hardware) = row.hardware() {
         let cores = if hardware.cores > 0 { format!("  {} cores", hardware.cores) } else { String::new() };
         say("processor", Some(format!("{}{cores}", hardware.processor)));
         say("memory", Some(hardware.memory_cell()));
@@ -163,10 +170,7 @@ fn card(look: Look, nic: &Nic) -> Line<'static> {
     let mac = nic.mac.or(nic.permanent_mac).map(|mac| mac.to_string()).unwrap_or_default();
     let symbols = look.symbols();
     let (symbol, tone, link) = match (nic.link, nic.speed_mbps) {
-        (Some(true), Some(mbps)) if mbps >= 1000 => {
-            (symbols.ok, Tone::Ok, format!("{} Gbit/s", f64::from(mbps) / 1000.0))
-        }
-        (Some(true), Some(mbps)) => (symbols.ok, Tone::Ok, format!("{mbps} Mbit/s")),
+        (Some(true), Some(mbps)) => (symbols.ok, Tone::Ok, human::speed(mbps)),
         (Some(true), None) => (symbols.ok, Tone::Ok, "link".to_owned()),
         (Some(false), _) => (symbols.unknown, Tone::Faint, "no link".to_owned()),
         (None, _) => (symbols.idle, Tone::Faint, String::new()),
@@ -261,10 +265,14 @@ pub fn strip(model: &Model, buffer: &mut Buffer, area: Rect) {
     first.push(Span::raw("  "));
     let used = Line::from(first.clone()).width();
     let diagnosis = row.boot.as_ref().and_then(|boot| boot.diagnosis.as_ref());
-    let why = match (&row.failure, diagnosis, &machine.operation) {
+    let found = row.boot.as_ref().and_then(Boot::why);
+    let why = match (&row.failure, found, &machine.operation) {
         (_, _, Some(_)) | (None, None, None) => None,
         (Some(failure), ..) => Some(failure.reason.clone()),
-        (None, Some(found), None) => Some(format!("{} {} {}", found.message, symbols.arrow, found.remedy)),
+        (None, Some(found), None) => Some(match diagnosis {
+            Some(told) => format!("{found} {} {}", symbols.arrow, told.remedy),
+            None => found,
+        }),
     };
     let mut lines = Vec::new();
     match why {
@@ -304,12 +312,13 @@ fn about(look: Look, row: &Row) -> String {
     let machine = &row.machine;
     let mac = machine.macs.first().filter(|_| machine.name.is_some()).map(ToString::to_string);
     let model = model_of(machine.manufacturer.as_deref(), machine.product.as_deref());
-    let hardware = row.hardware.as_ref();
+    let hardware = row.hardware();
+    let hardware = hardware.as_ref();
     let parts = [
         machine.address.clone(),
         mac,
         Some(model),
-        row.profile.clone(),
+        row.profile().map(str::to_owned),
         hardware.map(|brief| brief.memory_cell()),
         hardware.map(|brief| brief.disks_cell()),
         Some(machine.tags.join(" ")),

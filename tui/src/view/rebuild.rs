@@ -1,6 +1,6 @@
 //! The steps of a rebuild or a wipe.
 
-use ironwake_api::OperationKind;
+use ironwake_api::{DryRun, OperationKind, ProfileFit};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -101,6 +101,7 @@ fn head(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
 
 fn profiles(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
     let look = model.setup.look;
+    let symbols = look.symbols();
     let profiles = wizard.profiles(model.profiles.as_ref());
     if profiles.is_empty() {
         return paint::empty(buffer, area, "Asking for profiles …", &[], look);
@@ -109,10 +110,17 @@ fn profiles(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
         let y = area.y + row as u16;
         let chosen = row == wizard.profile;
         paint::choose(buffer, area, y, chosen, false, look);
+        let (symbol, tone) = match wizard.fit(&profile.name) {
+            Some(fit) if !fit.fits => (symbols.bad, Tone::Bad),
+            Some(fit) if !fit.missing.is_empty() => (symbols.warn, Tone::Warn),
+            Some(_) => (symbols.ok, Tone::Ok),
+            None => (symbols.dot, Tone::Faint),
+        };
         let line = paint::line(
             look,
             [
-                (&format!("{:<22}", profile.name), Tone::Strong),
+                (symbol, tone),
+                (&format!(" {:<22}", profile.name), Tone::Strong),
                 (&format!("{:<11}", profile.kind), Tone::Accent),
                 (&profile.summary, Tone::Plain),
                 (&format!("  {}", profile.origin), Tone::Faint),
@@ -122,6 +130,9 @@ fn profiles(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
     }
     let refused = model.profiles.as_ref().map(|profiles| profiles.refused.as_slice()).unwrap_or_default();
     let mut lines = vec![Line::default()];
+    if let Some(fit) = profiles.get(wizard.profile).and_then(|profile| wizard.fit(&profile.name)) {
+        lines.extend(fitting(look, fit, usize::from(area.width.saturating_sub(3))));
+    }
     for profile in refused {
         lines.push(paint::line(
             look,
@@ -142,6 +153,31 @@ fn profiles(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
         height: area.height.saturating_sub(used),
     };
     paint::lines(buffer, below, &lines, 0, look);
+}
+
+/// Whether the profile under the cursor fits, every reason why not, and what is not here yet that it needs.
+fn fitting(look: Look, fit: &ProfileFit, columns: usize) -> Vec<Line<'static>> {
+    let symbols = look.symbols();
+    let head = match fit.fits {
+        true if fit.disks.is_empty() => paint::line(look, [("fits this machine", Tone::Ok)]),
+        true => {
+            let text = format!(" on {}", fit.disks.join(", "));
+            paint::line(look, [("fits this machine", Tone::Ok), (&text, Tone::Plain)])
+        }
+        false => paint::line(look, [("does not fit this machine", Tone::Bad)]),
+    };
+    let mut lines = vec![head];
+    let reasons = fit.reasons.iter().map(|reason| (symbols.bad, Tone::Bad, reason));
+    let missing = fit.missing.iter().map(|missing| (symbols.warn, Tone::Warn, missing));
+    for (symbol, tone, text) in reasons.chain(missing) {
+        let wrapped = human::wrap(text, columns.saturating_sub(4)).into_iter().enumerate();
+        lines.extend(wrapped.map(|(row, text)| {
+            let lead = if row == 0 { symbol } else { " " };
+            paint::line(look, [("  ", Tone::Plain), (lead, tone), (" ", tone), (&text, Tone::Plain)])
+        }));
+    }
+    lines.push(Line::default());
+    lines
 }
 
 fn values(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
@@ -173,8 +209,9 @@ fn values(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
             height: 1,
         };
         if field.input.is_empty() && !chosen {
-            let hint = if field.variable.required { "needed" } else { "as the profile has it" };
-            paint::put(buffer, value.x, y, value.width, &paint::line(look, [(hint, Tone::Faint)]), look);
+            let tone = if field.given.is_some() { Tone::Dim } else { Tone::Faint };
+            let hint = paint::line(look, [(&field.unless_typed(), tone)]);
+            paint::put(buffer, value.x, y, value.width, &hint, look);
         } else if chosen {
             dialogs::typed(buffer, value, &field.input, field.variable.secret, look);
         } else {
@@ -273,18 +310,15 @@ fn choices(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
         }
         y += height;
     }
-    if let Some(problem) = &wizard.refused {
-        let mut lines = vec![paint::line(
-            look,
-            [(look.symbols().bad, Tone::Bad), (" ", Tone::Bad), (&problem.detail, Tone::Bad)],
-        )];
-        for error in problem.errors.iter().filter(|error| !problem.detail.contains(&error.message)) {
-            let text = format!("  {}: {}", error.field, error.message);
-            lines.extend(
-                human::wrap(&text, usize::from(area.width) - 4)
-                    .into_iter()
-                    .map(|text| paint::line(look, [("  ", Tone::Plain), (&text, Tone::Plain)])),
-            );
+    if !wizard.refused.is_empty() {
+        let columns = usize::from(area.width).saturating_sub(5);
+        let mut lines = Vec::new();
+        for text in &wizard.refused {
+            let wrapped = human::wrap(text, columns).into_iter().enumerate();
+            lines.extend(wrapped.map(|(row, text)| {
+                let lead = if row == 0 { look.symbols().bad } else { " " };
+                paint::line(look, [(lead, Tone::Bad), (" ", Tone::Bad), (&text, Tone::Bad)])
+            }));
         }
         paint::lines(
             buffer,
@@ -294,6 +328,34 @@ fn choices(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
             look,
         );
     }
+}
+
+/// What the machine becomes: its name, what it needs, and the steps on its host.
+fn comes_to(look: Look, run: &DryRun, columns: usize) -> Vec<Line<'static>> {
+    /// Of a digest, as many characters as tell two apart.
+    const DIGEST_CHARS: usize = 12;
+    let mut lines = Vec::new();
+    let needs = run.artifacts.iter().map(|artifact| {
+        let digest = artifact.sha256.get(..DIGEST_CHARS).unwrap_or(&artifact.sha256);
+        format!("{} ({digest})", artifact.name)
+    });
+    let rows = [
+        ("host name", run.hostname.clone().unwrap_or_default()),
+        ("written from", needs.collect::<Vec<_>>().join(", ")),
+        ("steps", run.steps.join(", ")),
+    ];
+    for (label, text) in rows.into_iter().filter(|(_, text)| !text.is_empty()) {
+        let room = columns.saturating_sub(paint::LABEL_COLUMNS);
+        let wrapped = human::wrap(&text, room).into_iter().enumerate();
+        lines.extend(
+            wrapped
+                .map(|(row, text)| paint::fact(look, if row == 0 { label } else { "" }, text, Tone::Plain)),
+        );
+    }
+    if !lines.is_empty() {
+        lines.insert(0, Line::default());
+    }
+    lines
 }
 
 fn confirm(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
@@ -338,14 +400,21 @@ fn confirm(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
                     (&about, Tone::Dim),
                 ],
             ));
-            for text in &disk.contents {
-                lines.push(paint::line(look, [("    ", Tone::Plain), (&human::content(text), Tone::Plain)]));
+            let told = disk.told();
+            for text in &told {
+                lines.push(paint::line(look, [("    ", Tone::Plain), (text, Tone::Plain)]));
             }
-            if disk.contents.is_empty() {
+            for holder in &disk.holders {
+                let text =
+                    format!("    part of {}: what else is in it may be of no use without", holder.name());
+                lines.push(paint::line(look, [(&text, Tone::Warn)]));
+            }
+            if told.is_empty() {
                 lines.push(paint::line(look, [("    nothing that is known", Tone::Dim)]));
             }
         }
     }
+    lines.extend(wizard.run.iter().flat_map(|run| comes_to(look, run, columns)));
     for (name, why) in &wizard.refusals {
         lines.push(paint::line(
             look,

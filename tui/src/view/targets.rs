@@ -44,7 +44,7 @@ pub fn at(model: &Model, column: u16, row: u16) -> Option<Target> {
     }
     match &model.overlay {
         None | Some(Overlay::Search) => {}
-        Some(Overlay::Help { .. }) => return None,
+        Some(Overlay::Help { .. } | Overlay::Code(_)) => return None,
         Some(_) => return above(model, column, row),
     }
     if row == area::TABS_ROW {

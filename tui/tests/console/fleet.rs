@@ -1,6 +1,8 @@
 //! What a daemon would answer: nothing, three machines, ten thousand, and everything that can fail.
 
-use ironwake_api::{Inventory, Machine, Operation, Page, Profiles};
+use ironwake_api::{
+    DryRun, Inventory, Machine, Operation, OwnSystem, Page, Profiles, ServiceState, SystemAction, SystemClock,
+};
 use ironwake_tui::message::Answer;
 use serde_json::{Value, json};
 
@@ -65,6 +67,16 @@ fn machine(number: u64, more: Value) -> Machine {
     read(machine)
 }
 
+/// The same hardware, as lists sum it up.
+fn hardware() -> Value {
+    json!({ "model": "Dell PowerEdge R650", "cpu": "Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz", "cpus": 2, "cores": 64, "threads": 128, "ram_bytes": 256 * GIB, "disks": 2, "disk_bytes": 16_961_097_785_344_u64, "nics": 2 })
+}
+
+/// What an operation has written to a machine.
+fn profile(operation: u64, standing: &str) -> Value {
+    json!({ "name": "debian-image", "version": "1", "standing": standing, "operation": id(operation), "since": NOW - 60 * MINUTE })
+}
+
 fn page(items: Vec<Machine>) -> Answer {
     let total = items.len() as u64;
     Answer::Machines(Page { items, total, limit: 1000, offset: 0 })
@@ -75,23 +87,19 @@ pub fn three() -> Vec<Answer> {
     let host = json!({ "operation": id(90), "at": NOW - MINUTE, "from": "10.0.0.101", "hostname": "node-1", "os": "Debian GNU/Linux 13 (trixie)", "kernel": "6.12.41", "addresses": ["10.0.0.101"], "uptime_secs": 86_400, "heartbeat_secs": 300, "reachability": "calling" });
     let mut node = machine(
         1,
-        json!({ "name": "node-1", "serial": "8XK2V93", "manufacturer": "Dell Inc.", "product": "PowerEdge R650", "tags": ["lab", "rack=7"], "host": host, "inventory_at": NOW - 30 * MINUTE, "notes": "second fan is loud" }),
+        json!({ "name": "node-1", "serial": "8XK2V93", "manufacturer": "Dell Inc.", "product": "PowerEdge R650", "tags": ["lab", "rack=7"], "host": host, "inventory_at": NOW - 30 * MINUTE, "hardware": hardware(), "profile": profile(90, "installed"), "notes": "second fan is loud" }),
     );
     node.inventory = Some(inventory());
     let second = machine(
         2,
-        json!({ "name": "node-2", "manufacturer": "Dell Inc.", "product": "PowerEdge R650", "tags": ["rack=7"], "operation": { "id": id(91), "kind": "rebuild", "state": "installing" } }),
+        json!({ "name": "node-2", "manufacturer": "Dell Inc.", "product": "PowerEdge R650", "tags": ["rack=7"], "profile": profile(91, "installing"), "operation": { "id": id(91), "kind": "rebuild", "state": "installing" } }),
     );
     let third = machine(
         3,
         json!({ "enrolment": "unenrolled", "manufacturer": "QEMU", "product": "Standard PC (Q35 + ICH9, 2009)", "seen_at": NOW - 4_000, "inventory_at": NOW - 4_000 }),
     );
     vec![
-        page(vec![node.clone(), second, third]),
-        Answer::Inventories(vec![
-            (id(1), node.inventory_at, Some(inventory())),
-            (id(3), Some(NOW - 4_000), None),
-        ]),
+        page(vec![node, second, third]),
         Answer::Operations(operations()),
         Answer::Profiles(profiles()),
         Answer::Past(events()),
@@ -112,8 +120,14 @@ pub fn three() -> Vec<Answer> {
             { "name": "store", "state": "ok", "message": "writes take 2 ms" },
             { "name": "discovery", "state": "ok", "message": "the image is built, 21 MiB" },
             { "name": "loaders", "state": "ok", "message": "all eight are there" },
-        ], "networks": [ { "interface": "br0", "dhcp": "server", "state": "ok", "answering": true, "message": "2 of 250 addresses are leased", "addresses": 250, "addresses_bound": 2 } ] }))),
+        ], "networks": [ { "interface": "br0", "dhcp": "server", "state": "ok", "answering": true, "message": "2 of 250 addresses are leased", "addresses": 250, "addresses_bound": 2, "addresses_free": 246,
+            "link": { "at": NOW, "present": true, "enabled": true, "up": true, "speed_mbps": 10_000, "mac": "02:00:00:00:00:01", "mtu": 1500, "addresses": ["10.0.0.1/24"] },
+            "traffic": traffic(0, 1_204) } ] }))),
         Answer::Version(read(json!({ "version": "0.1.0", "schema": 14 }))),
+        Answer::System(Box::new(own_system())),
+        Answer::SystemChoices(read(
+            json!({ "timezones": ["Etc/UTC", "Europe/Paris", "Europe/Vienna"], "keyboards": ["de", "us"] }),
+        )),
         Answer::Settings(read(json!({ "settings": [
             { "key": "enrolment.policy", "value": "\"manual\"", "origin": "default" },
             { "key": "http.listen", "value": "\"10.0.0.1:8080\"", "origin": "file", "place": "/etc/ironwake/ironwake.toml:4" },
@@ -126,6 +140,62 @@ pub fn three() -> Vec<Answer> {
             { "key": "webhook[0].url", "value": "***", "origin": "file", "place": "/etc/ironwake/ironwake.toml:11" },
         ], "restart": ["http.listen"] }))),
     ]
+}
+
+/// What a network was asked until so many seconds after the first look.
+pub fn traffic(secs: u64, requests: u64) -> Value {
+    json!({ "since": NOW - 90 * MINUTE, "at": NOW + secs * 1000, "requests": requests, "answers": requests - 4, "offers": requests / 2, "acks": requests / 2 - 4, "naks": 0, "dropped": 0 })
+}
+
+/// How a proxy's network is beside its DHCP server, after so many seconds.
+pub fn proxied(secs: u64, requests: u64) -> Answer {
+    Answer::Health(read(
+        json!({ "state": "ok", "checks": [], "networks": [ { "interface": "br0", "dhcp": "proxy", "state": "ok", "answering": true, "message": "answers beside 10.0.0.254", "addresses": 0, "addresses_bound": 0,
+        "other_servers": [{ "address": "10.0.0.254", "mac": "02:00:00:00:00:fe", "heard_at": NOW - 40_000 }],
+        "link": { "at": NOW, "present": true, "enabled": true, "up": true, "speed_mbps": 1000, "addresses": ["10.0.0.1/24"] },
+        "traffic": traffic(secs, requests) } ] }),
+    ))
+}
+
+/// The appliance's own system, where everything can be changed.
+pub fn own_system() -> OwnSystem {
+    let actions = SystemAction::ALL.iter().map(|what| json!({ "what": what }));
+    read(json!({
+        "version": "0.1.0", "url": "https://10.0.0.1:8443", "hostname": "boot-1",
+        "started_at": NOW - 90 * MINUTE, "now": NOW, "uptime_secs": 3 * 86_400 + 4 * 3600,
+        "clock": { "timezone": "Europe/Vienna", "ntp": true, "synchronized": true, "ntp_servers": [] }, "keyboard": "us",
+        "interfaces": [
+            { "name": "br0", "mac": "02:00:00:00:00:01", "up": true, "link": true, "addresses": ["10.0.0.1/24", "fe80::1/64"] },
+            { "name": "eno2", "mac": "02:00:00:00:00:02", "up": true, "link": false, "addresses": [] },
+        ],
+        "cpu": { "count": 4, "used_percent": 23 },
+        "memory": { "total_bytes": 8 * GIB, "available_bytes": 5 * GIB },
+        "disk": { "total_bytes": 60 * GIB, "free_bytes": 42 * GIB },
+        "services": [
+            { "name": "ironwake", "what": "the daemon", "state": "active", "restartable": true },
+            { "name": "ironwake-builder", "what": "the builder of images", "state": "active", "restartable": true },
+            { "name": "ironwake-console@tty1", "what": "the console on the screen", "state": "active", "restartable": true },
+            { "name": "ironwake-ssh", "what": "the console over SSH", "state": "inactive", "restartable": true },
+            { "name": "systemd-sysupdate", "what": "updates of the appliance", "state": "absent", "restartable": false },
+        ],
+        "changes": actions.collect::<Vec<_>>(),
+    }))
+}
+
+/// The same in a container: without systemd, not on the network, and nearly full.
+pub fn own_system_closed() -> OwnSystem {
+    let why = "reach the system bus at /run/dbus/system_bus_socket: No such file or directory (os error 2)";
+    let mut system = own_system();
+    system.url = None;
+    system.keyboard = None;
+    system.clock = SystemClock { timezone: Some("Etc/UTC".into()), ..SystemClock::default() };
+    system.cpu.used_percent = 97;
+    system.disk.free_bytes = 2 * GIB;
+    system.changes.iter_mut().for_each(|change| change.unavailable = Some(why.into()));
+    for service in &mut system.services {
+        (service.state, service.restartable) = (ServiceState::Unknown, false);
+    }
+    system
 }
 
 /// What was done with the three machines.
@@ -148,6 +218,37 @@ pub fn profiles() -> Profiles {
         { "name": "debian-image", "version": "1", "kind": "image", "summary": "Debian from the builder", "origin": "shipped", "variables": [] },
         { "name": "memtest", "version": "1", "kind": "live", "summary": "Tests memory", "origin": "shipped", "variables": [] },
     ], "refused": [ { "folder": "broken", "mistakes": "profile.toml:3:1: unknown key \"knid\"; such as kind" } ] }))
+}
+
+/// Which of them fit the first machine, and what is here of what they need.
+pub fn fits() -> Answer {
+    let fit = |name: &str, more: Value| {
+        let mut fit = json!({ "name": name, "version": "1", "kind": "image", "summary": "", "operation": "rebuild", "fits": true, "disks": ["nvme0n1", "sda"] });
+        fit.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        fit
+    };
+    Answer::Fits {
+        machine: id(1),
+        fits: read(json!([
+            fit(
+                "cloud-image",
+                json!({ "given": { "address": { "value": "10.0.0.101/24", "from": "machine" } } })
+            ),
+            fit(
+                "debian-image",
+                json!({ "fits": false, "disks": [], "reasons": ["it needs UEFI, and the machine boots by BIOS", "no disk has the 4 GB that it needs"], "missing": ["debian-image/trixie-amd64 is not here: `ironwake builder order` brings it"] })
+            ),
+        ])),
+    }
+}
+
+/// What a rebuild of the first machine would come to.
+pub fn dry_run(mistakes: &[(&str, &str)]) -> Box<DryRun> {
+    let mistakes: Vec<Value> =
+        mistakes.iter().map(|(field, message)| json!({ "field": field, "message": message })).collect();
+    Box::new(read(
+        json!({ "machine": id(1), "kind": "rebuild", "mistakes": mistakes, "hostname": "node-1", "artifacts": [{ "name": "noble", "sha256": "9f2c".repeat(16) }], "steps": ["packages", "keys"] }),
+    ))
 }
 
 /// What happened lately.
@@ -201,7 +302,9 @@ pub fn many() -> Vec<Answer> {
             1 => {
                 json!({ "name": format!("node-{number}"), "operation": { "id": id(100_000 + number), "kind": "rebuild", "state": "pxe_ready", "armed_until": NOW + 50 * MINUTE } })
             }
-            2 => json!({ "name": format!("node-{number}"), "tags": ["rack=7"] }),
+            2 => {
+                json!({ "name": format!("node-{number}"), "tags": ["rack=7"], "hardware": hardware(), "last_attempt": { "id": number, "started_at": NOW - MINUTE, "last_at": NOW - MINUTE, "outcome": "failed", "diagnosis": "loader_not_started" } })
+            }
             _ => {
                 json!({ "name": format!("node-{number}"), "manufacturer": "Supermicro", "product": "SYS-1029", "host": { "operation": id(1), "at": NOW, "from": "10.0.0.1", "os": "Debian 13", "reachability": if number % 10 == 3 { "silent" } else { "calling" } } })
             }
@@ -223,18 +326,21 @@ pub fn many() -> Vec<Answer> {
 pub fn failures() -> Vec<Answer> {
     let mut answers = three();
     answers.push(Answer::Operations(read(json!([
-        { "id": id(92), "machine": id(2), "kind": "rebuild", "state": "failed", "state_since": NOW - 10_000, "may_have_written": true, "created_at": NOW - 4 * MINUTE, "created_by": { "token": "ci" }, "profile": { "name": "debian-image", "version": "1", "variables": {} }, "failure": { "stage": "installing", "reason": "the disk nvme0n1 refuses writes: Input/output error at byte 671088640" }, "disks": [ { "name": "nvme0n1", "model": "Samsung PM9A3", "serial": "S64", "size_bytes": 960_197_124_096_u64, "contents": ["1: vfat \"EFI\", 536870912 bytes"] } ] },
+        { "id": id(92), "machine": id(2), "kind": "rebuild", "state": "failed", "state_since": NOW - 10_000, "may_have_written": true, "created_at": NOW - 4 * MINUTE, "created_by": { "token": "ci" }, "profile": { "name": "debian-image", "version": "1", "variables": {} }, "failure": { "stage": "installing", "reason": "the disk nvme0n1 refuses writes: Input/output error at byte 671088640" }, "disks": [ { "name": "nvme0n1", "model": "Samsung PM9A3", "serial": "S64", "size_bytes": 960_197_124_096_u64, "partitions": [{ "number": 1, "size_bytes": 512 << 20, "filesystem": "vfat", "label": "EFI" }] } ] },
     ]))));
     answers.push(page(vec![
         machine(1, json!({ "name": "node-1", "host": { "operation": id(90), "at": NOW - 60 * MINUTE, "from": "10.0.0.101", "os": "Debian 13", "heartbeat_secs": 300, "reachability": "silent" } })),
-        machine(2, json!({ "name": "node-2" })),
+        machine(2, json!({ "name": "node-2", "profile": profile(92, "failed") })),
         machine(3, json!({ "name": "node-3" })),
     ]));
     answers.push(Answer::Attempts { machine: id(3), attempts: read(json!([{ "id": 9, "machine": id(3), "mac": "52:54:00:00:00:03", "arch": "uefi-ia32", "started_at": NOW - 60_000, "last_at": NOW - 50_000, "outcome": "failed", "diagnosis": { "code": "no_loader_for_arch", "message": "there is no loader for 32-bit UEFI", "remedy": "import one as ipxe-ia32.efi" } }])) });
+    answers.push(Answer::System(Box::new(own_system_closed())));
     answers.push(Answer::Health(read(json!({ "state": "failed", "checks": [
         { "name": "store", "state": "failed", "message": "the disk of the state directory is full", "remedy": "free some of /var/lib/ironwake: `ironwake artifact delete` removes imports" },
         { "name": "discovery", "state": "degraded", "message": "no kernel modules for ixgbe", "remedy": "install linux-image-amd64" },
-    ], "networks": [ { "interface": "br0", "dhcp": "server", "state": "degraded", "answering": false, "message": "silent beside another DHCP server", "other_server": "10.0.0.254", "addresses": 250, "addresses_bound": 249 } ] }))));
+    ], "networks": [ { "interface": "br0", "dhcp": "server", "state": "degraded", "answering": false, "message": "silent beside another DHCP server", "silence": "other_server", "addresses": 250, "addresses_bound": 249,
+            "other_servers": [{ "address": "10.0.0.254", "mac": "02:00:00:00:00:fe", "heard_at": NOW - 40_000 }],
+            "link": { "at": NOW, "present": true, "enabled": true, "up": false, "mac": "02:00:00:00:00:01" }, "traffic": traffic(0, 1_204) } ] }))));
     answers
 }
 

@@ -6,7 +6,7 @@ use ironwake_tui::message::{Answer, Asked, Message};
 use ironwake_tui::request::{BootOnly, Harmless, Request};
 use serde_json::json;
 
-use super::fleet::{attempts, failures, id, inventory, many, three};
+use super::fleet::{attempts, failures, id, many, three};
 use super::harness::{Console, NOW};
 
 fn console() -> Console {
@@ -19,17 +19,19 @@ pub fn changes(console: &mut Console) -> Vec<Request> {
         matches!(
             request,
             Request::Machine(_)
-                | Request::Inventories(_)
                 | Request::Attempts(_)
                 | Request::Attempt(_)
                 | Request::Operation(_)
                 | Request::Operations
                 | Request::Profiles
+                | Request::Fits(_)
                 | Request::Leases
                 | Request::Machines
                 | Request::Health
                 | Request::Version
                 | Request::Settings
+                | Request::System
+                | Request::SystemChoices
                 | Request::Whoami
                 | Request::Renew
                 | Request::Artifacts
@@ -46,7 +48,7 @@ pub fn recorded(number: u64) -> Operation {
         "id": id(number), "machine": id(1), "kind": "rebuild", "state": "registered", "state_since": NOW,
         "may_have_written": false, "created_at": NOW, "created_by": { "operator": "anna" },
         "profile": { "name": "debian-image", "version": "1", "variables": {} },
-        "disks": [{ "name": "nvme0n1", "size_bytes": 960_197_124_096_u64, "contents": ["2: ext4 \"root\", 429496729600 bytes"] }],
+        "disks": [{ "name": "nvme0n1", "size_bytes": 960_197_124_096_u64, "partitions": [{ "number": 2, "size_bytes": 429_496_729_600_u64, "filesystem": "ext4", "label": "root" }] }],
     }))
     .expect("the contract")
 }
@@ -459,11 +461,6 @@ fn messages_are_recorded_and_played_again() {
     let mut lines = Vec::new();
     let mut messages = vec![Message::Connected { last_event: Some(7) }];
     messages.extend(three().into_iter().map(|answer| Message::Answer(Box::new(answer))));
-    messages.push(Message::Answer(Box::new(Answer::Inventories(vec![(
-        id(1),
-        Some(NOW),
-        Some(inventory()),
-    )]))));
     for key in ["j", "/", "n", "enter", "b", "enter"] {
         messages.push(Message::Key(key.parse().expect("a key")));
     }

@@ -27,6 +27,9 @@ fn a_click_on_any_hint_is_its_key() {
         "5",
         "6",
         "6 s",
+        "6 t",
+        "6 h",
+        "6 u",
         ":",
         "/",
         "?",
@@ -87,6 +90,7 @@ fn entries_and_answers_are_clicked_and_beside_them_is_escape() {
     console.keys("D").click("y yes");
     assert!(console.asked().iter().any(|request| matches!(request, Request::Bulk { .. })));
     console.keys(":").click_at(0, 10).hides("Commands");
+    console.keys("6 r").click("ironwake-ssh").shows("Start ironwake-ssh again?").click("n no");
 }
 
 #[test]

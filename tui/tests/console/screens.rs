@@ -101,11 +101,24 @@ fn artifacts() {
 #[test]
 fn network() {
     check("network", "5");
+    let mut requests = 1_204;
+    let burst: Vec<Answer> = (1..40)
+        .map(|look: u64| {
+            requests += [0, 3, 12, 40, 160, 90, 31][look as usize % 7];
+            super::fleet::proxied(look * 3, requests)
+        })
+        .collect();
+    check_three("network_proxy", "5", &burst);
 }
 
 #[test]
 fn system() {
     check("system", "6");
+    check_three("system_address", "6 a enter", &[]);
+    check_three("system_timezone", "6 t", &[]);
+    check_three("system_code", "6 u", &[]);
+    check_three("machine_code", "enter u", &[node()]);
+    check_three("system_waiting", "6", &[Answer::AddressChanged(super::own::change(60))]);
 }
 
 #[test]
@@ -148,6 +161,7 @@ fn operation() {
 #[test]
 fn rebuild() {
     check_three("rebuild_profile", "b", &[node()]);
+    check_three("rebuild_unfit", "b down", &[node(), super::fleet::fits()]);
     check_three("rebuild_values", "b enter", &[node()]);
     check_three("rebuild_disk", "b down enter enter", &[node()]);
     for (columns, rows) in SIZES {
