@@ -324,26 +324,26 @@ table! {
     Everywhere, ["end", "G"], Last, "last", "", "To the last line";
     Everywhere, ["esc"], Back, "back", "", "Leave what is open; drop search, filter, marks";
     Everywhere, ["1"], GoMachines, "machines", "", "Machines";
-    Everywhere, ["2"], GoOperations, "operations", "", "Operations, running and past";
-    Everywhere, ["3"], GoEvents, "events", "", "Everything that happens, live";
+    Everywhere, ["2"], GoOperations, "operations", "", "Operations";
+    Everywhere, ["3"], GoEvents, "events", "", "Events, as they happen";
     Everywhere, ["4"], GoArtifacts, "artifacts", "", "Images, loaders and builds";
-    Everywhere, ["5"], GoNetwork, "network", "", "Interfaces, DHCP and leases";
-    Everywhere, ["6"], GoSystem, "system", "", "Health, version and settings";
+    Everywhere, ["5"], GoNetwork, "network", "", "Interfaces and leases";
+    Everywhere, ["6"], GoSystem, "system", "", "The appliance itself";
     Everywhere, [":", "ctrl-p"], Palette, "palette", "commands", "Reach any action or machine by name";
     Everywhere, ["?", "f1"], Help, "help", "help", "This list";
-    Everywhere, ["ctrl-r", "f5"], Refresh, "refresh", "", "Ask the daemon for everything again";
+    Everywhere, ["ctrl-r", "f5"], Refresh, "refresh", "", "Ask for everything again";
     Everywhere, ["Y"], KeepAddress, "address: keep", "", "Keep an address that goes back otherwise";
-    Everywhere, ["ctrl-l"], Lock, "lock or log in", "", "Lock the console; where it is locked, log in";
+    Everywhere, ["ctrl-l"], Lock, "lock or log in", "", "Lock it, or log in";
     Everywhere, ["q", "ctrl-c"], Quit, "quit", "quit", "Leave the console";
 
     Machines, ["enter", "right"], Open, "machine: open", "open", "Everything about this machine";
     Machines, ["/"], Search, "machines: search", "search", "Only those with this text in name, MAC, address, model, tag …";
     Machines, ["space"], Mark, "machines: mark", "mark", "Mark it; actions then concern all that are marked";
     Machines, ["a"], MarkAll, "machines: mark all", "", "Mark all that are listed, or none";
-    Machines, ["b"], Rebuild, "machine: rebuild", "rebuild", "Make it into what a profile says: step by step, confirmed by name";
+    Machines, ["b"], Rebuild, "machine: rebuild", "rebuild", "Rebuild it by a profile; confirmed by name";
     Machines, ["e"], Enroll, "machine: enroll", "enroll", "Make it known";
     Machines, ["i"], Inspect, "machine: inspect", "inspect", "Read its hardware again at its next boot; writes nothing";
-    Machines, ["d"], Disarm, "machine: disarm", "disarm", "Take its arming back: its operation stays recorded, and its disk is what boots";
+    Machines, ["d"], Disarm, "machine: disarm", "disarm", "Take its arming back; it stays recorded";
     Machines, ["c"], Cancel, "machine: cancel", "", "Take its whole operation back";
     Machines, ["w"], Wipe, "machine: wipe", "", "Overwrite its disks; confirmed by name";
     Machines, ["D", "delete"], Delete, "machine: delete", "", "Delete its record, not what is on its disks";
@@ -359,10 +359,10 @@ table! {
     Machine, ["enter"], Open, "machine: show", "", "Open the operation that is chosen";
     Machine, ["J"], StagesDown, "machine: stages down", "", "On in the stages of a boot; pagedown by pages";
     Machine, ["K"], StagesUp, "machine: stages up", "", "Back in the stages of a boot; pageup by pages";
-    Machine, ["b"], Rebuild, "machine: rebuild", "rebuild", "Make it into what a profile says: step by step, confirmed by name";
+    Machine, ["b"], Rebuild, "machine: rebuild", "rebuild", "Rebuild it by a profile; confirmed by name";
     Machine, ["e"], Enroll, "machine: enroll", "enroll", "Make it known";
     Machine, ["i"], Inspect, "machine: inspect", "inspect", "Read its hardware again at its next boot; writes nothing";
-    Machine, ["d"], Disarm, "machine: disarm", "disarm", "Take its arming back: its operation stays recorded, and its disk is what boots";
+    Machine, ["d"], Disarm, "machine: disarm", "disarm", "Take its arming back; it stays recorded";
     Machine, ["c"], Cancel, "machine: cancel", "", "Take its whole operation back";
     Machine, ["w"], Wipe, "machine: wipe", "wipe", "Overwrite its disks; confirmed by name";
     Machine, ["r"], Rescue, "machine: rescue", "", "A system in RAM at its next boot; writes nothing by itself";
@@ -380,7 +380,7 @@ table! {
     Operations, ["enter", "right"], Open, "operation: open", "open", "Its states, disks, steps and history";
     Operations, ["m"], GoMachine, "operation: machine", "machine", "Go to its machine";
     Operations, ["c"], Cancel, "operation: cancel", "cancel", "Take it back";
-    Operations, ["d"], Disarm, "operation: disarm", "disarm", "Take its arming back: it stays recorded";
+    Operations, ["d"], Disarm, "operation: disarm", "disarm", "Take its arming back; it stays recorded";
     Operations, ["a"], Arm, "operation: arm", "arm", "Arm what is recorded; one that writes is confirmed by name";
     Operations, ["r"], Retry, "operation: retry", "retry", "Do one again that failed; one that writes is confirmed by name";
     Operations, ["f"], FilterEnded, "operations: filter", "filter", "All, running, or failed";
@@ -390,7 +390,7 @@ table! {
 
     Operation, ["m", "enter"], GoMachine, "operation: machine", "machine", "Go to its machine";
     Operation, ["c"], Cancel, "operation: cancel", "cancel", "Take it back";
-    Operation, ["d"], Disarm, "operation: disarm", "disarm", "Take its arming back: it stays recorded";
+    Operation, ["d"], Disarm, "operation: disarm", "disarm", "Take its arming back; it stays recorded";
     Operation, ["a"], Arm, "operation: arm", "arm", "Arm it, if it is recorded; one that writes is confirmed by name";
     Operation, ["r"], Retry, "operation: retry", "retry", "Do it again, if it failed; one that writes is confirmed by name";
 

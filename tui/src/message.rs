@@ -2,13 +2,14 @@
 //! can be recorded and played again.
 
 use ironwake_api::{
-    Artifact, Attempt, Build, BulkAnswer, DryRun, Event, Health, Lease, Machine, Millis, NetworkChange,
-    Operation, OwnSystem, Page, Problem, ProfileFit, Profiles, Settings, SystemAction, SystemChoices,
-    Version, Whoami,
+    Artifact, ArtifactUsage, Attempt, Build, BulkAnswer, DryRun, Event, Health, Lease, Machine, Millis,
+    NetworkChange, Operation, OwnSystem, Page, Problem, ProfileFit, Profiles, Settings, SystemAction,
+    SystemChoices, Version, Whoami,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
+use crate::model::past::Past;
 
 /// What reached the console.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,6 +115,8 @@ pub enum Answer {
     Artifacts(Vec<Artifact>),
     /// The last build of each artifact.
     Builds(Vec<Build>),
+    /// How much imports take.
+    Usage(ArtifactUsage),
     /// DHCP leases.
     Leases(Vec<Lease>),
     /// How the daemon is.
@@ -135,8 +138,13 @@ pub enum Answer {
         /// The actor of what they do.
         name: String,
     },
-    /// Events that are stored, oldest first.
-    Past(Vec<Event>),
+    /// Events that are stored.
+    Past {
+        /// Which were asked for.
+        past: Past,
+        /// Them, in any order.
+        events: Vec<Event>,
+    },
     /// Something that was asked for is done.
     Done {
         /// What was asked.

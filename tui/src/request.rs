@@ -9,6 +9,7 @@ use ironwake_api::{
 
 use crate::confirm::Confirmation;
 use crate::message::Asked;
+use crate::model::past::Past;
 
 /// Something to ask of the daemon, or of what runs the console.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,8 @@ pub enum Request {
     Artifacts,
     /// Builds.
     Builds,
+    /// How much imports take.
+    Usage,
     /// Leases.
     Leases,
     /// Health.
@@ -47,8 +50,8 @@ pub enum Request {
     System,
     /// What of it can be chosen.
     SystemChoices,
-    /// Stored events behind this one.
-    Past(i64),
+    /// A page of stored events.
+    Past(Past),
     /// Who is there.
     Whoami,
     /// Tell the daemon that somebody is there.
@@ -197,6 +200,8 @@ impl Request {
             Self::Build(name) => Asked::Do(format!("build {name}")),
             Self::LogIn(_) | Self::SetPassword(_) => Asked::Login,
             Self::LogOut => does("lock"),
+            Self::Past(_) => Asked::Show("events".into()),
+            Self::Fits(_) => Asked::Show("which profiles fit".into()),
             show => Asked::Show(format!("{show:?}").to_lowercase()),
         }
     }
@@ -234,6 +239,7 @@ impl Request {
             | Self::Fits(_)
             | Self::Artifacts
             | Self::Builds
+            | Self::Usage
             | Self::Leases
             | Self::Health
             | Self::Version

@@ -2,8 +2,8 @@
 
 use ironwake_api::client::{Client, ClientError, EventQuery};
 use ironwake_api::{
-    ArmRequest, ArtifactPatch, BatchNew, BuildNew, BulkRequest, LoginRequest, MachineQuery, Operation,
-    OperationNew, OperationQuery, Problem, Selection,
+    ArmRequest, ArtifactPatch, BatchNew, BuildNew, BulkRequest, EventOrder, LoginRequest, MachineQuery,
+    Operation, OperationNew, OperationQuery, Problem, Selection,
 };
 use tokio::sync::mpsc;
 
@@ -11,14 +11,13 @@ use super::backend::sentence;
 use crate::confirm::Confirmation;
 use crate::human;
 use crate::message::{Answer, Asked, Message};
+use crate::model::past::PAGE_EVENTS;
 use crate::request::{BootOnly, Harmless, Plan, Request};
 
 /// The most machines that the daemon gives at once.
 const PAGE_MACHINES: u32 = 1000;
 /// Operations that are asked for at the start.
 const OPERATIONS_MAX: u32 = 1000;
-/// Past events that are asked for.
-const EVENTS_MAX: u32 = 500;
 
 type Answered = Result<Vec<Answer>, ClientError>;
 
@@ -60,6 +59,7 @@ async fn ask(client: &Client, request: Request, messages: &mpsc::Sender<Message>
         | Request::Fits(_)
         | Request::Artifacts
         | Request::Builds
+        | Request::Usage
         | Request::Leases
         | Request::Health
         | Request::Version
@@ -168,6 +168,7 @@ async fn read(client: &Client, request: Request) -> Answered {
         Request::Fits(machine) => Answer::Fits { fits: client.fitting_profiles(&machine).await?, machine },
         Request::Artifacts => Answer::Artifacts(client.artifacts().await?),
         Request::Builds => Answer::Builds(client.builds().await?),
+        Request::Usage => Answer::Usage(client.artifact_usage().await?),
         Request::Leases => Answer::Leases(client.leases().await?),
         Request::Health => Answer::Health(client.health().await?),
         Request::Version => Answer::Version(client.version().await?),
@@ -175,9 +176,16 @@ async fn read(client: &Client, request: Request) -> Answered {
         Request::System => Answer::System(Box::new(client.system().await?)),
         Request::SystemChoices => Answer::SystemChoices(client.system_choices().await?),
         Request::Whoami => Answer::Whoami(client.whoami().await?),
-        Request::Past(after) => {
-            let query = EventQuery { after: Some(after), limit: Some(EVENTS_MAX), ..EventQuery::default() };
-            Answer::Past(client.events(&query).await?)
+        Request::Past(past) => {
+            let query = EventQuery {
+                before: past.before,
+                machine: past.scope.machine.clone(),
+                kind: past.scope.kinds(),
+                order: Some(EventOrder::Desc),
+                limit: Some(PAGE_EVENTS as u32),
+                ..EventQuery::default()
+            };
+            Answer::Past { events: client.events(&query).await?, past }
         }
         _ => return Ok(Vec::new()),
     };

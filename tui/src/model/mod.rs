@@ -8,6 +8,7 @@ pub mod machine;
 pub mod order;
 pub mod overlay;
 pub mod own;
+pub mod past;
 pub mod row;
 pub mod setting;
 pub mod stock;

@@ -1,6 +1,6 @@
 //! Artifacts with their downloads and builds; leases.
 
-use ironwake_api::{Artifact, ArtifactState, Build, Event, EventKind, Lease};
+use ironwake_api::{Artifact, ArtifactState, ArtifactUsage, Build, Event, EventKind, Lease};
 
 use crate::input::Input;
 use crate::list::List;
@@ -12,6 +12,8 @@ pub struct Stock {
     pub artifacts: Vec<Artifact>,
     /// The last build of each.
     pub builds: Vec<Build>,
+    /// How much imports take.
+    pub usage: Option<ArtifactUsage>,
     /// Where the cursor is in what is listed.
     pub list: List,
     /// Text that is searched for.

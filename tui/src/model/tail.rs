@@ -1,9 +1,11 @@
-//! The tail of events: the newest below, as they come.
+//! The tail of events: the newest below, as they come, and older ones as far as somebody goes back.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use ironwake_api::{Event, EventKind};
+use serde::{Deserialize, Serialize};
 
+use super::past::{Known, Past, Scope};
 use super::telling;
 use crate::input::Input;
 use crate::list::List;
@@ -59,7 +61,8 @@ impl Level {
 }
 
 /// What events are about, for the filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum About {
     /// Records, their enrolment and inventories.
     Machines,
@@ -95,68 +98,9 @@ impl About {
         Self::Daemon,
     ];
 
-    /// What an event is about.
-    pub fn of(kind: &EventKind) -> Self {
-        use EventKind as E;
-        match kind {
-            E::MachineSeen { .. }
-            | E::MachineRegistered
-            | E::Enrolment { .. }
-            | E::MachineEdited { .. }
-            | E::MachineDeleted
-            | E::MachineAbsorbed { .. }
-            | E::IdentityConflict { .. }
-            | E::Inventory { .. }
-            | E::OrderGiven { .. } => Self::Machines,
-            E::AttemptStarted { .. } | E::AttemptStage { .. } | E::AttemptEnded { .. } => Self::Boots,
-            E::OperationMade { .. }
-            | E::OperationWaits { .. }
-            | E::OperationChanged { .. }
-            | E::ShellOpened { .. }
-            | E::ShellClosed { .. }
-            | E::OperationStep { .. }
-            | E::LoginKeyRemoved { .. } => Self::Operations,
-            E::OperationProgress { .. } | E::ArtifactProgress { .. } | E::ArtifactBuildProgress { .. } => {
-                Self::Progress
-            }
-            E::HostBooted { .. } | E::HostChanged { .. } | E::HostSilent { .. } | E::HostBack { .. } => {
-                Self::Hosts
-            }
-            E::LeasesChanged { .. }
-            | E::NetworkChanging { .. }
-            | E::NetworkConfirmed { .. }
-            | E::NetworkTakenBack { .. }
-            | E::OtherDhcpServer { .. }
-            | E::OtherDhcpServerGone { .. }
-            | E::AddressConflict { .. } => Self::Network,
-            E::ArtifactAsked { .. }
-            | E::ArtifactTrouble { .. }
-            | E::ArtifactFailed { .. }
-            | E::ArtifactCancelled { .. }
-            | E::ArtifactEvicted { .. }
-            | E::ArtifactReady { .. }
-            | E::ArtifactBuild { .. }
-            | E::ArtifactPinned { .. }
-            | E::ArtifactDeleted { .. } => Self::Artifacts,
-            E::TokenRefused { .. }
-            | E::TokenMade { .. }
-            | E::TokenRevoked { .. }
-            | E::AccessSlowed { .. }
-            | E::LoggedIn { .. }
-            | E::LoginRefused { .. }
-            | E::PasswordChanged { .. }
-            | E::CertificateChanged { .. }
-            | E::CertificateRefused { .. } => Self::Access,
-            E::DaemonStarted { .. }
-            | E::SettingsChanged { .. }
-            | E::WebhookTest { .. }
-            | E::HealthChanged { .. }
-            | E::SystemChanging { .. }
-            | E::SystemChangeFailed { .. }
-            | E::SystemEnding { .. }
-            | E::UnitRestarting { .. }
-            | E::SetupStep { .. } => Self::Daemon,
-        }
+    /// The kinds of events that are about it, as the API calls them.
+    pub fn kinds(self) -> impl Iterator<Item = String> {
+        self.types().iter().map(|name| snake_case(name))
     }
 
     /// In a word.
@@ -175,6 +119,64 @@ impl About {
     }
 }
 
+macro_rules! abouts {
+    ($($about:ident: $($kind:ident),+;)*) => {
+        impl About {
+            /// What an event is about.
+            pub fn of(kind: &EventKind) -> Self {
+                match kind {
+                    $($(EventKind::$kind { .. })|+ => Self::$about,)*
+                }
+            }
+
+            /// The events that are about it, as the types are called.
+            fn types(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$about => &[$(stringify!($kind)),+],)*
+                }
+            }
+        }
+    };
+}
+
+// Every event is about one thing: one that is in no line does not compile.
+#[rustfmt::skip]
+abouts! {
+    Machines:
+        MachineSeen, MachineRegistered, Enrolment, MachineEdited, MachineDeleted, MachineAbsorbed,
+        IdentityConflict, Inventory, OrderGiven;
+    Boots: AttemptStarted, AttemptStage, AttemptEnded;
+    Operations:
+        OperationMade, OperationWaits, OperationChanged, ShellOpened, ShellClosed, OperationStep,
+        LoginKeyRemoved;
+    Progress: OperationProgress, ArtifactProgress, ArtifactBuildProgress;
+    Hosts: HostBooted, HostChanged, HostSilent, HostBack;
+    Network:
+        LeasesChanged, NetworkChanging, NetworkConfirmed, NetworkTakenBack, OtherDhcpServer,
+        OtherDhcpServerGone, AddressConflict;
+    Artifacts:
+        ArtifactAsked, ArtifactTrouble, ArtifactFailed, ArtifactCancelled, ArtifactEvicted, ArtifactReady,
+        ArtifactBuild, ArtifactPinned, ArtifactDeleted;
+    Access:
+        TokenRefused, TokenMade, TokenRevoked, AccessSlowed, LoggedIn, LoginRefused, PasswordChanged,
+        CertificateChanged, CertificateRefused;
+    Daemon:
+        DaemonStarted, SettingsChanged, WebhookTest, HealthChanged, SystemChanging, SystemChangeFailed,
+        SystemEnding, UnitRestarting, SetupStep;
+}
+
+/// `MachineSeen` as it is in JSON: `machine_seen`.
+fn snake_case(name: &str) -> String {
+    let mut text = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.push(c.to_ascii_lowercase());
+    }
+    text
+}
+
 /// Events.
 #[derive(Debug, Default)]
 pub struct Tail {
@@ -188,10 +190,10 @@ pub struct Tail {
     pub held: bool,
     /// Which levels are listed.
     pub level: Level,
-    /// What listed events are about; everything, where it is empty.
-    pub about: BTreeSet<About>,
-    /// The one machine whose events are listed.
-    pub machine: Option<String>,
+    /// Of which machine listed events are, and what they are about.
+    pub scope: Scope,
+    /// How far back events are here.
+    pub known: Known,
     /// Text that is searched for.
     pub search: Input,
     /// Whether past ones were asked for.
@@ -204,9 +206,27 @@ impl Tail {
         self.shown.get(self.list.cursor).and_then(|place| self.events.get(*place))
     }
 
-    /// The last events of a machine, the newest first.
-    pub fn of_machine<'a>(&'a self, machine: &'a str) -> impl Iterator<Item = &'a Event> {
-        self.events.iter().rev().filter(move |event| event.machine.as_deref() == Some(machine))
+    /// Events of a scope as far back as none is missing, the newest first.
+    pub fn of<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Event> {
+        let from = self.known.from(scope).unwrap_or(i64::MIN);
+        self.events
+            .iter()
+            .rev()
+            .take_while(move |event| event.id >= from)
+            .filter(move |event| scope.has(event))
+    }
+
+    /// Whether the list shows its oldest event, so that older ones are wanted; as many as are kept.
+    pub fn wants_older(&self, height: usize) -> bool {
+        let at_top = self.list.top == 0 && (self.held || self.shown.len() < height);
+        at_top && self.events.len() < KEPT_MAX
+    }
+
+    /// Takes a page of stored events.
+    pub fn past(&mut self, past: &Past, events: Vec<Event>) {
+        self.loaded |= past.scope == Scope::default();
+        self.known.came(past, &events);
+        self.put(events);
     }
 
     /// Takes events in order; what is here already is not taken twice.
@@ -219,6 +239,8 @@ impl Tail {
         }
         while self.events.len() > KEPT_MAX {
             self.events.pop_front();
+            let oldest = self.events.front().map_or(i64::MIN, |event| event.id);
+            self.known.dropped(oldest);
         }
     }
 
@@ -227,14 +249,15 @@ impl Tail {
         let words: Vec<String> =
             self.search.text().to_lowercase().split_whitespace().map(str::to_owned).collect();
         let chosen = self.chosen().map(|event| event.id);
+        let from = self.known.from(&self.scope).unwrap_or(i64::MIN);
         let fits = |event: &Event| {
             let named = || {
                 let name = event.machine.as_deref().map(&names).unwrap_or_default();
                 format!("{name} {}", telling::event(&event.kind).1).to_lowercase()
             };
-            self.level.lists(&event.kind)
-                && (self.about.is_empty() || self.about.contains(&About::of(&event.kind)))
-                && self.machine.as_ref().is_none_or(|machine| event.machine.as_ref() == Some(machine))
+            event.id >= from
+                && self.level.lists(&event.kind)
+                && self.scope.has(event)
                 && (words.is_empty() || words.iter().all(|word| named().contains(word)))
         };
         self.shown = (0..self.events.len()).filter(|place| fits(&self.events[*place])).collect();
@@ -246,5 +269,20 @@ impl Tail {
         };
         self.list.top = self.list.cursor.saturating_sub(on_screen);
         self.list.settle(self.shown.len(), height);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_event_is_about_one_thing() {
+        let kinds: Vec<String> = About::ALL.into_iter().flat_map(About::kinds).collect();
+        let named: BTreeSet<&str> = kinds.iter().map(String::as_str).collect();
+        assert_eq!(named.len(), kinds.len(), "one is there twice");
+        assert_eq!(named, EventKind::NAMES.iter().copied().collect());
     }
 }

@@ -53,6 +53,26 @@ impl Field {
         self.variable.required && self.given.is_none()
     }
 
+    /// What it can be, where it is chosen rather than typed.
+    pub fn choices(&self) -> Vec<&str> {
+        match self.variable.kind.as_str() {
+            "boolean" => vec!["true", "false"],
+            "choice" => self.variable.choices.iter().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Goes to the next choice, and behind the last one to none.
+    pub fn choose_next(&mut self) {
+        let chosen = self.input.text();
+        let choices = self.choices();
+        let next = match choices.iter().position(|choice| *choice == chosen) {
+            Some(place) => choices.get(place + 1).copied().unwrap_or_default(),
+            None => choices.first().copied().unwrap_or_default(),
+        };
+        self.input = Input::new(next);
+    }
+
     /// What it is where nothing is typed, and where that comes from.
     pub fn unless_typed(&self) -> String {
         let shown =
@@ -165,9 +185,7 @@ impl Wizard {
     /// Whether keys are typed into a text.
     pub fn is_typing(&self) -> bool {
         match self.stage {
-            Stage::Values => {
-                self.fields.get(self.field).is_some_and(|field| field.variable.kind != "boolean")
-            }
+            Stage::Values => self.fields.get(self.field).is_some_and(|field| field.choices().is_empty()),
             Stage::Confirm => self.demand.is_some(),
             Stage::Profile | Stage::Disk => false,
         }

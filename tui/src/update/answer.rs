@@ -69,6 +69,7 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             (model.stock.artifacts, model.stock.loaded, model.stock.asked) = (artifacts, true, false);
         }
         Answer::Builds(builds) => model.stock.builds = builds,
+        Answer::Usage(usage) => model.stock.usage = Some(usage),
         Answer::Leases(leases) => model.leases.put(leases),
         Answer::Health(health) => {
             model.traffic.put(&health.networks);
@@ -88,10 +89,7 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             }
         }
         Answer::LoggedIn { name } => access::logged_in(model, &name, requests),
-        Answer::Past(events) => {
-            model.tail.loaded = true;
-            model.tail.put(events);
-        }
+        Answer::Past { past, events } => model.tail.past(&past, events),
         Answer::Done { asked, said } => {
             match asked {
                 Asked::Arm => rebuild::armed(model),

@@ -228,12 +228,12 @@ fn event(model: &mut Model, action: Action) {
                 (about.word().to_owned(), human::grouped(of.count()))
             };
             let items = About::ALL.into_iter().map(count).collect();
-            let chosen = model.tail.about.iter().map(|about| about.word().to_owned()).collect();
+            let chosen = model.tail.scope.about.iter().map(|about| about.word().to_owned()).collect();
             model.overlay = Some(picker(model, Pick::About, items, chosen));
         }
         Action::FilterLevel => model.tail.level = model.tail.level.next(),
         Action::FilterMachine => {
-            model.tail.machine = if model.tail.machine.is_some() { None } else { machine }
+            model.tail.scope.machine = machine.filter(|_| model.tail.scope.machine.is_none());
         }
         Action::GoMachine | Action::Open => match machine {
             Some(id) => screens::machine(model, id),
@@ -248,29 +248,19 @@ fn artifact(model: &mut Model, action: Action, requests: &mut Vec<Request>) {
     let name = artifact.name.clone();
     let shipped = !model.stock.is_import(&artifact);
     match action {
-        Action::Pin | Action::Delete if shipped => {
-            model.toasts.hint(
-                format!("{name} is not an import"),
-                "only imports are pinned and deleted",
-                model.now,
-            );
+        Action::Pin if shipped => {
+            model.toasts.hint(format!("{name} is not an import"), "only imports are pinned", model.now);
         }
         Action::Pin => requests.push(Request::Pin { name, pinned: !artifact.pinned }),
-        Action::Delete if artifact.pinned => {
-            model.toasts.hint(
-                format!("{name} is pinned"),
-                "p takes the pin back; then it can be deleted",
-                model.now,
-            );
+        Action::Delete if !artifact.deletable => {
+            let why = artifact.undeletable.unwrap_or_default();
+            model.toasts.hint(format!("{name} cannot be deleted"), why, model.now);
         }
         Action::Delete => {
-            let mut lines = match artifact.size {
+            let lines = match artifact.size {
                 Some(size) => vec![format!("{} are freed.", human::size(size))],
                 None => vec!["Nothing is kept of it.".into()],
             };
-            if !artifact.needed_by.is_empty() {
-                lines.push(format!("It is needed by {}.", artifact.needed_by.join(", ")));
-            }
             let title = if artifact.download.is_some() { "Cancel the download of" } else { "Delete" };
             let yes = Request::DeleteArtifact(name.clone());
             model.overlay =

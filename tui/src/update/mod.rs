@@ -15,12 +15,11 @@ use ironwake_api::{EventKind, Millis};
 
 use crate::message::{Answer, Message};
 use crate::model::fleet::Wanted;
+use crate::model::past::Scope;
 use crate::model::{Link, Model, Screen};
 use crate::request::Request;
 use crate::view::area;
 
-/// Past events that are shown at the start.
-const PAST_EVENTS: i64 = 500;
 /// How often leases, or the appliance's own load, are asked for while they are shown: no event tells of them.
 const SHOWN_EVERY: Millis = 5_000;
 /// How often the open machine or operation is asked for again while it is shown, should an event be missed.
@@ -65,7 +64,7 @@ fn moves_lists(message: &Message) -> bool {
                 | Answer::Operation(_)
                 | Answer::Made(_)
                 | Answer::MadeMany(_)
-                | Answer::Past(_)
+                | Answer::Past { .. }
         ),
         _ => true,
     }
@@ -156,9 +155,8 @@ fn connected(model: &mut Model, last_event: Option<i64>, requests: &mut Vec<Requ
     model.link = Link::Live;
     model.last_event = last_event;
     refresh(model, requests);
-    if let Some(last) = last_event {
-        requests.push(Request::Past((last - PAST_EVENTS).max(0)));
-    }
+    model.tail.known.forget();
+    requests.extend(model.tail.known.older(&Scope::default()).map(Request::Past));
 }
 
 /// Asks for everything.
@@ -212,6 +210,12 @@ fn settle(model: &mut Model, requests: &mut Vec<Request>) {
         let unread = has_panel.then(|| model.fleet.unread()).flatten().map(Request::Machine);
         // It may be asked for anyway, since its record has changed.
         requests.extend(unread.filter(|unread| !requests.contains(unread)));
+        let chosen = model.fleet.chosen().filter(|_| has_panel).map(|row| Scope::of_machine(&row.machine.id));
+        let unasked = chosen.filter(|scope| !model.tail.known.was_asked(scope));
+        requests.extend(unasked.and_then(|scope| model.tail.known.older(&scope)).map(Request::Past));
+    }
+    if model.screen() == Screen::Events && model.tail.wants_older(area::list_height(screen)) {
+        requests.extend(model.tail.known.older(&model.tail.scope).map(Request::Past));
     }
     for id in std::mem::take(&mut model.works.stale) {
         if !requests.contains(&Request::Operation(id.clone())) {
@@ -220,7 +224,7 @@ fn settle(model: &mut Model, requests: &mut Vec<Request>) {
     }
     if model.stock.stale && !model.stock.asked {
         (model.stock.stale, model.stock.asked) = (false, true);
-        requests.extend([Request::Artifacts, Request::Builds]);
+        requests.extend([Request::Artifacts, Request::Builds, Request::Usage]);
     }
     if let Some(opened) = &mut model.opened {
         if std::mem::take(&mut opened.stale) {

@@ -140,12 +140,7 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
     match (wizard.stage, action) {
         (Stage::Values, Action::Choose) => {
             if let Some(field) = wizard.fields.get_mut(wizard.field) {
-                let next = match field.input.text().as_str() {
-                    "" => "true",
-                    "true" => "false",
-                    _ => "",
-                };
-                field.input = crate::input::Input::new(next);
+                field.choose_next();
                 check(model, requests);
             }
         }

@@ -96,8 +96,8 @@ pub(super) fn clear(model: &mut Model) {
         }
         Screen::Machines => model.fleet.marked.clear(),
         Screen::Operations => model.works.only = crate::model::works::Only::All,
-        Screen::Events if model.tail.machine.is_some() => model.tail.machine = None,
-        Screen::Events if !model.tail.about.is_empty() => model.tail.about.clear(),
+        Screen::Events if model.tail.scope.machine.is_some() => model.tail.scope.machine = None,
+        Screen::Events if !model.tail.scope.about.is_empty() => model.tail.scope.about.clear(),
         Screen::Events if model.tail.held => model.tail.held = false,
         Screen::Events => model.tail.level = crate::model::tail::Level::All,
         _ => {}

@@ -210,7 +210,7 @@ fn pick(model: &mut Model, picker: &Picker, requests: &mut Vec<Request>) {
         }
         Pick::About => {
             let about = About::ALL.into_iter().filter(|about| taken.contains(about.word()));
-            model.tail.about = about.collect();
+            model.tail.scope.about = about.collect();
         }
         one => {
             if let Some(taken) = taken.into_iter().next() {

@@ -1,6 +1,6 @@
 //! Artifacts and builds: what is here, what comes, what is built, how large it is.
 
-use ironwake_api::{Artifact, ArtifactState};
+use ironwake_api::{Artifact, ArtifactState, ArtifactUsage};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use super::area;
 use super::paint::{self, Column, column, right};
 use crate::human;
-use crate::look::Tone;
+use crate::look::{Look, Tone};
 use crate::model::{Model, condition, telling};
 
 const COLUMNS: [Column; 7] = [
@@ -22,6 +22,8 @@ const COLUMNS: [Column; 7] = [
 ];
 /// Columns of a bar.
 const BAR_COLUMNS_MAX: usize = 24;
+/// Columns of the bar of all imports.
+const USAGE_COLUMNS: usize = 12;
 /// Lines of a build's log below the list.
 const LOG_LINES: u16 = 6;
 
@@ -30,21 +32,9 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
     let look = model.setup.look;
     let stock = &model.stock;
     let shown = stock.shown();
-    let total: u64 = stock.artifacts.iter().filter_map(|artifact| artifact.size).sum();
-    let imported: u64 = stock
-        .artifacts
-        .iter()
-        .filter(|artifact| stock.is_import(artifact))
-        .filter_map(|artifact| artifact.size)
-        .sum();
-    let mut left = vec![
-        paint::span(look, format!("  {}", human::count(stock.artifacts.len(), "artifact")), Tone::Plain),
-        paint::span(
-            look,
-            format!("   {} in all, {} of imports   ", human::size(total), human::size(imported)),
-            Tone::Dim,
-        ),
-    ];
+    let count = human::count(stock.artifacts.len(), "artifact");
+    let mut left = vec![paint::span(look, format!("  {count}   "), Tone::Plain)];
+    left.extend(stock.usage.iter().flat_map(|usage| imports(look, usage)));
     if !stock.search.is_empty() {
         left.push(paint::span(look, format!("\"{}\"", stock.search.text()), Tone::Accent));
     }
@@ -85,6 +75,31 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
         };
         paint::lines(buffer, about, &details(model, artifact, usize::from(about.width)), 0, look);
     }
+}
+
+/// How much imports take of what they may, and what holds them.
+fn imports(look: Look, usage: &ArtifactUsage) -> Vec<Span<'static>> {
+    /// From here on the next import makes others go.
+    const FULL_PERCENT: u64 = 90;
+    let percent = (usage.bytes.saturating_mul(100)).checked_div(usage.bytes_max).unwrap_or(0).min(100);
+    let tone = if percent >= FULL_PERCENT { Tone::Warn } else { Tone::Accent };
+    let mut spans = paint::bar(look, USAGE_COLUMNS, Some(percent as u8), 0, tone);
+    let of = format!(" {} of {}", human::size(usage.bytes), human::size(usage.bytes_max));
+    spans.push(paint::span(look, of, Tone::Plain));
+    let parts = [
+        (usage.pinned_bytes, "pinned"),
+        (usage.needed_bytes, "needed"),
+        (usage.evictable_bytes, "make room"),
+    ];
+    let parts = parts.into_iter().filter(|(bytes, _)| *bytes > 0);
+    let parts: Vec<String> = parts.map(|(bytes, what)| format!("{} {what}", human::size(bytes))).collect();
+    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    spans.push(paint::span(
+        look,
+        format!("{parts}   boot files {}   ", human::size(usage.boot_bytes)),
+        Tone::Dim,
+    ));
+    spans
 }
 
 fn cells(model: &Model, artifact: &Artifact, columns: usize) -> [Line<'static>; 7] {
@@ -194,6 +209,7 @@ fn details(model: &Model, artifact: &Artifact, columns: usize) -> Vec<Line<'stat
     say("disk", artifact.disk_bytes.map(|bytes| format!("{} when it is written", human::size(bytes))));
     say("fetched as", artifact.path.clone());
     say("pinned", artifact.pinned.then(|| "until it is unpinned".into()));
+    say("stays", artifact.undeletable.clone().filter(|_| model.stock.is_import(artifact)));
     if let Some(build) = model.stock.build(&artifact.name) {
         let ended =
             build.ended_at.map(|at| format!(", ended {}", human::ago(at, model.now))).unwrap_or_default();

@@ -46,11 +46,11 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
     ));
     let mut narrowed = Vec::new();
     narrowed.extend((tail.level != Level::All).then(|| tail.level.word().to_owned()));
-    narrowed.extend((!tail.about.is_empty()).then(|| {
-        let words: Vec<&str> = tail.about.iter().map(|about| about.word()).collect();
+    narrowed.extend((!tail.scope.about.is_empty()).then(|| {
+        let words: Vec<&str> = tail.scope.about.iter().map(|about| about.word()).collect();
         words.join(", ")
     }));
-    narrowed.extend(tail.machine.as_ref().map(|id| model.fleet.name(id)));
+    narrowed.extend(tail.scope.machine.as_ref().map(|id| model.fleet.name(id)));
     narrowed.extend((!tail.search.is_empty()).then(|| format!("\"{}\"", tail.search.text())));
     left.push(paint::span(look, narrowed.join(" + "), Tone::Accent));
     paint::put(buffer, area.x, area.y, area.width, &Line::from(left), look);

@@ -1,6 +1,6 @@
 //! The chosen machine beside the list, or in a few lines below it.
 
-use ironwake_api::{Event, Nic};
+use ironwake_api::Nic;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -11,8 +11,8 @@ use super::{disks, events, operations};
 use crate::human;
 use crate::look::{Look, Tone};
 use crate::model::Model;
+use crate::model::past::Scope;
 use crate::model::row::{Boot, Row, name_of};
-use crate::model::tail::About;
 use crate::model::telling;
 
 /// Past operations that are shown.
@@ -220,10 +220,8 @@ fn done(model: &Model, row: &Row, columns: usize, lines: &mut Vec<Line<'static>>
 /// What happened to it last, the newest first.
 fn happened(model: &Model, row: &Row, columns: usize, rows: usize, lines: &mut Vec<Line<'static>>) {
     let look = model.setup.look;
-    // How far it is, is told by its bar.
-    let tells = |event: &&Event| About::of(&event.kind) != About::Progress;
-    let events = model.tail.of_machine(&row.machine.id).filter(tells);
-    let mut events = events.take(rows.saturating_sub(1)).peekable();
+    let scope = Scope::of_machine(&row.machine.id);
+    let mut events = model.tail.of(&scope).take(rows.saturating_sub(1)).peekable();
     if events.peek().is_none() {
         return;
     }

@@ -224,6 +224,10 @@ fn values(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
     };
     let y = area.bottom().saturating_sub(2);
     let secret = if field.variable.secret { ", kept secret" } else { "" };
+    let choices = match field.choices().as_slice() {
+        [] => String::new(),
+        some => format!("{}  ", some.join(" | ")),
+    };
     let about = paint::line(
         look,
         [
@@ -231,6 +235,7 @@ fn values(model: &Model, wizard: &Wizard, buffer: &mut Buffer, area: Rect) {
             (&field.variable.kind, Tone::Accent),
             (secret, Tone::Accent),
             ("  ", Tone::Plain),
+            (&choices, Tone::Plain),
             (&field.variable.help, Tone::Dim),
         ],
     );

@@ -4,6 +4,7 @@ use ironwake_api::{
     DryRun, Inventory, Machine, Operation, OwnSystem, Page, Profiles, ServiceState, SystemAction, SystemClock,
 };
 use ironwake_tui::message::Answer;
+use ironwake_tui::model::past::Past;
 use serde_json::{Value, json};
 
 use super::harness::NOW;
@@ -102,13 +103,16 @@ pub fn three() -> Vec<Answer> {
         page(vec![node, second, third]),
         Answer::Operations(operations()),
         Answer::Profiles(profiles()),
-        Answer::Past(events()),
+        Answer::Past { past: Past::default(), events: events() },
         Answer::Artifacts(read(json!([
-            { "name": "debian-image/trixie-amd64", "kind": "image", "state": "done", "size": 412 << 20, "sha256": "9f2c".repeat(16), "pinned": true, "imported_by": { "operator": "anna" }, "created_at": NOW - 300 * MINUTE, "used_at": NOW - 5 * MINUTE, "needed_by": ["profile debian-image"] },
-            { "name": "noble", "kind": "image", "state": "queued", "imported_by": { "operator": "anna" }, "download": { "url": "https://example.org/noble.img", "step": "fetching", "progress": { "done_bytes": 200 << 20, "total_bytes": 600 << 20, "bytes_per_sec": 40 << 20 }, "percent": 33, "secs_left": 10 } },
-            { "name": "discovery/initramfs", "kind": "initramfs", "state": "done", "size": 21 << 20, "sha256": "ab12".repeat(16), "created_at": NOW - 300 * MINUTE, "build_ms": 5400 },
+            { "name": "debian-image/trixie-amd64", "kind": "image", "state": "done", "size": 412 << 20, "sha256": "9f2c".repeat(16), "pinned": true, "imported_by": { "operator": "anna" }, "created_at": NOW - 300 * MINUTE, "used_at": NOW - 5 * MINUTE, "needed_by": ["profile debian-image"], "deletable": false, "undeletable": "it is pinned: unpin it first" },
+            { "name": "noble", "kind": "image", "state": "queued", "imported_by": { "operator": "anna" }, "deletable": true, "download": { "url": "https://example.org/noble.img", "step": "fetching", "progress": { "done_bytes": 200 << 20, "total_bytes": 600 << 20, "bytes_per_sec": 40 << 20 }, "percent": 33, "secs_left": 10 } },
+            { "name": "discovery/initramfs", "kind": "initramfs", "state": "done", "size": 21 << 20, "sha256": "ab12".repeat(16), "created_at": NOW - 300 * MINUTE, "build_ms": 5400, "undeletable": "it is no import" },
             { "name": "snponly.efi", "kind": "loader", "state": "done", "source": "ipxe", "version": "1.21.1", "size": 280_000, "sha256": "cd34".repeat(16) },
         ]))),
+        Answer::Usage(read(
+            json!({ "imports": 2, "bytes": 612 << 20, "bytes_max": 50 * GIB, "unused_secs_max": 30 * 86_400, "pinned_bytes": 412 << 20, "needed_bytes": 0, "evictable_bytes": 200 << 20, "boot_bytes": 22 << 20 }),
+        )),
         Answer::Builds(read(json!([
             { "name": "debian-image/trixie-amd64", "state": "done", "ordered_by": { "operator": "anna" }, "ordered_at": NOW - 310 * MINUTE, "ended_at": NOW - 300 * MINUTE, "log": ["I: running mmdebstrap", "I: packing 412 MiB"] },
         ]))),
@@ -214,6 +218,7 @@ pub fn profiles() -> Profiles {
             { "name": "address", "kind": "cidr", "required": false, "secret": false, "help": "fixed address with its prefix length" },
             { "name": "password_hash", "kind": "string", "required": false, "secret": true, "help": "password as crypt(5) writes it" },
             { "name": "grow", "kind": "boolean", "required": false, "secret": false, "help": "whether the root takes the rest of the disk" },
+            { "name": "layout", "kind": "choice", "required": false, "secret": false, "help": "how the disk is divided", "default": "plain", "choices": ["plain", "lvm"] },
         ] },
         { "name": "debian-image", "version": "1", "kind": "image", "summary": "Debian from the builder", "origin": "shipped", "variables": [] },
         { "name": "memtest", "version": "1", "kind": "live", "summary": "Tests memory", "origin": "shipped", "variables": [] },
@@ -349,7 +354,7 @@ pub fn empty() -> Vec<Answer> {
     vec![
         page(Vec::new()),
         Answer::Operations(Vec::new()),
-        Answer::Past(Vec::new()),
+        Answer::Past { past: Past::default(), events: Vec::new() },
         Answer::Artifacts(Vec::new()),
         Answer::Leases(Vec::new()),
         Answer::Profiles(Profiles { profiles: Vec::new(), refused: Vec::new() }),

@@ -3,6 +3,7 @@
 use ironwake_api::{Operation, Problem};
 use ironwake_tui::bindings::{Action, BINDINGS, Context};
 use ironwake_tui::message::{Answer, Asked, Message};
+use ironwake_tui::model::past::Past;
 use ironwake_tui::request::{BootOnly, Harmless, Request};
 use serde_json::json;
 
@@ -36,6 +37,8 @@ pub fn changes(console: &mut Console) -> Vec<Request> {
                 | Request::Renew
                 | Request::Artifacts
                 | Request::Builds
+                | Request::Usage
+                | Request::Past(_)
                 | Request::Check { .. }
         )
     };
@@ -346,7 +349,7 @@ fn operations_are_cancelled_and_tried_again() {
 #[test]
 fn artifacts_are_pinned_and_deleted() {
     let mut console = console();
-    console.keys("4 D").shows("is pinned").keys("p");
+    console.keys("4 D").shows("cannot be deleted").shows("it is pinned: unpin it first").keys("p");
     let name = "debian-image/trixie-amd64".to_owned();
     assert_eq!(changes(&mut console), [Request::Pin { name: name.clone(), pinned: false }]);
     console.keys("b");
@@ -428,7 +431,10 @@ fn a_lost_daemon_is_told_and_everything_is_asked_again() {
     console.take(Message::Connected { last_event: Some(1200) });
     console.hides("does not answer").shows("answers again");
     let asked = console.asked();
-    assert!(asked.contains(&Request::Machines) && asked.contains(&Request::Past(700)), "{asked:?}");
+    assert!(
+        asked.contains(&Request::Machines) && asked.contains(&Request::Past(Past::default())),
+        "{asked:?}"
+    );
 }
 
 #[test]

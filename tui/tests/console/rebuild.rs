@@ -47,6 +47,19 @@ fn what_a_site_or_a_machine_gives_need_not_be_typed() {
 }
 
 #[test]
+fn one_of_some_choices_is_chosen_rather_than_typed() {
+    let mut console = console();
+    console.keys("enter").shows("plain, by the profile").keys("up").keys("down down down down");
+    console.shows("plain | lvm  how the disk").keys("x space space").asked();
+    console.keys("space space");
+    let last = console.asked().into_iter().rev().find_map(|request| match request {
+        Request::Check { plan, .. } => plan.variables.get("layout").cloned(),
+        _ => None,
+    });
+    assert_eq!(last, Some(serde_json::json!("plain")), "plain, lvm, none, plain");
+}
+
+#[test]
 fn values_are_checked_as_they_are_typed_by_what_would_be_recorded() {
     let mut console = console();
     console.answer(fits());
