@@ -58,6 +58,9 @@ struct Arguments {
     /// Do not open the console: print where the daemon is asked, and go on until a signal comes.
     #[arg(long)]
     serve: bool,
+    /// Where the daemon keeps everything; a folder that goes with it unless given.
+    #[arg(long)]
+    folder: Option<PathBuf>,
     /// The daemon.
     #[arg(long, env = "IRONWAKE_BIN", default_value = "target/release/ironwake")]
     ironwake: PathBuf,
@@ -84,13 +87,15 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
-    let folder =
+    let temporary =
         tempfile::Builder::new().prefix("ironwake-demo-").tempdir().context("make a temporary folder")?;
+    let folder = arguments.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
+    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let socket = folder.path().join("api.sock");
+    let socket = folder.join("api.sock");
     // Dropped in the reverse order: the daemon ends before its folder goes.
-    let daemon = start(&arguments.ironwake, folder.path(), server)?;
+    let daemon = start(&arguments.ironwake, &folder, server)?;
     let world = World { operators: Client::new(&socket) };
     let interrupted = tokio::signal::ctrl_c();
     let ended = tokio::select! {

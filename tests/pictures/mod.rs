@@ -45,6 +45,9 @@ struct Arguments {
     /// The folder of the pictures.
     #[arg(long, default_value = "docs/pictures")]
     folder: PathBuf,
+    /// Where the daemon of the demo keeps everything, which is seen in the pictures; a folder that goes with it unless given.
+    #[arg(long)]
+    place: Option<PathBuf>,
     /// The program of the demo; the one beside this program unless given.
     #[arg(long)]
     demo: Option<PathBuf>,
@@ -67,8 +70,10 @@ pub fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     let beside = std::env::current_exe()?.with_file_name("console_demo");
     let mut demo = Command::new(arguments.demo.as_ref().unwrap_or(&beside));
-    demo.args(["--serve", "--ironwake"]).arg(&arguments.ironwake);
     let folder = tempfile::tempdir()?;
+    // The demo is killed in the end, and removes nothing.
+    let place = arguments.place.clone().unwrap_or_else(|| folder.path().join("demo"));
+    demo.args(["--serve", "--ironwake"]).arg(&arguments.ironwake).arg("--folder").arg(place);
     let mut demo = Piped::start("console_demo", demo, &folder.path().join("log"))?;
     let mut socket = String::new();
     BufReader::new(demo.0.stdout.take().context("a pipe")?).read_line(&mut socket)?;
