@@ -131,6 +131,8 @@ pub enum Answer {
     SystemChoices(SystemChoices),
     /// It has another address, which is to be kept.
     AddressChanged(NetworkChange),
+    /// It keeps that address.
+    AddressKept,
     /// Who is there.
     Whoami(Whoami),
     /// Somebody has logged in.

@@ -11,7 +11,6 @@ use super::backend::sentence;
 use crate::confirm::Confirmation;
 use crate::human;
 use crate::message::{Answer, Asked, Message};
-use crate::model::past::PAGE_EVENTS;
 use crate::request::{BootOnly, Harmless, Plan, Request};
 
 /// The most machines that the daemon gives at once.
@@ -182,7 +181,7 @@ async fn read(client: &Client, request: Request) -> Answered {
                 machine: past.scope.machine.clone(),
                 kind: past.scope.kinds(),
                 order: Some(EventOrder::Desc),
-                limit: Some(PAGE_EVENTS as u32),
+                limit: u32::try_from(past.limit).ok(),
                 ..EventQuery::default()
             };
             Answer::Past { events: client.events(&query).await?, past }
@@ -293,7 +292,7 @@ async fn change_system(client: &Client, request: Request, asked: &Asked) -> Answ
         }
         Request::KeepAddress(confirm) => {
             client.confirm_network(&confirm).await?;
-            (Some(Answer::System(Box::new(client.system().await?))), "The address stays".into())
+            (Some(Answer::AddressKept), "The address stays".into())
         }
         Request::RestartUnit(name) => {
             client.restart_unit(&name).await?;

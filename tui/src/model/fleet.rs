@@ -202,14 +202,21 @@ impl Fleet {
             }
         }
         let boot = machine.last_attempt.take().map(|brief| Boot::of(&brief));
+        let told = machine
+            .operation
+            .as_ref()
+            .and_then(|operation| Some((operation.progress?, operation.step.clone().unwrap_or_default())));
         self.asked.remove(&machine.id);
         self.unsorted = true;
         let haystack = haystack(&machine);
         let name_key = name_key(&machine);
         if let Some(row) = self.get_mut(&machine.id) {
-            if machine.operation.is_none() {
-                row.progress = None;
-            }
+            // What it is at is told by events alone.
+            let said = row.progress.take().filter(|_| machine.operation.is_some());
+            row.progress = match (told, said) {
+                (Some((progress, step)), Some((_, said))) if step.is_empty() => Some((progress, said)),
+                (told, said) => told.or(said),
+            };
             (row.machine, row.haystack, row.name_key) = (machine, haystack, name_key);
             row.boot = newer(row.boot.take(), boot);
             row.condition = Condition::of(row);
@@ -220,7 +227,7 @@ impl Fleet {
             machine,
             condition: Condition::Unknown,
             boot,
-            progress: None,
+            progress: told,
             failure: None,
             haystack,
             name_key,

@@ -25,12 +25,20 @@ pub struct Own {
 impl Own {
     /// Takes what the daemon tells.
     pub fn put(&mut self, system: OwnSystem) {
-        // What waits no more was kept, or has gone back.
-        let waits = system.network_change.as_ref();
-        let same =
-            |changed: &NetworkChange| waits.is_some_and(|change| change.confirm_by == changed.confirm_by);
-        self.changed = self.changed.take().filter(same);
+        // Of none it may have been told before the change: it waits until its time is up, or its end is told.
+        let other = system.network_change.as_ref();
+        let is_same =
+            |changed: &NetworkChange| other.is_none_or(|other| other.confirm_by == changed.confirm_by);
+        self.changed = self.changed.take().filter(is_same);
         self.system = Some(system);
+    }
+
+    /// The address that waited is kept, or has gone back.
+    pub fn settled(&mut self) {
+        self.changed = None;
+        if let Some(system) = &mut self.system {
+            system.network_change = None;
+        }
     }
 
     /// Takes an address that was given from here.

@@ -43,12 +43,21 @@ impl Scope {
 }
 
 /// A page of stored events, the newest that are older than one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
     /// Of which.
     pub scope: Scope,
     /// Only those with a smaller id.
     pub before: Option<i64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Default for Past {
+    /// The newest of all.
+    fn default() -> Self {
+        Self { scope: Scope::default(), before: None, limit: PAGE_EVENTS }
+    }
 }
 
 /// How far back events are here.
@@ -80,12 +89,12 @@ impl Known {
     }
 
     /// The next older page of a scope, noted as asked for; nothing, while it is awaited and where there is none.
-    pub fn older(&mut self, scope: &Scope) -> Option<Past> {
+    pub fn older(&mut self, scope: &Scope, limit: usize) -> Option<Past> {
         let is_awaited = self.asking.iter().any(|past| past.scope == *scope);
         if self.is_whole(scope) || is_awaited {
             return None;
         }
-        let past = Past { scope: scope.clone(), before: self.from(scope) };
+        let past = Past { scope: scope.clone(), before: self.from(scope), limit };
         self.asking.push(past.clone());
         Some(past)
     }
@@ -96,7 +105,7 @@ impl Known {
         let Some(place) = self.asking.iter().position(|other| other == past) else { return };
         self.asking.swap_remove(place);
         let oldest = events.iter().map(|event| event.id).min();
-        let from = oldest.filter(|_| events.len() >= PAGE_EVENTS).unwrap_or(i64::MIN);
+        let from = oldest.filter(|_| events.len() >= past.limit).unwrap_or(i64::MIN);
         self.from.retain(|(scope, _)| *scope != past.scope);
         if self.from.len() >= REMEMBERED_MAX {
             // All events are what every other scope goes by.
@@ -133,24 +142,24 @@ mod tests {
     #[test]
     fn pages_follow_one_another_until_there_is_no_older_one() {
         let (mut known, all) = (Known::default(), Scope::default());
-        let first = known.older(&all).expect("the newest");
-        assert_eq!((first.before, known.older(&all)), (None, None), "one at a time");
+        let first = known.older(&all, PAGE_EVENTS).expect("the newest");
+        assert_eq!((first.before, known.older(&all, PAGE_EVENTS)), (None, None), "one at a time");
         known.came(&first, &events(1000..1500));
-        let second = known.older(&all).expect("older ones");
+        let second = known.older(&all, PAGE_EVENTS).expect("older ones");
         assert_eq!((second.before, known.from(&all)), (Some(1000), Some(1000)));
         known.came(&second, &events(990..1000));
-        assert!(known.is_whole(&all) && known.older(&all).is_none());
+        assert!(known.is_whole(&all) && known.older(&all, PAGE_EVENTS).is_none());
         known.dropped(995);
-        assert_eq!(known.older(&all).expect("again").before, Some(995));
+        assert_eq!(known.older(&all, PAGE_EVENTS).expect("again").before, Some(995));
     }
 
     #[test]
     fn what_is_narrowed_begins_where_all_events_end() {
         let (mut known, all, one) = (Known::default(), Scope::default(), Scope::of_machine("m"));
-        let first = known.older(&all).expect("the newest");
+        let first = known.older(&all, PAGE_EVENTS).expect("the newest");
         known.came(&first, &events(1000..1500));
         assert!(!known.was_asked(&one));
-        let older = known.older(&one).expect("its own");
+        let older = known.older(&one, 50).expect("its own");
         assert_eq!((older.before, known.was_asked(&one)), (Some(1000), true));
         known.came(&older, &events(3..7));
         assert_eq!(
@@ -158,7 +167,7 @@ mod tests {
             (Some(i64::MIN), Some(1000)),
             "others have gaps there"
         );
-        let late = known.older(&all).expect("more");
+        let late = known.older(&all, PAGE_EVENTS).expect("more");
         known.forget();
         known.came(&late, &events(500..1000));
         assert_eq!(known.from(&all), None, "it was asked before");

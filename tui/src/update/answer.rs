@@ -80,6 +80,7 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
         Answer::System(system) => model.own.put(*system),
         Answer::SystemChoices(choices) => model.own.choices = Some(choices),
         Answer::AddressChanged(change) => model.own.changed(change),
+        Answer::AddressKept => model.own.settled(),
         Answer::Whoami(whoami) => {
             model.access.whoami = Some(whoami);
             if !model.access.shows_settings() {

@@ -15,13 +15,15 @@ use ironwake_api::{EventKind, Millis};
 
 use crate::message::{Answer, Message};
 use crate::model::fleet::Wanted;
-use crate::model::past::Scope;
+use crate::model::past::{PAGE_EVENTS, Scope};
 use crate::model::{Link, Model, Screen};
 use crate::request::Request;
 use crate::view::area;
 
 /// How often leases, or the appliance's own load, are asked for while they are shown: no event tells of them.
 const SHOWN_EVERY: Millis = 5_000;
+/// Events of a machine that the panel beside the list has room for.
+const PANEL_EVENTS: usize = 50;
 /// How often the open machine or operation is asked for again while it is shown, should an event be missed.
 const SLOW_EVERY: Millis = 60_000;
 
@@ -104,9 +106,11 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
                     EventKind::SettingsChanged { .. } if model.access.shows_settings() => {
                         requests.push(Request::Settings);
                     }
-                    EventKind::NetworkChanging { .. }
-                    | EventKind::NetworkConfirmed { .. }
-                    | EventKind::NetworkTakenBack { .. } => requests.push(Request::System),
+                    EventKind::NetworkChanging { .. } => requests.push(Request::System),
+                    EventKind::NetworkConfirmed { .. } | EventKind::NetworkTakenBack { .. } => {
+                        model.own.settled();
+                        requests.push(Request::System);
+                    }
                     EventKind::PasswordChanged { .. } => requests.push(Request::Whoami),
                     EventKind::MachineDeleted if is_gone(model, event.machine.as_deref()) => {
                         model.screens.truncate(1);
@@ -156,7 +160,7 @@ fn connected(model: &mut Model, last_event: Option<i64>, requests: &mut Vec<Requ
     model.last_event = last_event;
     refresh(model, requests);
     model.tail.known.forget();
-    requests.extend(model.tail.known.older(&Scope::default()).map(Request::Past));
+    requests.extend(model.tail.known.older(&Scope::default(), PAGE_EVENTS).map(Request::Past));
 }
 
 /// Asks for everything.
@@ -212,10 +216,12 @@ fn settle(model: &mut Model, requests: &mut Vec<Request>) {
         requests.extend(unread.filter(|unread| !requests.contains(unread)));
         let chosen = model.fleet.chosen().filter(|_| has_panel).map(|row| Scope::of_machine(&row.machine.id));
         let unasked = chosen.filter(|scope| !model.tail.known.was_asked(scope));
-        requests.extend(unasked.and_then(|scope| model.tail.known.older(&scope)).map(Request::Past));
+        requests.extend(
+            unasked.and_then(|scope| model.tail.known.older(&scope, PANEL_EVENTS)).map(Request::Past),
+        );
     }
     if model.screen() == Screen::Events && model.tail.wants_older(area::list_height(screen)) {
-        requests.extend(model.tail.known.older(&model.tail.scope).map(Request::Past));
+        requests.extend(model.tail.known.older(&model.tail.scope, PAGE_EVENTS).map(Request::Past));
     }
     for id in std::mem::take(&mut model.works.stale) {
         if !requests.contains(&Request::Operation(id.clone())) {

@@ -207,7 +207,10 @@ pub fn stage(model: &Model, row: &Row, columns: usize) -> Line<'static> {
                 Line::from(spans)
             }
             (OperationState::FirstBoot | OperationState::Installed, _) => text("boots its disk", Tone::Dim),
-            (OperationState::Joining, _) => text("runs the last steps", Tone::Dim),
+            (OperationState::Joining, _) => {
+                let step = operation.step.as_ref().map(|step| format!("step {step}"));
+                text(step.as_deref().unwrap_or("runs the last steps"), Tone::Dim)
+            }
             (_, Some((_, what))) if !what.is_empty() => text(what, Tone::Dim),
             _ => {
                 match row.boot.as_ref().filter(|boot| boot.is_running()).and_then(|boot| boot.stage.as_ref())

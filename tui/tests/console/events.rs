@@ -66,7 +66,7 @@ fn what_the_list_is_narrowed_to_is_asked_for_by_kind_and_machine() {
     console.keys("3 end o").asked();
     console.keys("t").types("boots").keys("enter home");
     let scope = Scope { machine: Some(id(1)), about: BTreeSet::from([About::Boots]) };
-    let past = Past { scope, before: Some(4501) };
+    let past = Past { scope, before: Some(4501), ..Past::default() };
     assert_eq!(asked(&mut console), [past.clone()]);
     console.answer(Answer::Past { past, events: page(3000, 10, 1) });
     console.shows("510 of 510 events").keys("esc esc");
@@ -78,7 +78,7 @@ fn what_the_list_is_narrowed_to_is_asked_for_by_kind_and_machine() {
 fn the_panel_asks_for_the_events_of_its_machine() {
     let mut console = Console::with(200, 60, three());
     console.keys("down");
-    let wanted = |number| Past { scope: Scope::of_machine(&id(number)), before: None };
+    let wanted = |number| Past { scope: Scope::of_machine(&id(number)), before: None, limit: 50 };
     // All events are here, from the first one on.
     assert_eq!(asked(&mut console), []);
     let mut console = Console::new(200, 60);

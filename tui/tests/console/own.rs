@@ -161,7 +161,9 @@ fn an_address_is_given_and_goes_back_unless_it_is_kept() {
     console.shows("goes back in 47 s").keys("Y");
     let confirm = NetworkConfirm { token: "5f2c9a".into() };
     assert_eq!(changes(&mut console), [Request::KeepAddress(confirm)]);
+    // What was asked before the change tells nothing of it.
     console.answer(told(own_system()));
+    console.shows("Y keeps it").answer(Answer::AddressKept);
     console.hides("goes back").keys("Y").shows("No address waits");
 }
 
