@@ -75,8 +75,11 @@ impl Field {
 
     /// What it is where nothing is typed, and where that comes from.
     pub fn unless_typed(&self) -> String {
-        let shown =
-            |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let shown = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Array(items) if items.is_empty() => "none".into(),
+            other => other.to_string(),
+        };
         match (&self.given, &self.variable.default) {
             (Some(given), _) => format!("{}, by {}", shown(&given.value), given.from),
             (None, Some(default)) => format!("{}, by the profile", shown(default)),

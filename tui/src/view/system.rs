@@ -109,7 +109,7 @@ fn clock(look: Look, clock: &SystemClock) -> [Span<'static>; 2] {
         (Some(true), Some(true)) => (symbols.ok, Tone::Ok, "set from the network"),
         (Some(true), _) => (symbols.warn, Tone::Warn, "not yet set from the network"),
         (Some(false), _) => (symbols.unknown, Tone::Dim, "not set from the network"),
-        (None, _) => (symbols.unknown, Tone::Dim, "nobody knows whether it is set"),
+        (None, _) => (symbols.unknown, Tone::Dim, "how it is set is unknown"),
     };
     [paint::span(look, symbol, tone), paint::span(look, format!(" {words}"), tone)]
 }

@@ -71,7 +71,7 @@ fn where_it_cannot_be_changed_the_daemon_says_why() {
     let mut console = console();
     console.answer(told(own_system_closed()));
     console.shows("nothing of the system: reach the system bus at /run/dbus/system_bus_socket");
-    console.shows("nobody knows whether it is set").shows("nothing on the network");
+    console.shows("how it is set is unknown").shows("nothing on the network");
     let keys = [
         ("h", "Host name"),
         ("t", "Time zone"),
