@@ -87,10 +87,15 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
-    let temporary =
-        tempfile::Builder::new().prefix("ironwake-demo-").tempdir().context("make a temporary folder")?;
-    let folder = arguments.folder.clone().unwrap_or_else(|| temporary.path().to_owned());
-    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    let temporary = match &arguments.folder {
+        Some(folder) => {
+            fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+            None
+        }
+        None => Some(tempfile::Builder::new().prefix("ironwake-demo-").tempdir().context("make a folder")?),
+    };
+    let given = arguments.folder.as_deref();
+    let folder = temporary.as_ref().map(|made| made.path()).or(given).context("a folder")?.to_owned();
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let socket = folder.join("api.sock");
