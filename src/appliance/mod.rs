@@ -3,11 +3,13 @@
 mod address;
 mod patch;
 mod pending;
+mod server;
 mod setup;
 mod url;
 
 pub use address::{Address, Leased, Surroundings, check_address, file_name, network_file};
 pub use patch::{Step, check_patch};
 pub use pending::{CONFIRM_WITHIN, Pending};
+pub use server::{AddressOrigin, check_server};
 pub use setup::{PlannedSetup, check_setup, suggested_range};
 pub use url::url;

@@ -96,7 +96,11 @@ impl Site {
         // All of it is looked at before any of it is done.
         let choices = self.system_choices().await?;
         let interfaces = tokio::task::spawn_blocking(own.appliance.interfaces).await;
-        let around = surroundings(&own.appliance, interfaces.map_err(|_| StoreError::Closed)?);
+        let mut around = surroundings(&own.appliance, interfaces.map_err(|_| StoreError::Closed)?);
+        if setup.dhcp == DhcpChoice::Server && setup.address.is_none() {
+            let origin = own.address_origin(&setup.interface).await;
+            around.origins.insert(setup.interface.clone(), origin);
+        }
         let mut wrong = Vec::new();
         let steps = check_patch(&setup.system, &choices).unwrap_or_else(|mistakes| {
             wrong.extend(mistakes.into_iter().map(|mut mistake| {
@@ -107,7 +111,7 @@ impl Site {
         });
         let planned = check_setup(&setup, &around, parse_range).map_err(|mistakes| wrong.extend(mistakes));
         let (Ok(planned), true) = (planned, wrong.is_empty()) else { return Err(SiteError::Invalid(wrong)) };
-        self.check_settings(&planned.settings).await?;
+        self.plan_settings(&planned.settings).await?;
         let address = match (&setup.address, &planned.address) {
             (Some(asked), Some(address)) => {
                 let text = network_file(&setup.interface, address);
@@ -128,16 +132,16 @@ impl Site {
             let what = steps.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             self.step(what, changed.map(drop), &actor, &mut done).await?;
         }
-        let changed = self.change_settings(planned.settings, actor.clone()).await;
+        let changed = self.write_settings(planned.settings, actor.clone()).await;
         let what = format!("{} is served, DHCP {}", setup.interface, setup.dhcp.name());
-        self.step(what, changed.map(drop), &actor, &mut done).await?;
+        self.step(what, changed, &actor, &mut done).await?;
         let network_change = self.give_address(&setup.interface, address, &actor, &mut done).await?;
         let restarts = own.available(&[SystemAction::Restart]).await.is_ok();
         if restarts {
             let at = self.now() + RESTART_AFTER;
             *own.restart.lock().expect("no panic while held") = Some((at, actor));
         }
-        Ok(SetupAnswer { steps: done, network_change, restarts })
+        Ok(SetupAnswer { steps: done, network_change, restarts, warnings: planned.warnings })
     }
 
     async fn give_address(

@@ -76,7 +76,12 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             model.health = Some(health);
         }
         Answer::Version(version) => model.version = Some(version),
-        Answer::Settings(settings) => model.settings.all = Some(settings),
+        Answer::Settings(settings) => {
+            for warning in &settings.warnings {
+                model.toasts.hint("It is changed, and wants a look", warning, model.now);
+            }
+            model.settings.all = Some(settings);
+        }
         Answer::System(system) => model.own.put(*system),
         Answer::SystemChoices(choices) => model.own.choices = Some(choices),
         Answer::AddressChanged(change) => model.own.changed(change),
