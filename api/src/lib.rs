@@ -34,6 +34,7 @@ mod settings;
 mod setup;
 mod shell;
 mod simulate;
+mod ssh_key;
 mod step;
 mod summary;
 mod system;
@@ -87,6 +88,10 @@ pub use shell::{
     Terminal, Window,
 };
 pub use simulate::{SimulateQuery, SimulatedStep};
+pub use ssh_key::{
+    OneTimePassword, SshKey, SshKeyFile, SshKeyFound, SshKeyListed, SshKeyPlace, SshKeyStick, SshKeysAdded,
+    SshKeysNew,
+};
 pub use step::{StepResult, StepState};
 pub use summary::{AttemptBrief, HardwareSummary, MachineProfile, ProfileStanding};
 pub use system::{

@@ -147,6 +147,7 @@ impl Site {
         let answer = LoggedIn {
             token,
             scope: session.scope,
+            with: session.with,
             name: session.name.clone(),
             expires_at: session.expires_at(),
             lock_after_secs: self.live().lock_after.map(|limit| limit / 1000),

@@ -145,6 +145,9 @@ impl About {
             | E::LoggedIn { .. }
             | E::LoginRefused { .. }
             | E::PasswordChanged { .. }
+            | E::SshKeyAdded { .. }
+            | E::SshKeyDeleted { .. }
+            | E::OneTimePasswordMade { .. }
             | E::CertificateChanged { .. }
             | E::CertificateRefused { .. } => Self::Access,
             E::DaemonStarted { .. }
