@@ -81,7 +81,7 @@ pub use profile::{
 };
 pub use settings::{Setting, SettingOrigin, Settings};
 pub use setup::{
-    DhcpChoice, Setup, SetupAnswer, SetupDhcp, SetupInterface, SetupQuery, SetupState, SetupStep,
+    DhcpChoice, Setup, SetupAnswer, SetupDhcp, SetupDryRun, SetupInterface, SetupQuery, SetupState, SetupStep,
 };
 pub use shell::{
     SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart,

@@ -8,4 +8,4 @@ mod setup;
 pub use address::{Address, Leased, Surroundings, check_address, file_name, network_file};
 pub use patch::{Step, check_patch};
 pub use pending::{CONFIRM_WITHIN, Pending};
-pub use setup::{PlannedSetup, check_setup, suggested_range};
+pub use setup::{PlannedSetup, check_setup, suggested_beside, suggested_range};
