@@ -7,6 +7,7 @@ use ironwake_api::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::first::{Told, What};
 use crate::key::Key;
 
 /// What reached the console.
@@ -123,6 +124,8 @@ pub enum Answer {
         /// The actor of what they do.
         name: String,
     },
+    /// Something about the first set-up.
+    First(Told),
     /// Events that are stored, oldest first.
     Past(Vec<Event>),
     /// Something that was asked for is done.
@@ -159,4 +162,6 @@ pub enum Asked {
     Login,
     /// A setting was to be changed, by its key.
     Setting(String),
+    /// Something of the first set-up.
+    First(What),
 }

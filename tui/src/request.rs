@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use ironwake_api::{BulkAction, MachinePatch, Millis, OperationKind, Secret};
 
 use crate::confirm::Confirmation;
+use crate::first::Ask;
 use crate::message::Asked;
 
 /// Something to ask of the daemon, or of what runs the console.
@@ -53,6 +54,8 @@ pub enum Request {
     SetPassword(Secret),
     /// End the session.
     LogOut,
+    /// Something of the first set-up.
+    First(Ask),
     /// Change fields of a machine.
     Edit {
         /// The machine's id.
@@ -160,6 +163,7 @@ impl Request {
             Self::Build(name) => Asked::Do(format!("build {name}")),
             Self::LogIn(_) | Self::SetPassword(_) => Asked::Login,
             Self::LogOut => does("lock"),
+            Self::First(ask) => ask.asked(),
             show => Asked::Show(format!("{show:?}").to_lowercase()),
         }
     }
@@ -181,6 +185,7 @@ impl Request {
             | Self::DeleteArtifact(_)
             | Self::Build(_)
             | Self::ChangeSettings { .. } => true,
+            Self::First(ask) => ask.changes(),
             Self::Quit
             | Self::Machines
             | Self::Machine(_)

@@ -1,5 +1,7 @@
 //! The console as a person meets it: screen, keys, screen.
 
+#[path = "console/first.rs"]
+mod first;
 #[path = "console/fleet.rs"]
 mod fleet;
 #[path = "console/harness.rs"]

@@ -8,6 +8,7 @@ use ironwake_api::{
 use tokio::sync::mpsc;
 
 use super::backend::sentence;
+use super::first;
 use crate::confirm::Confirmation;
 use crate::human;
 use crate::message::{Answer, Asked, Message};
@@ -20,7 +21,7 @@ const OPERATIONS_MAX: u32 = 1000;
 /// Past events that are asked for.
 const EVENTS_MAX: u32 = 500;
 
-type Answered = Result<Vec<Answer>, ClientError>;
+pub(super) type Answered = Result<Vec<Answer>, ClientError>;
 
 /// Performs a request. Pages go to `messages` as they come, so that the first is shown before the last is there. Where the
 /// session is over, that is said, and the request is made once more without it: to look needs none.
@@ -66,6 +67,7 @@ async fn ask(client: &Client, request: Request, messages: &mpsc::Sender<Message>
         | Request::Settings
         | Request::Whoami
         | Request::Past(_)) => read(client, show).await,
+        Request::First(ask) => first::perform(client, ask).await,
         Request::Check { number, machine, plan } => Ok(vec![check(client, number, machine, plan).await]),
         login @ (Request::Renew | Request::LogIn(_) | Request::SetPassword(_) | Request::LogOut) => {
             log_in(client, login, messages).await

@@ -1,6 +1,6 @@
 //! What keys, wheel and clicks do: to what is typed first, then by the key table.
 
-use super::{access, machines, rebuild, refresh, screens, settings, typing};
+use super::{access, first, machines, rebuild, refresh, screens, settings, typing};
 use crate::bindings::{self, Action};
 use crate::key::{Code, Key};
 use crate::list::Step;
@@ -21,7 +21,7 @@ pub(super) fn key(model: &mut Model, key: Key, requests: &mut Vec<Request>) {
     }
 }
 
-pub(super) fn wheel(model: &mut Model, lines: i16) {
+pub(super) fn wheel(model: &mut Model, lines: i16, requests: &mut Vec<Request>) {
     let step = if lines < 0 { Step::Up } else { Step::Down };
     let boots = model.overlay.is_none()
         && model.screen() == Screen::Machine
@@ -34,7 +34,7 @@ pub(super) fn wheel(model: &mut Model, lines: i16) {
                 let code = if step == Step::Up { Code::Up } else { Code::Down };
                 editor.text.key(Key::plain(code));
             }
-            _ => step_list(model, step),
+            _ => step_list(model, step, requests),
         }
     }
 }
@@ -56,6 +56,7 @@ pub(super) fn click(model: &mut Model, column: u16, row: u16, requests: &mut Vec
             act(model, Action::Mark, requests);
             choose(model, place);
         }
+        Target::Line(place) if model.screen() == Screen::First => first::click(model, place, requests),
         Target::Line(place) => {
             if choose(model, place) {
                 let open = match model.screen() {
@@ -115,7 +116,7 @@ fn choose(model: &mut Model, place: usize) -> bool {
             },
             None => return false,
         },
-        Screen::System | Screen::Operation => return false,
+        Screen::System | Screen::Operation | Screen::First => return false,
     };
     let again = std::mem::replace(cursor, place) == place;
     model.fleet.hold();
@@ -130,15 +131,21 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         Action::Help => model.overlay = Some(Overlay::Help { scroll: 0 }),
         Action::Palette => typing::open_palette(model),
         Action::Back => back(model, requests),
+        Action::Next | Action::NextPane | Action::PreviousTab | Action::Choose | Action::Refresh
+            if model.screen() == Screen::First =>
+        {
+            first::act(model, action, requests)
+        }
         Action::Refresh => refresh(model, requests),
         Action::Lock => access::lock(model, requests),
-        Action::Password => access::set_password(model),
-        Action::Up => step_list(model, Step::Up),
-        Action::Down => step_list(model, Step::Down),
-        Action::PageUp => step_list(model, Step::PageUp),
-        Action::PageDown => step_list(model, Step::PageDown),
-        Action::First => step_list(model, Step::First),
-        Action::Last => step_list(model, Step::Last),
+        Action::Password => access::set_password(model, requests),
+        Action::GoFirst => first::open(model, requests),
+        Action::Up => step_list(model, Step::Up, requests),
+        Action::Down => step_list(model, Step::Down, requests),
+        Action::PageUp => step_list(model, Step::PageUp, requests),
+        Action::PageDown => step_list(model, Step::PageDown, requests),
+        Action::First => step_list(model, Step::First, requests),
+        Action::Last => step_list(model, Step::Last, requests),
         Action::Yes => {
             if let Some(Overlay::Question(question)) = model.overlay.take() {
                 requests.push(question.yes);
@@ -195,10 +202,11 @@ fn leave(model: &mut Model, tab: Screen, requests: &mut Vec<Request>) {
 /// Leaves the innermost thing that is open.
 fn back(model: &mut Model, requests: &mut Vec<Request>) {
     if model.overlay.is_some() {
-        return typing::leave(model);
+        return typing::leave(model, requests);
     }
     match model.screen() {
         Screen::Rebuild => rebuild::back(model, requests),
+        Screen::First => first::leave(model),
         Screen::Settings if settings::clear(model) => {}
         Screen::Machine | Screen::Operation | Screen::Settings => screens::pop(model),
         _ => {
@@ -210,7 +218,7 @@ fn back(model: &mut Model, requests: &mut Vec<Request>) {
     }
 }
 
-fn step_list(model: &mut Model, step: Step) {
+fn step_list(model: &mut Model, step: Step, requests: &mut Vec<Request>) {
     let screen = area::area(model);
     let below = model.screen().context();
     let (palette_rows, picker_rows) = (area::palette_rows(model), area::picker_rows(model));
@@ -261,6 +269,7 @@ fn step_list(model: &mut Model, step: Step) {
             scrolled(&mut model.works.scroll, step, lines, usize::from(screen.height));
         }
         Screen::Rebuild => rebuild::step(model, step),
+        Screen::First => first::step(model, step, requests),
     }
 }
 

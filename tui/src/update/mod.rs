@@ -2,16 +2,18 @@
 
 mod access;
 mod answer;
+pub(crate) mod first;
 mod keys;
 mod machines;
 mod operations;
 mod rebuild;
 mod screens;
-mod settings;
+pub(crate) mod settings;
 mod typing;
 
 use ironwake_api::{EventKind, Millis};
 
+use crate::first::Ask;
 use crate::message::{Answer, Message};
 use crate::model::fleet::Wanted;
 use crate::model::{Link, Model, Screen};
@@ -74,7 +76,7 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
     match message {
         Message::Key(key) => keys::key(model, key, requests),
         Message::Paste(text) => typing::paste(model, &text, requests),
-        Message::Wheel(lines) => keys::wheel(model, lines),
+        Message::Wheel(lines) => keys::wheel(model, lines, requests),
         Message::Click { column, row } => keys::click(model, column, row, requests),
         Message::Resize { columns, rows } => (model.setup.columns, model.setup.rows) = (columns, rows),
         Message::Tick { now } => tick(model, now, requests),
@@ -85,6 +87,7 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
                 Link::Connecting | Link::Live => model.now,
             };
             model.link = Link::Lost { why, since, retry_at };
+            first::lost(model);
         }
         Message::Locked { why } => access::locked(model, &why, requests),
         Message::Events(events) => {
@@ -97,6 +100,7 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
                 {
                     opened.event(event);
                 }
+                first::event(model, &event.kind, requests);
                 match event.kind {
                     EventKind::OtherDhcpServer { .. } | EventKind::OtherDhcpServerGone { .. } => {
                         requests.push(Request::Health);
@@ -115,7 +119,7 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
             model.tail.put(events);
         }
         Message::Answer(answer) => answer::answer(model, *answer, requests),
-        Message::Refused { asked, problem } => answer::refused(model, &asked, &problem),
+        Message::Refused { asked, problem } => answer::refused(model, &asked, &problem, requests),
     }
 }
 
@@ -124,8 +128,10 @@ fn is_gone(model: &Model, machine: Option<&str>) -> bool {
 }
 
 fn tick(model: &mut Model, now: Millis, requests: &mut Vec<Request>) {
-    let passes = |every: Millis| now / every != model.now / every;
+    let before = model.now;
+    let passes = |every: Millis| now / every != before / every;
     let (leases, slow) = (passes(LEASES_EVERY), passes(SLOW_EVERY));
+    first::tick(model, passes, requests);
     model.now = now;
     model.toasts.tick(now);
     if slow {
@@ -150,6 +156,7 @@ fn connected(model: &mut Model, last_event: Option<i64>, requests: &mut Vec<Requ
     model.link = Link::Live;
     model.last_event = last_event;
     refresh(model, requests);
+    requests.push(Request::First(Ask::State { servers: false }));
     if let Some(last) = last_event {
         requests.push(Request::Past((last - PAST_EVENTS).max(0)));
     }

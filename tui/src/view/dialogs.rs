@@ -138,6 +138,7 @@ fn title(asked: &Asked) -> String {
         Asked::Do(what) | Asked::Show(what) | Asked::Setting(what) => what.as_str(),
         Asked::Make => "recording the operation",
         Asked::Arm => "arming",
+        Asked::First(what) => what.words(),
         Asked::Machine(_) | Asked::Login => "this",
     };
     let mut chars = what.chars();
