@@ -56,7 +56,7 @@ fn allow(cli: &Cli) -> Result<(), String> {
         Command::Rescue(args) if args.reads_files() => file("--var-file"),
         Command::Machine(machine::Command::Set(args)) if args.reads_files() => file("--value-file"),
         Command::Config(config::Command::Set(args)) if args.reads_files() => file("--file"),
-        Command::Setup(setup::Command::Apply { file: named }) if named.as_os_str() != "-" => {
+        Command::Setup(setup::Command::Apply { file: named, .. }) if named.as_os_str() != "-" => {
             file("`setup apply`")
         }
         Command::Artifact(artifact::Command::Import(args)) if args.reads_files() => Err(
