@@ -83,13 +83,12 @@ fn stick(root: &Path, name: &str) -> SshKeyStick {
         files: Vec::new(),
         problem: None,
     };
-    let places: [(&str, fn(&str) -> bool); 2] = [("", |name| name == LIST || is_key(name)), (BELOW, is_key)];
-    for (below, wanted) in places {
+    for below in ["", BELOW] {
         let folder = root.join(below);
         if !is_folder(&folder) {
             continue;
         }
-        match names(&folder, wanted) {
+        match names(&folder, |name| is_key(name) || (below.is_empty() && name == LIST)) {
             Ok((names, all)) => {
                 if !all || names.len() > FILES_MAX {
                     let what = if below.is_empty() { "the stick" } else { below };

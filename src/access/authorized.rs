@@ -41,7 +41,7 @@ const NARROWING: &[&str] = &[
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicKey {
-    kind: &'static str,
+    /// Length and text of the kind, and what each kind has behind it (RFC 4253, section 6.6).
     bytes: Vec<u8>,
 }
 
@@ -94,16 +94,24 @@ impl PublicKey {
             return Err("RSA and DSA are not supported; make a key with ssh-keygen -t ed25519".into());
         }
         let no_key = || "no public key (kind, base64, comment)".to_owned();
-        let known = KINDS.iter().find(|known| **known == kind);
-        let kind = known.filter(|_| base64.len() <= KEY_CHARS_MAX).ok_or_else(no_key)?;
+        if !KINDS.contains(&kind) || base64.len() > KEY_CHARS_MAX {
+            return Err(no_key());
+        }
         let bytes = Base64::decode_vec(base64).map_err(|_| no_key())?;
         // The kind is in the bytes once more, and has to be the same (RFC 4253, section 6.6).
         let length = u32::try_from(kind.len()).unwrap_or_default().to_be_bytes();
         let body = bytes.strip_prefix(&length).and_then(|rest| rest.strip_prefix(kind.as_bytes()));
         match body {
-            Some(body) if !body.is_empty() => Ok(Self { kind, bytes }),
+            Some(body) if !body.is_empty() => Ok(Self { bytes }),
             _ => Err(no_key()),
         }
+    }
+
+    /// Such as `ssh-ed25519`.
+    pub fn kind(&self) -> &str {
+        // It was found there when the key was read.
+        let found = KINDS.iter().find(|kind| self.bytes.get(4..4 + kind.len()) == Some(kind.as_bytes()));
+        found.copied().unwrap_or_default()
     }
 
     /// What it is known by: `SHA256:` and base64 without padding, as OpenSSH writes it.
@@ -113,14 +121,14 @@ impl PublicKey {
 
     /// As it is shown.
     pub fn shown(&self, comment: &str) -> SshKey {
-        SshKey { fingerprint: self.fingerprint(), kind: self.kind.to_owned(), comment: comment.to_owned() }
+        SshKey { fingerprint: self.fingerprint(), kind: self.kind().to_owned(), comment: comment.to_owned() }
     }
 }
 
 /// Kind and base64, as files have them.
 impl std::fmt::Display for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.kind, Base64::encode_string(&self.bytes))
+        write!(f, "{} {}", self.kind(), Base64::encode_string(&self.bytes))
     }
 }
 

@@ -15,6 +15,7 @@ use ironwake_api::{
 use rusqlite::Connection;
 
 use super::*;
+use crate::access::PublicKey;
 use crate::artifact::Digest;
 
 struct Folder {
