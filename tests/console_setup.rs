@@ -134,7 +134,12 @@ async fn an_empty_appliance_is_set_up_by_keys_alone() -> anyhow::Result<()> {
     terminal.wait(": SSH keys")?;
     terminal.key("Enter")?;
     let summary = terminal.wait("Nothing is wrong with it")?;
-    for part in ["host name boot1", "time zone Europe/Vienna", "eth0 is served, DHCP server", "eth0 gets 10.77.0.1/24"] {
+    for part in [
+        "host name boot1",
+        "time zone Europe/Vienna",
+        "eth0 is served, DHCP server",
+        "eth0 gets 10.77.0.1/24",
+    ] {
         assert!(summary.contains(part), "{part} is not on\n{summary}");
     }
     assert!(!folder.path().join("state/settings.toml").exists(), "nothing is done before it is said");

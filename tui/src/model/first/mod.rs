@@ -294,6 +294,9 @@ impl First {
             () if who.entrance == Some(Entrance::Console) => Permit::First,
             () => Permit::Elsewhere,
         };
+        if !who.one_time_password_set {
+            self.keys.one_time = None;
+        }
         self.focus = self.focus.min(self.fields().len().saturating_sub(1));
     }
 

@@ -157,8 +157,8 @@ pub(crate) fn event(model: &mut Model, kind: &EventKind, requests: &mut Vec<Requ
         }
         EventKind::SshKeyAdded { .. } | EventKind::SshKeyDeleted { .. } if shown => {
             ask(requests, Ask::Keys);
-            // It lets keys in once.
-            first.keys.one_time = None;
+            // It may have let a key in, which it does once.
+            requests.extend(first.keys.one_time.is_some().then_some(Request::Whoami));
         }
         _ => {}
     }

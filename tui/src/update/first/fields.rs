@@ -44,6 +44,7 @@ pub(super) fn next(model: &mut Model, requests: &mut Vec<Request>) {
         }
         Field::Zone => {
             if first.zone.take(&first.choices.timezones) {
+                super::check(model, requests);
                 on(model, requests);
             }
         }
@@ -86,7 +87,6 @@ fn on(model: &mut Model, requests: &mut Vec<Request>) {
     let Some(first) = &mut model.first else { return };
     if first.focus + 1 < first.fields().len() {
         first.focus += 1;
-        super::check(model, requests);
     } else {
         finish(model, requests);
     }

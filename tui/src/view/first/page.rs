@@ -93,11 +93,8 @@ impl Page {
     pub fn text(&mut self, lead: (&str, Tone), text: &str, tone: Tone) {
         let indent = unicode_width::UnicodeWidthStr::width(lead.0);
         for (row, text) in human::wrap(text, self.columns.saturating_sub(indent)).into_iter().enumerate() {
-            let lead = if row == 0 { lead.0.to_owned() } else { " ".repeat(indent) };
-            self.line(paint::line(
-                self.look,
-                [(&lead, if row == 0 { Tone::Bad } else { tone }), (&text, tone)],
-            ));
+            let shown = if row == 0 { lead.0.to_owned() } else { " ".repeat(indent) };
+            self.line(paint::line(self.look, [(&shown, lead.1), (&text, tone)]));
         }
     }
 
