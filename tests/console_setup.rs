@@ -93,7 +93,7 @@ async fn an_empty_appliance_is_set_up_by_keys_alone() -> anyhow::Result<()> {
     terminal.wait("The keyboard is de from here on")?;
     terminal.key("Enter")?;
     terminal.wait("no DHCP server answers")?;
-    terminal.wait_until("eth0 chosen", |screen| screen.lines().any(|line| line.contains("▌● eth0")))?;
+    terminal.wait_until("eth0 chosen", |screen| screen.lines().any(|line| line.contains("▌ ● eth0")))?;
     terminal.key("Enter")?;
 
     // It gives addresses, so it has one of its own.

@@ -18,7 +18,12 @@ pub async fn perform(client: &Client, ask: Ask) -> Answered {
         },
         Ask::System => Told::System(Box::new(client.system().await?)),
         Ask::Choices => Told::Choices(client.system_choices().await?),
-        Ask::DryRun { number, setup } => Told::DryRun { number, run: client.dry_run_setup(&setup).await? },
+        Ask::DryRun { number, setup } => match client.dry_run_setup(&setup).await {
+            Ok(run) => Told::DryRun { number, run },
+            // The banner tells that the daemon is gone; it is asked again when it is back.
+            Err(ClientError::NotReachable { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        },
         Ask::Keys => Told::Keys(client.ssh_keys().await?),
         Ask::Sticks => Told::Sticks(client.ssh_keys_found().await?),
         Ask::Keyboard(keyboard) => {

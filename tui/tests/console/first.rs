@@ -255,6 +255,7 @@ fn the_first_password_is_typed_twice() {
     bench.types("12345").keys("enter").types("12345").keys("enter").shows("Asking the daemon");
     let problem = Problem::new(422, "Unprocessable", "invalid", "password: it has 5 digits");
     bench.console.take(Message::Refused { asked: Asked::Login, problem: Box::new(problem) });
+    assert_eq!(bench.asked(), [Request::SetPassword(Secret("12345".into()))]);
     bench.shows("it has 5 digits").password().shows("step 2 of 9: Keyboard");
     assert!(!bench.console.model.is_typing_a_secret());
     // It is not asked for again.
@@ -671,6 +672,25 @@ fn no_password_is_in_a_recording() {
     assert_eq!(typed.iter().filter(|line| line.contains("\"*\"")).count(), 14, "{typed:?}");
     assert!(typed.last().is_some_and(|line| line.contains("\"u\"")), "what is no secret is recorded");
     assert!(!format!("{:?}", bench.console.model).contains("hunter2"));
+}
+
+#[test]
+fn help_has_the_keys_of_the_steps() {
+    let mut bench = Bench::permitted(90, 300);
+    bench.keys("f1");
+    let screen = bench.console.screen().split_whitespace().collect::<Vec<_>>().join(" ");
+    for binding in ironwake_tui::bindings::of(ironwake_tui::bindings::Context::First) {
+        assert!(screen.contains(binding.help), "{binding:?} is not on\n{screen}");
+    }
+    bench.keys("esc").shows("step 1 of 9");
+}
+
+/// Typing more is no choice of another one.
+#[test]
+fn a_search_that_is_taken_back_chooses_nothing() {
+    let mut bench = Bench::permitted(100, 36);
+    bench.keys("enter").types("fr").keys("backspace backspace enter").shows("step 3 of 9");
+    assert_eq!(bench.asked(), []);
 }
 
 #[test]

@@ -72,7 +72,8 @@ fn state_told(model: &mut Model, servers: bool, state: SetupState, requests: &mu
         first.is_looking &= !servers;
         let phase = first.phase.clone();
         first.interfaces(state);
-        let is_new = first.asked == 0;
+        // It is new, or the answer was lost with the daemon.
+        let is_unchecked = !servers && !first.is_checked();
         let unasked = |first: &crate::model::first::First| {
             let found = first.state.iter().flat_map(|state| &state.interfaces);
             found.clone().any(|found| found.link && found.dhcp.is_none())
@@ -101,7 +102,7 @@ fn state_told(model: &mut Model, servers: bool, state: SetupState, requests: &mu
                     first.is_looking = true;
                     ask(requests, Ask::State { servers: true });
                 }
-                if is_new {
+                if is_unchecked || first.asked == 0 {
                     check(model, requests);
                 }
             }

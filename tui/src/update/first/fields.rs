@@ -17,6 +17,17 @@ pub(super) fn pick(first: &mut First, field: Field) -> &mut Pick {
     if field == Field::Zone { &mut first.zone } else { &mut first.keyboard }
 }
 
+/// Where nothing narrows the list, the cursor stands on what is chosen.
+pub(super) fn settle(first: &mut First, field: Field) {
+    let (pick, names) = match field {
+        Field::Zone => (&mut first.zone, &first.choices.timezones),
+        _ => (&mut first.keyboard, &first.choices.keyboards),
+    };
+    if pick.typed.is_empty() {
+        pick.choose(pick.chosen.clone(), names);
+    }
+}
+
 /// Takes what the field holds, and goes on.
 pub(super) fn next(model: &mut Model, requests: &mut Vec<Request>) {
     let Some(first) = &mut model.first else { return };

@@ -120,6 +120,7 @@ pub(super) fn key(model: &mut Model, key: Key, requests: &mut Vec<Request>) -> b
         let pick = fields::pick(first, field);
         pick.typed.key(key);
         pick.list = crate::list::List::default();
+        fields::settle(first, field);
         return true;
     }
     if !field.is_text() {
