@@ -27,7 +27,7 @@ fn operation(id: &str, state: &str) -> String {
 
 /// What became of one machine of several.
 fn made(id: &str) -> String {
-    format!(r#"{{"machine":"m1","operation":{}}}"#, operation(id, "registered"))
+    format!(r#"{{"machine":"m1","called":"n1","operation":{}}}"#, operation(id, "registered"))
 }
 
 /// Waits until the double was asked for this.
@@ -88,14 +88,14 @@ fn a_dry_run_makes_nothing_and_finds_what_is_wrong() {
     let output = double.run(&["wipe", "n1", "--disk", "only", "--dry-run"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(
-        text(&output.stdout).starts_with("wipe of m1 would be made\n  disk     sda"),
+        text(&output.stdout).starts_with("wipe of n1 would be made\n  disk     sda"),
         "{}",
         text(&output.stdout)
     );
     let output = double.run(&["wipe", "n1", "n2", "--disk", "only", "--dry-run"]);
     assert_eq!(output.status.code(), Some(6));
     let shown = text(&output.stdout);
-    assert!(shown.contains("wipe of m2 would be refused\n  wrong    disks[0]: no disk fits"), "{shown}");
+    assert!(shown.contains("wipe of n2 would be refused\n  wrong    disks[0]: no disk fits"), "{shown}");
     assert_eq!(double.lines().len(), 3, "nothing else was asked for");
 }
 

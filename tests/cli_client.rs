@@ -223,7 +223,7 @@ fn changes_are_sent_as_the_contract_says() {
         ("POST /api/v1/machines/n1/enroll", "200 OK", &[&done]),
     ]);
     let output = double.run(&["machine", "edit", "n1", "--name", "", "--tag", "a", "--tag", "b"]);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "changed 0190-aa (n1)\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "changed n1\n");
     assert_eq!(double.seen()[0].body, r#"{"name":null,"tags":["a","b"]}"#);
     let output = double.run(&["machine", "add", "--mac", "525400123456"]);
     assert_eq!(output.status.code(), Some(4));
@@ -233,6 +233,42 @@ fn changes_are_sent_as_the_contract_says() {
     assert_eq!(double.seen()[2].body, r#"{"order":"power_off","reason":"r"}"#);
     assert!(double.run(&["machine", "enroll", "n1"]).status.success());
     assert_eq!(double.run(&["machine", "show", "n2"]).status.code(), Some(3));
+}
+
+#[test]
+fn events_and_operations_name_machines_as_people_do() {
+    let of = |id: u8, machine: &str, kind: &str| {
+        format!(r#"{{"id":{id},"at":1,"actor":"daemon","machine":"{machine}",{kind}}}"#)
+    };
+    let events = [
+        of(1, "0190-aa", r#""kind":"machine_registered""#),
+        of(2, "0190-aa", r#""kind":"identity_conflict","other":"0190-bb","key":"serial","value":"S1""#),
+        of(3, "0190-cc", r#""kind":"machine_deleted""#),
+    ];
+    let operation = r#"[{"id":"o1","machine":"0190-aa","kind":"inspect","state":"ready","state_since":1,"created_at":1,
+        "created_by":"daemon","disks":[],"history":[],"steps":[],"may_have_written":false}]"#;
+    let other = r#"{"id":"0190-bb","enrolment":"unenrolled","macs":["52:54:00:00:00:02"],"tags":[],
+        "secure_boot":"auto","discover_next":false,"created_at":1}"#;
+    let double = Double::new(&[
+        ("GET /api/v1/events", "200 OK", &[&format!("[{}]", events.join(","))]),
+        ("GET /api/v1/operations", "200 OK", &[operation]),
+        ("GET /api/v1/machines/0190-aa", "200 OK", &[&machine("")]),
+        ("GET /api/v1/machines/0190-bb", "200 OK", &[other]),
+    ]);
+    let shown = double.run(&["events"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    for part in [
+        "1970-01-01 00:00:00  n1                 registered\n",
+        "  n1                 claims the serial S1 of 52:54:00:00:00:02; nothing was merged\n",
+        // Of which there is no record any more.
+        "  cc                 deleted\n",
+    ] {
+        assert!(shown.contains(part), "{part:?} is missing in\n{shown}");
+    }
+    assert_eq!(double.lines().len(), 4, "each machine is asked for once: {:?}", double.lines());
+    let listed = double.run(&["operation", "list"]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("o1  n1       inspect  ready"), "{listed}");
 }
 
 #[test]

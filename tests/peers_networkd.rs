@@ -13,12 +13,16 @@ use std::sync::mpsc::{self, Receiver};
 
 use bus::{PATIENCE, PrivateBus};
 use futures_util::StreamExt;
-use ironwake_api::client::Client;
+use ironwake_api::client::{Client, ClientError};
 use ironwake_api::{NetworkConfirm, OwnAddress, SystemAction};
 use loopback::Daemon;
+use serde_json::json;
 use zbus::{MessageStream, connection};
 
 const NETWORKD: &str = "/lib/systemd/systemd-networkd";
+/// What it is told of the other end of the cable: there it gives addresses.
+const OTHER_END: &str =
+    "[Match]\nName=eth1\n[Network]\nAddress=10.88.0.1/24\nDHCPServer=yes\nLinkLocalAddressing=no\n";
 /// A network with a cable, where systemd-networkd reads our folder as it would on an appliance. /sys is read-only, as in a
 /// container: no udev has to have seen the interface.
 const SET_UP: &str = "set -e
@@ -61,9 +65,15 @@ fn lines(child: &mut Child) -> Receiver<String> {
 
 #[track_caller]
 fn wait_for(lines: &Receiver<String>, part: &str) {
+    wait_until(lines, part, |line| line.contains(part));
+}
+
+/// Waits for a line of something that was added.
+#[track_caller]
+fn wait_until(lines: &Receiver<String>, what: &str, is_it: impl Fn(&str) -> bool) {
     loop {
-        let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {part}"));
-        if line.contains(part) && !line.starts_with("Deleted") {
+        let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {what}"));
+        if is_it(&line) && !line.starts_with("Deleted") {
             return;
         }
     }
@@ -88,6 +98,7 @@ async fn networkd_takes_an_address_up_and_the_one_of_before_comes_back() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("network")).expect("made");
+    fs::write(folder.path().join("network/10-eth1.network"), OTHER_END).expect("written");
     // systemd-networkd reads as a user of its own.
     for shared in [folder.path().to_owned(), folder.path().join("network")] {
         fs::set_permissions(shared, fs::Permissions::from_mode(0o755)).expect("changed");
@@ -128,4 +139,20 @@ async fn networkd_takes_an_address_up_and_the_one_of_before_comes_back() {
     wait_for(&addresses, "10.77.0.2/24");
     let text = fs::read_to_string(folder.path().join("network/05-ironwake-eth0.network")).expect("a file");
     assert!(text.contains("Address=10.77.0.2/24\nGateway=10.77.0.1\n"), "{text}");
+
+    // Addresses are given beside one that is configured, and not beside one that came.
+    let server =
+        |range: &str| json!({"network": [{"interface": "eth0", "dhcp": "server", "range": [range]}]});
+    let changed = client.change_settings(&server("10.77.0.100-10.77.0.200")).await.expect("changed");
+    assert_eq!(changed.warnings, [""; 0]);
+    let dhcp = OwnAddress { dhcp: true, ..OwnAddress::default() };
+    let change = client.change_network("eth0", &dhcp).await.expect("changed");
+    wait_until(&addresses, "a lease", |line| line.contains("10.88.0.") && !line.contains("10.88.0.1/"));
+    let confirm = NetworkConfirm { token: change.token.expect("a token") };
+    client.confirm_network(&confirm).await.expect("confirmed");
+    let Err(ClientError::Refused(problem)) = client.change_settings(&server("10.88.0.100-10.88.0.200")).await
+    else {
+        panic!("it was done")
+    };
+    assert!(problem.detail.contains("eth0 comes from another DHCP server"), "{problem:?}");
 }

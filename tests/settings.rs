@@ -2,11 +2,12 @@
 
 mod loopback;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use ironwake_api::client::{Client, ClientError};
-use ironwake_api::{Setting, SettingOrigin, Settings};
+use ironwake_api::{HealthState, Setting, SettingOrigin, Settings};
 use loopback::Daemon;
 use serde_json::json;
 
@@ -58,6 +59,75 @@ async fn a_change_is_checked_as_a_whole_in_force_at_once_or_said_to_wait_and_sur
     let back =
         client.change_settings(&json!({"discovery": null, "enrolment": null})).await.expect("taken back");
     assert_eq!(find(&back, "enrolment.policy").origin, SettingOrigin::File);
+}
+
+/// Asks until health says of each of these that it failed: each is tried after the daemon is ready.
+async fn failed(client: &Client, expected: &[&str]) {
+    let asked = async {
+        loop {
+            let health = client.health().await.expect("told");
+            let checks = health.checks.iter().map(|check| (check.name.as_str(), check.state));
+            let networks = health.networks.iter().map(|network| (network.interface.as_str(), network.state));
+            let failed: BTreeSet<&str> = checks
+                .chain(networks)
+                .filter(|(_, state)| *state == HealthState::Failed)
+                .map(|(name, _)| name)
+                .collect();
+            if expected.iter().all(|name| failed.contains(name)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(loopback::PATIENCE, asked)
+        .await
+        .unwrap_or_else(|_| panic!("not all of {expected:?} failed"));
+}
+
+/// Legal settings that this host cannot serve: the daemon starts all the same, says so, and can be asked to take them back.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_cannot_be_served_leave_a_daemon_that_can_be_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let daemon = Daemon::start(folder.path(), "");
+    let client = Client::new(folder.path().join("api.sock"));
+    let Err(ClientError::Refused(problem)) = client.change_settings(&json!({"socket": "/nowhere/s"})).await
+    else {
+        panic!("the API would not be found again")
+    };
+    assert!(problem.detail.contains("socket: commands and systemd's units look for the API there"));
+    // No host has an address of TEST-NET-1 (RFC 5737), and none of the interfaces.
+    let patch = json!({
+        "http": {"listen": "192.0.2.1:8080"},
+        "api": {"listen": "192.0.2.1:8443", "certificate": "/nowhere/api.crt", "key": "/nowhere/api.key"},
+        "network": [
+            {"interface": "gone0", "dhcp": "server", "range": ["10.9.0.100-10.9.0.200"]},
+            {"interface": "gone1"},
+        ],
+        "profiles": "/nowhere/profiles",
+        "console": {"authorized_keys": "/nowhere/keys"},
+    });
+    let changed = client.change_settings(&patch).await.expect("legal");
+    for interface in ["gone0", "gone1"] {
+        let part = format!("there is no interface {interface} at present");
+        assert!(changed.warnings.iter().any(|warning| warning.contains(&part)), "{:?}", changed.warnings);
+    }
+    daemon.terminate();
+
+    let daemon = Daemon::start(folder.path(), "");
+    failed(&client, &["http", "api https", "certificate", "gone0", "gone1", "tftp gone0", "tftp gone1"])
+        .await;
+    for part in [
+        "listen on 192.0.2.1:8080 for HTTP: this host has no address 192.0.2.1",
+        "there is no interface gone0; it is served as soon as that changes",
+    ] {
+        daemon.check(&["health"], 6, part, "");
+    }
+    let back = json!({"http": null, "api": null, "network": null, "profiles": null, "console": null});
+    client.change_settings(&back).await.expect("taken back");
+    daemon.terminate();
+
+    let daemon = Daemon::start(folder.path(), "");
+    let said = daemon.check(&["health"], 6, "", "");
+    assert!(!said.contains("192.0.2.1") && !said.contains("gone0"), "{said}");
 }
 
 #[test]

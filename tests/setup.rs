@@ -278,6 +278,58 @@ async fn interfaces_are_told_with_who_gives_addresses_there_and_what_could_be_gi
     assert!(again.expect("asked").asked_at > asked.asked_at);
 }
 
+/// What systemd-networkd tells of an interface whose IPv4 address came so.
+fn link(source: &str) -> String {
+    json!({"Index": 7, "Addresses": [{"Family": 2, "Address": [10, 0, 0, 1], "ConfigSource": source}]})
+        .to_string()
+}
+
+/// The first set-up and the settings look at the same: whoever gives addresses keeps its own.
+#[tokio::test]
+async fn addresses_are_given_only_where_the_own_one_stays() {
+    let bench = Bench::new(Vec::new()).await;
+    let change = async |mode: &str| {
+        let network = json!([{"interface": "eth0", "dhcp": mode, "range": ["10.0.0.100-10.0.0.200"]}]);
+        let patch = match mode {
+            "server" => json!({"network": network}),
+            mode => json!({"network": [{"interface": "eth0", "dhcp": mode}]}),
+        };
+        bench.site.site.change_settings(patch, anna()).await
+    };
+    bench.systemd.state().link = link("DHCPv4");
+    let server = json!({"interface": "eth0", "dhcp": "server", "range": ["10.0.0.100-10.0.0.200"]});
+    let Err(SiteError::Invalid(wrong)) = bench.set_up(&server).await else { panic!("it was done") };
+    assert_eq!(wrong[0].field, "address");
+    assert!(wrong[0].message.contains("eth0 comes from another DHCP server"), "{wrong:?}");
+    let Err(SiteError::Invalid(wrong)) = change("server").await else { panic!("it was done") };
+    assert_eq!(wrong[0].field, "network[0].dhcp");
+    for part in ["eth0 comes from another DHCP server", "`ironwake system network eth0 --address "] {
+        assert!(wrong[0].message.contains(part), "{wrong:?}");
+    }
+    assert_eq!(bench.settings(), "", "nothing is written");
+    assert_eq!(change("proxy").await.expect("changed").warnings, [""; 0], "a proxy gives none");
+    let other = bench.site.site.change_settings(json!({"discovery": {"enabled": false}}), anna()).await;
+    assert_eq!(other.expect("changed").warnings, [""; 0]);
+
+    bench.systemd.state().link = link("foreign");
+    let warnings = change("server").await.expect("changed").warnings;
+    assert!(warnings.len() == 1 && warnings[0].contains("eth0 is its own is not known"), "{warnings:?}");
+    assert!(bench.set_up(&server).await.expect("done").warnings == warnings);
+
+    bench.systemd.state().link = link("static");
+    assert_eq!(change("server").await.expect("changed").warnings, [""; 0]);
+    // An address that may go back to what another server gives is none to count on.
+    let asked = serde_json::from_value(json!({"address": "10.0.0.9/24"})).expect("an address");
+    let given = bench.site.site.change_own_address("eth0", asked, anna()).await.expect("given");
+    let Err(SiteError::Invalid(wrong)) = change("off").await.and(change("server").await) else {
+        panic!("it was done")
+    };
+    assert!(wrong[0].message.contains("unless it is confirmed"), "{wrong:?}");
+    let confirm = NetworkConfirm { token: given.token.expect("a token") };
+    bench.site.site.confirm_own_address(confirm, anna()).await.expect("confirmed");
+    assert_eq!(change("server").await.expect("changed").warnings, [""; 0]);
+}
+
 /// The real daemon without a network: it has its API, says what is missing, and is set up by the command.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_without_a_network_is_set_up_through_its_api() {

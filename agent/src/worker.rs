@@ -14,7 +14,8 @@ use std::{
 };
 
 use ironwake_api::{
-    AgentReport, Claim, ClaimRequest, EnrollAnswer, EnrollRequest, Inventory, Lldp, MacAddr, Order, OrderKind,
+    AgentReport, Claim, ClaimRequest, EnrollAnswer, EnrollRequest, Inventory, Lldp, MacAddr, Order,
+    OrderKind, human::short,
 };
 
 use crate::{
@@ -310,7 +311,7 @@ impl Worker {
 
     fn take_answer(&mut self, answer: EnrollAnswer, server: &Server) {
         let first = self.answer.is_none();
-        let name = answer.name.as_deref().unwrap_or(&answer.machine);
+        let name = answer.name.as_deref().unwrap_or_else(|| short(&answer.machine));
         let state = if answer.enrolled { "enrolled" } else { "not enrolled yet" };
         let url = self.cmdline.url.as_deref().unwrap_or_default();
         self.screen.say(format!("inventory is in at {url}: machine {name}, {state}"));

@@ -83,6 +83,8 @@ pub struct BulkResult {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What people call it: its name, or what else tells it apart; the key as it came where it names no machine.
+    pub called: String,
     /// The operation that was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Box<Operation>>,

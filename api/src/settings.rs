@@ -10,6 +10,9 @@ pub struct Settings {
     pub settings: Vec<Setting>,
     /// Keys that were changed through the API and count from the daemon's next start on.
     pub restart: Vec<String>,
+    /// What a person should look at, for the daemon cannot know it; only in the answer to a change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One setting.

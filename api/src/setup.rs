@@ -143,6 +143,9 @@ pub struct SetupAnswer {
     pub network_change: Option<NetworkChange>,
     /// The daemon starts again by itself, and serves then: at once, or once the address is confirmed.
     pub restarts: bool,
+    /// What a person should look at, for the daemon cannot know it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One thing of a set-up.

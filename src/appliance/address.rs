@@ -1,11 +1,14 @@
 //! An interface's own address: what is asked for, checked against what is around it, and as systemd-networkd reads it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
 use ipnet::Ipv4Net;
 use ironwake_api::{FieldProblem, OwnAddress, SystemInterface};
+
+use super::server::AddressOrigin;
 
 /// Name servers that are used: the resolver of the C library asks three (resolv.conf(5)).
 const DNS_MAX: usize = 3;
@@ -35,6 +38,8 @@ pub enum Address {
 pub struct Surroundings {
     /// Every interface of the appliance.
     pub interfaces: Vec<SystemInterface>,
+    /// Where their addresses come from, by name, as far as that was asked.
+    pub origins: BTreeMap<String, AddressOrigin>,
     /// Interfaces that are served with addresses.
     pub servers: Vec<String>,
     /// Addresses that are given to machines.
@@ -245,6 +250,7 @@ mod tests {
                 range: Ipv4Addr::new(10, 1, 2, 0)..=Ipv4Addr::new(10, 1, 2, 99),
                 within: true,
             }],
+            ..Surroundings::default()
         }
     }
 

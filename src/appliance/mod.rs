@@ -3,9 +3,11 @@
 mod address;
 mod patch;
 mod pending;
+mod server;
 mod setup;
 
 pub use address::{Address, Leased, Surroundings, check_address, file_name, network_file};
 pub use patch::{Step, check_patch};
 pub use pending::{CONFIRM_WITHIN, Pending};
+pub use server::{AddressOrigin, check_server};
 pub use setup::{PlannedSetup, check_setup, suggested_beside, suggested_range};

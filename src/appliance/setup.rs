@@ -8,6 +8,7 @@ use ironwake_api::{DhcpChoice, FieldProblem, OwnAddress, Setup, SystemInterface}
 use serde_json::{Value as Json, json};
 
 use super::address::{Address, Leased, Surroundings, check_address};
+use super::server::check_server;
 
 /// Addresses that are suggested at most: some racks of machines, each of which needs one for a few minutes.
 const SUGGESTED_MAX: u32 = 200;
@@ -21,6 +22,8 @@ pub struct PlannedSetup {
     pub address: Option<Address>,
     /// The settings, as a merge patch.
     pub settings: Json,
+    /// What is to be looked at, for nobody knows it here.
+    pub warnings: Vec<String>,
 }
 
 /// Addresses that server mode could give: the upper half of the interface's network, without its own address.
@@ -63,9 +66,20 @@ pub fn check_setup(
     let mut mistakes = Mistakes::default();
     let found = check_interface(setup, around, &mut mistakes);
     let ranges = check_ranges(setup, parse, &mut mistakes);
-    let (address, net) = match &setup.address {
-        Some(asked) => check_given(setup, asked, &ranges, around, &mut mistakes),
-        None => (None, found.and_then(|found| check_kept(setup, found, &ranges, &mut mistakes))),
+    let mut warnings = Vec::new();
+    let (address, net) = match (&setup.address, found) {
+        (Some(asked), _) => check_given(setup, asked, &ranges, around, &mut mistakes),
+        (None, None) => (None, None),
+        (None, Some(found)) => {
+            if setup.dhcp == DhcpChoice::Server {
+                let origin = around.origins.get(&found.name).copied().unwrap_or_default();
+                match check_server(found, origin) {
+                    Ok(warning) => warnings.extend(warning),
+                    Err(why) => mistakes.add("address", format!("{why}: give it one here")),
+                }
+            }
+            (None, check_kept(found, &ranges, &mut mistakes))
+        }
     };
     check_told(setup, net, &mut mistakes);
     if !mistakes.0.is_empty() {
@@ -81,7 +95,7 @@ pub fn check_setup(
             network["dns"] = json!(setup.dns);
         }
     }
-    Ok(PlannedSetup { address, settings: json!({"network": [network]}) })
+    Ok(PlannedSetup { address, settings: json!({"network": [network]}), warnings })
 }
 
 /// What is wrong, field by field.
@@ -181,16 +195,11 @@ fn check_given(
 
 /// The network of the address that the interface has and keeps.
 fn check_kept(
-    setup: &Setup,
     found: &SystemInterface,
     ranges: &[RangeInclusive<Ipv4Addr>],
     mistakes: &mut Mistakes,
 ) -> Option<Ipv4Net> {
     let net: Option<Ipv4Net> = found.addresses.iter().find_map(|text| text.parse().ok());
-    if setup.dhcp == DhcpChoice::Server && net.is_none() {
-        let message = format!("{} has none, and whoever gives addresses needs one of its own", found.name);
-        mistakes.add("address", message);
-    }
     for (index, range) in ranges.iter().enumerate() {
         if let Some(message) = net.and_then(|net| unfit(range, net)) {
             mistakes.add(format!("range[{index}]"), message);
@@ -229,6 +238,7 @@ mod tests {
     use ironwake_api::MacAddr;
 
     use super::*;
+    use crate::appliance::AddressOrigin;
 
     fn around() -> Surroundings {
         let interface = |name: &str, mac: Option<MacAddr>, address: &str| SystemInterface {
@@ -242,9 +252,12 @@ mod tests {
         let interfaces = vec![
             interface("eth0", mac, "10.0.0.1/24"),
             interface("eth1", mac, ""),
+            interface("eth2", mac, "10.2.0.7/24"),
+            interface("eth3", mac, "10.3.0.1/24"),
             interface("tun0", None, "10.9.0.1/24"),
         ];
-        Surroundings { interfaces, ..Surroundings::default() }
+        let origins = [("eth0".into(), AddressOrigin::Own), ("eth2".into(), AddressOrigin::Dhcp)].into();
+        Surroundings { interfaces, origins, ..Surroundings::default() }
     }
 
     /// Two addresses; what the configuration reads besides is its own affair.
@@ -312,6 +325,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_to_give_addresses_keeps_its_own() {
+        let server = |name: &str, range: &str| json!({"interface": name, "dhcp": "server", "range": [range]});
+        check(
+            server("eth2", "10.2.0.100-10.2.0.200"),
+            &[
+                "address: the address of eth2 comes from another DHCP server, and whoever gives addresses needs one of its \
+               own: give it one here",
+            ],
+        );
+        let warnings = |setup: Json| {
+            let setup = serde_json::from_value(setup).expect("a set-up");
+            check_setup(&setup, &around(), range).expect("it can be done").warnings
+        };
+        assert_eq!(warnings(server("eth0", "10.0.0.100-10.0.0.200")), [""; 0]);
+        let said = warnings(server("eth3", "10.3.0.100-10.3.0.200"));
+        assert!(said.len() == 1 && said[0].contains("address of eth3 is its own is not known"), "{said:?}");
+        assert_eq!(warnings(json!({"interface": "eth2"})), [""; 0], "a proxy gives none");
+    }
+
+    #[test]
     fn every_mistake_is_told_at_once_by_its_field() {
         check(json!({"interface": "eth7"}), &["interface: there is no interface \"eth7\""]);
         check(json!({"interface": "tun0"}), &["interface: tun0 has no MAC address"]);
@@ -321,7 +354,7 @@ mod tests {
         );
         check(
             json!({"interface": "eth1", "dhcp": "server", "range": ["x", "10.5.0.1-10.5.0.9"], "router": "y"}),
-            &["range[0]: it has no `-`", "address: eth1 has none", "router: \"y\" is not"],
+            &["range[0]: it has no `-`", "address: eth1 has no address", "router: \"y\" is not"],
         );
         check(
             json!({"interface": "eth0", "dhcp": "server", "range": ["10.0.0.1-10.0.0.9", "10.7.0.1-10.7.0.9"],

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use ironwake_api::{EventKind, MachineQuery, Operation, OperationState};
+use ironwake_api::{EventKind, Operation, OperationState};
 
+use super::called::Called;
 use super::operation::style;
 use super::output::clean;
 use super::watch::watch;
 use super::{Context, Failure, human};
 
 /// One line of one operation of several.
-pub fn line(operation: &Operation, context: &mut Context) -> Result<(), Failure> {
+pub fn line(operation: &Operation, called: &Called, context: &mut Context) -> Result<(), Failure> {
     let state = match operation.state {
         OperationState::Registered => "waits for its turn",
         state => state.name(),
     };
     let state = context.output.styled(state, style(operation.state));
-    let text = format!("{} {} on machine {}: {state}", operation.kind, operation.id, operation.machine);
+    let machine = clean(called.get(&operation.machine));
+    let text = format!("{} {} on machine {machine}: {state}", operation.kind, operation.id);
     Ok(context.output.line(text)?)
 }
 
@@ -26,13 +28,8 @@ pub async fn follow(operations: Vec<Operation>, context: &mut Context) -> Result
 }
 
 async fn until_end(operations: Vec<Operation>, context: &mut Context) -> Result<(), Failure> {
-    let names: BTreeMap<String, String> = context
-        .client
-        .machines_all(&MachineQuery::default())
-        .await?
-        .into_iter()
-        .filter_map(|machine| Some((machine.id, machine.name?)))
-        .collect();
+    let machines = operations.iter().map(|operation| operation.machine.as_str());
+    let called = Called::of(machines, &context.client).await?;
     let mut stream = context.client.follow(None, None);
     // What happened before is in the records, which are read once the stream stands.
     stream.connect().await?;
@@ -41,7 +38,7 @@ async fn until_end(operations: Vec<Operation>, context: &mut Context) -> Result<
     for operation in operations {
         let operation = context.client.operation(&operation.id).await?;
         if !context.json {
-            line(&operation, context)?;
+            line(&operation, &called, context)?;
         }
         match operation.state.has_ended() {
             true => ended.push(operation),
@@ -54,7 +51,7 @@ async fn until_end(operations: Vec<Operation>, context: &mut Context) -> Result<
         let event = stream.next().await?;
         let EventKind::OperationChanged { operation: id, to, cause, .. } = &event.kind else { continue };
         let Some(operation) = running.get(id) else { continue };
-        let machine = names.get(&operation.machine).unwrap_or(&operation.machine).clone();
+        let machine = clean(called.get(&operation.machine));
         if to.has_ended() {
             running.remove(id);
             ended.push(context.client.operation(id).await?);

@@ -9,6 +9,7 @@ use ironwake_api::{ArmRequest, BatchNew, BulkAction, BulkAnswer, Operation, Oper
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::assignment::Variables;
+use super::called::Called;
 use super::operation::{done, follow, holders, shown};
 use super::output::clean;
 use super::selection::{self, Selected};
@@ -180,8 +181,10 @@ async fn begin_many(
     } else if context.json {
         context.output.json(&operations)?;
     } else {
+        let machines = operations.iter().map(|operation| operation.machine.as_str());
+        let called = Called::of(machines, &context.client).await?;
         for operation in &operations {
-            batch::line(operation, context)?;
+            batch::line(operation, &called, context)?;
         }
     }
     selection::outcome(&answer)
@@ -189,12 +192,7 @@ async fn begin_many(
 
 fn made(answer: &BulkAnswer) -> Vec<(String, &Operation)> {
     let results = answer.results.iter();
-    results
-        .filter_map(|result| {
-            let name = result.name.clone().unwrap_or_else(|| result.machine.clone());
-            Some((name, result.operation.as_deref()?))
-        })
-        .collect()
+    results.filter_map(|result| Some((result.called.clone(), result.operation.as_deref()?))).collect()
 }
 
 fn not_confirmed() -> Failure {

@@ -9,9 +9,10 @@ use super::{Context, Failure};
 
 /// Shows what would be recorded for each machine; finds fault where something would be refused.
 pub async fn run(machines: Selected, new: &OperationNew, context: &mut Context) -> Result<(), Failure> {
-    let mut runs = Vec::new();
-    for key in machines.keys(context).await? {
+    let (mut runs, mut names) = (Vec::new(), Vec::new());
+    for (key, called) in machines.keys(context).await? {
         runs.push(context.client.dry_run(&key, new).await?);
+        names.push(called);
     }
     if context.json {
         match &runs[..] {
@@ -19,20 +20,20 @@ pub async fn run(machines: Selected, new: &OperationNew, context: &mut Context) 
             several => context.output.json(&several)?,
         }
     } else {
-        for run in &runs {
-            write(run, context)?;
+        for (run, called) in runs.iter().zip(&names) {
+            write(run, called, context)?;
         }
     }
     if runs.iter().all(|run| run.mistakes.is_empty()) { Ok(()) } else { Err(Failure::Findings) }
 }
 
-fn write(run: &DryRun, context: &mut Context) -> std::io::Result<()> {
+fn write(run: &DryRun, called: &str, context: &mut Context) -> std::io::Result<()> {
     let output = &mut context.output;
     let (verdict, style) = match run.mistakes.len() {
         0 => ("would be made", Style::Good),
         _ => ("would be refused", Style::Bad),
     };
-    let title = output.styled(&format!("{} of {} {verdict}", run.kind, run.machine), style);
+    let title = output.styled(&format!("{} of {} {verdict}", run.kind, clean(called)), style);
     output.line(title)?;
     for problem in &run.mistakes {
         let line = format!("  wrong    {}: {}", clean(&problem.field), clean(&problem.message));

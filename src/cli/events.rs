@@ -7,6 +7,7 @@ use ironwake_api::{
     StepState,
 };
 
+use super::called::Called;
 use super::output::{Output, Style, clean};
 use super::{Context, Failure, human, timeline};
 
@@ -64,8 +65,9 @@ pub async fn run(args: &Args, context: &mut Context) -> Result<(), Failure> {
     if events.is_empty() {
         return Ok(context.output.line("no events")?);
     }
+    let called = Called::of(events.iter().flat_map(machines_of), &context.client).await?;
     for event in &events {
-        write(event, &mut context.output)?;
+        write(event, &called, &mut context.output)?;
     }
     Ok(())
 }
@@ -75,6 +77,7 @@ async fn follow(args: &Args, machine: Option<&str>, context: &mut Context) -> Re
     if !args.kind.is_empty() {
         stream = stream.of_kinds(&args.kind.iter().map(String::as_str).collect::<Vec<_>>());
     }
+    let mut called = Called::default();
     loop {
         let event = match stream.next_signal().await? {
             Signal::Event(event) => event,
@@ -90,15 +93,29 @@ async fn follow(args: &Args, machine: Option<&str>, context: &mut Context) -> Re
         if context.json {
             context.output.json_line(&*event)?;
         } else {
-            write(&event, &mut context.output)?;
+            // A name may have been given just now.
+            if let (EventKind::MachineEdited { .. }, Some(machine)) = (&event.kind, &event.machine) {
+                called.forget(machine);
+            }
+            called.learn(machines_of(&event), &context.client).await?;
+            write(&event, &called, &mut context.output)?;
             context.output.flush()?;
         }
     }
 }
 
-fn write(event: &Event, output: &mut Output) -> std::io::Result<()> {
-    let (what, style) = describe(&event.kind);
-    let machine = event.machine.as_deref().map_or("-", short);
+/// The machines that a line of an event names.
+fn machines_of(event: &Event) -> impl Iterator<Item = &str> {
+    let other = match &event.kind {
+        EventKind::IdentityConflict { other, .. } => Some(other.as_str()),
+        _ => None,
+    };
+    event.machine.as_deref().into_iter().chain(other)
+}
+
+fn write(event: &Event, called: &Called, output: &mut Output) -> std::io::Result<()> {
+    let (what, style) = describe(&event.kind, called);
+    let machine = event.machine.as_deref().map_or("-", |id| called.get(id));
     let by = match &event.actor {
         Actor::Operator(name) => format!(" (by {name})"),
         Actor::Token(name) => format!(" (by token {name})"),
@@ -106,15 +123,15 @@ fn write(event: &Event, output: &mut Output) -> std::io::Result<()> {
     };
     let number = output.styled(&format!("{:>6} {}", event.id, human::time(event.at)), Style::Faint);
     let what = output.styled(&clean(&what), style);
-    output.line(format!("{number}  {:13}  {what}{}", clean(machine), clean(&by)))
+    output.line(format!("{number}  {:17}  {what}{}", clean(machine), clean(&by)))
 }
 
 /// An event as a sentence for people.
 pub fn sentence(kind: &EventKind) -> String {
-    describe(kind).0
+    describe(kind, &Called::default()).0
 }
 
-pub fn describe(kind: &EventKind) -> (String, Style) {
+pub fn describe(kind: &EventKind, called: &Called) -> (String, Style) {
     use EventKind as E;
     let plain = |text: String| (text, Style::Plain);
     match kind {
@@ -124,9 +141,11 @@ pub fn describe(kind: &EventKind) -> (String, Style) {
         E::MachineEdited { fields } => plain(format!("changed: {}", fields.join(", "))),
         E::OrderGiven { order } => plain(format!("ordered: {order:?}").to_lowercase()),
         E::MachineDeleted => plain("deleted".into()),
-        E::MachineAbsorbed { other } => plain(format!("{} turned out to be another NIC of it", short(other))),
+        E::MachineAbsorbed { other } => {
+            plain(format!("{} turned out to be another NIC of it", called.get(other)))
+        }
         E::IdentityConflict { other, key, value } => {
-            (format!("claims the {key} {value} of {}; nothing was merged", short(other)), Style::Bad)
+            (format!("claims the {key} {value} of {}; nothing was merged", called.get(other)), Style::Bad)
         }
         E::OperationMade { operation, work } => plain(format!("{work} {} made", short(operation))),
         E::OperationWaits { operation, batch } => {

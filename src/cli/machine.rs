@@ -252,22 +252,22 @@ async fn many(
 
 /// The operation that runs on a machine.
 async fn running(key: &str, context: &Context) -> Result<OperationBrief, Failure> {
-    let machine = context.client.machine(key).await?;
+    let mut machine = context.client.machine(key).await?;
+    let running = machine.operation.take();
     let nothing = || {
         anyhow::anyhow!(
             "nothing is recorded for machine {}: `ironwake rebuild`, `wipe` and `inspect` make an operation",
-            machine.id
+            machine.called()
         )
     };
-    Ok(*machine.operation.ok_or_else(nothing)?)
+    Ok(*running.ok_or_else(nothing)?)
 }
 
 fn done(what: &str, machine: &Machine, context: &mut Context) -> Result<(), Failure> {
     if context.json {
         return Ok(context.output.json(machine)?);
     }
-    let name = machine.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
-    Ok(context.output.line(format!("{what} {}{}", machine.id, clean(&name)))?)
+    Ok(context.output.line(format!("{what} {}", clean(&machine.called())))?)
 }
 
 async fn show(key: &str, attempts_shown: usize, context: &mut Context) -> Result<(), Failure> {

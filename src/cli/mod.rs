@@ -8,6 +8,7 @@ mod batch;
 mod begin;
 mod build;
 mod builder;
+mod called;
 mod config;
 mod connect;
 mod console;

@@ -1,10 +1,10 @@
 //! `ironwake operation`: what is done with machines, and watching it.
 
-use ironwake_api::human::short;
 use ironwake_api::{
     ApprovedDisk, ArmRequest, EventKind, Operation, OperationQuery, OperationState, Progress,
 };
 
+use super::called::Called;
 use super::events::describe;
 use super::human;
 use super::output::{Style, clean};
@@ -64,7 +64,7 @@ pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure>
         Command::List { machine, running } => list(machine, running, context).await,
         Command::Show { id } => {
             let operation = context.client.operation(&id).await?;
-            if context.json { Ok(context.output.json(&operation)?) } else { Ok(write(&operation, context)?) }
+            if context.json { Ok(context.output.json(&operation)?) } else { write(&operation, context).await }
         }
         Command::Arm { id, minutes } => {
             let operation =
@@ -96,6 +96,8 @@ async fn list(machine: Option<String>, running: bool, context: &mut Context) -> 
     if context.json {
         return Ok(context.output.json(&operations)?);
     }
+    let machines = operations.iter().map(|operation| operation.machine.as_str());
+    let called = Called::of(machines, &context.client).await?;
     let now = human::now();
     let mut table = Table::new(&["ID", "MACHINE", "WORK", "STATE", "SINCE", "DISKS", "WHY"]);
     for operation in &operations {
@@ -103,7 +105,7 @@ async fn list(machine: Option<String>, running: bool, context: &mut Context) -> 
         let disks: Vec<&str> = operation.disks.iter().map(|disk| disk.name.as_str()).collect();
         table.row([
             plain(operation.id.clone()),
-            plain(short(&operation.machine).to_owned()),
+            plain(called.get(&operation.machine).to_owned()),
             plain(operation.kind.to_string()),
             (operation.state.to_string(), style(operation.state)),
             plain(human::ago(operation.state_since, now)),
@@ -114,11 +116,13 @@ async fn list(machine: Option<String>, running: bool, context: &mut Context) -> 
     Ok(table.write(&mut context.output, "no operations")?)
 }
 
-fn write(operation: &Operation, context: &mut Context) -> std::io::Result<()> {
+async fn write(operation: &Operation, context: &mut Context) -> Result<(), Failure> {
+    let called = Called::of([operation.machine.as_str()], &context.client).await?;
+    let machine = clean(called.get(&operation.machine));
     let now = human::now();
     let output = &mut context.output;
     let state = output.styled(operation.state.name(), style(operation.state));
-    output.line(format!("{} {} on machine {}: {state}", operation.kind, operation.id, operation.machine))?;
+    output.line(format!("{} {} on machine {machine}: {state}", operation.kind, operation.id))?;
     if let Some(profile) = &operation.profile {
         output.line(format!("  profile  {} {}", profile.name, clean(&profile.version)))?;
     }
@@ -195,7 +199,7 @@ async fn until_end(id: &str, context: &mut Context) -> Result<(), Failure> {
     stream.connect().await?;
     operation = context.client.operation(&operation.id).await?;
     if !context.json {
-        write(&operation, context)?;
+        write(&operation, context).await?;
     }
     while !operation.state.has_ended() {
         context.output.flush()?;
@@ -220,7 +224,7 @@ async fn until_end(id: &str, context: &mut Context) -> Result<(), Failure> {
                 ))?;
             }
             EventKind::OperationStep { operation: changed, .. } if changed == id && !context.json => {
-                let (line, style) = describe(&event.kind);
+                let (line, style) = describe(&event.kind, &Called::default());
                 let line = format!("  {}  {}", human::time(event.at), clean(&line));
                 let line = context.output.styled(&line, style);
                 context.output.line(line)?;

@@ -36,10 +36,10 @@ impl Selected {
         }
     }
 
-    /// The key of each; fails where none is selected.
-    pub async fn keys(self, context: &Context) -> Result<Vec<String>, Failure> {
+    /// The key of each, and what to call it; fails where none is selected.
+    pub async fn keys(self, context: &Context) -> Result<Vec<(String, String)>, Failure> {
         if !self.machines.is_empty() {
-            return Ok(self.machines);
+            return Ok(self.machines.into_iter().map(|key| (key.clone(), key)).collect());
         }
         let query = MachineQuery {
             tag: self.tagged.first().cloned(),
@@ -52,7 +52,7 @@ impl Selected {
         machines.retain(|machine| self.tagged.iter().all(|tag| machine.tags.contains(tag)));
         match machines.is_empty() {
             true => Err(anyhow::anyhow!("no machine meets these conditions").into()),
-            false => Ok(machines.into_iter().map(|machine| machine.id).collect()),
+            false => Ok(machines.iter().map(|machine| (machine.id.clone(), machine.called())).collect()),
         }
     }
 
@@ -80,8 +80,7 @@ pub fn show(what: &str, answer: &BulkAnswer, context: &mut Context) -> Result<()
         return outcome(answer);
     }
     for result in &answer.results {
-        let name = result.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
-        let machine = clean(&format!("{}{name}", result.machine));
+        let machine = clean(&result.called);
         match &result.problem {
             None => context.output.line(format!("{what} {machine}"))?,
             Some(problem) => {

@@ -162,6 +162,10 @@ fn write(shown: Settings, none: &str, context: &mut Context) -> std::io::Result<
         table.row([(setting.key, Style::Plain), (clean(&setting.value), style), (clean(&from), style)]);
     }
     table.write(&mut context.output, none)?;
+    for warning in shown.warnings {
+        let line = context.output.styled(&format!("look at this: {}", clean(&warning)), Style::Warning);
+        context.output.line(line)?;
+    }
     for key in shown.restart {
         let line = format!("{key} was changed and counts from the daemon's next start on");
         let line = context.output.styled(&line, Style::Warning);

@@ -113,6 +113,10 @@ async fn apply(setup: &Setup, context: &mut Context) -> Result<(), Failure> {
     for step in &answer.steps {
         output.line(clean(&step.what))?;
     }
+    for warning in &answer.warnings {
+        let line = output.styled(&format!("look at this: {}", clean(warning)), Style::Warning);
+        output.line(line)?;
+    }
     if let Some(change) = &answer.network_change {
         let token = change.token.as_deref().unwrap_or_default();
         let by = human::time(change.confirm_by);

@@ -13,6 +13,14 @@ use crate::private::{self, PrivateError};
 
 /// What the API changed, in the state directory.
 pub const SETTINGS: &str = "settings.toml";
+/// Keys of the operator's file alone, each with who counts on its value: a daemon that went by another one at its next start
+/// would not be found any more, and could not be asked to take that back.
+const FIXED: &[(&str, &str)] = &[
+    ("state", "settings.toml lies there"),
+    ("socket", "commands and systemd's units look for the API there"),
+    ("console_socket", "the console and systemd's units look for the API there"),
+    ("ssh_socket", "the SSH server and systemd's units look for the API there"),
+];
 /// What the file says to whoever opens it.
 const HEADER: &str = "# Settings that were changed through the API. They win over ironwake.toml; the daemon writes this file.\n\n";
 
@@ -100,8 +108,9 @@ impl Layers {
     /// is on the disk.
     pub fn plan(&self, patch: &Json) -> Result<Planned, SettingsError> {
         let (lower, before) = self.texts()?;
-        if patch.get("state").is_some() {
-            let message = format!("state: {} lies there; it is set in {}", SETTINGS, self.file.display());
+        let given = |key: &str| patch.get(key).is_some_and(|value| !value.is_null());
+        if let Some((key, why)) = FIXED.iter().find(|(key, _)| given(key)) {
+            let message = format!("{key}: {why}; it is set in {}", self.file.display());
             return Err(SettingsError::Patch(message));
         }
         let mut table: toml::Table =
@@ -322,6 +331,11 @@ mod tests {
         check(json!({"htp": {"listen": "x"}}), &["unknown key `htp`", "did you mean `http`?"]);
         check(json!({"api": {"listen": "0.0.0.0:8080"}}), &["port 8080 is where machines are served"]);
         check(json!({"state": "/x"}), &["state: settings.toml lies there"]);
+        check(
+            json!({"socket": "/x/api.sock"}),
+            &["socket: commands and systemd's units look", "it is set in "],
+        );
+        check(json!({"ssh_socket": "/x/ssh.sock"}), &["ssh_socket: the SSH server"]);
         check(json!({"discovery": {"enabled": 1.5}}), &["expected true or false"]);
         check(json!({"network": []}), &["network: no network is configured with that"]);
         check(json!({"network": [null]}), &["network: null inside of a list cannot be written"]);

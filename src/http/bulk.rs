@@ -31,13 +31,12 @@ async fn bulk(
 }
 
 fn result(outcome: BulkOutcome) -> BulkResult {
-    let BulkOutcome { machine, name, result } = outcome;
-    match result {
-        Ok(operation) => BulkResult { machine, name, operation: operation.map(Box::new), problem: None },
-        Err(error) => {
-            BulkResult { machine, name, operation: None, problem: Some(Box::new(site_problem(error))) }
-        }
-    }
+    let BulkOutcome { machine, name, called, result } = outcome;
+    let (operation, problem) = match result {
+        Ok(operation) => (operation.map(Box::new), None),
+        Err(error) => (None, Some(Box::new(site_problem(error)))),
+    };
+    BulkResult { machine, name, called, operation, problem }
 }
 
 /// Arms operations, so many at a time: the next one when one has ended. After a failure those that wait are cancelled,

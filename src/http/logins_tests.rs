@@ -9,13 +9,12 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
-use http_body_util::BodyExt;
 use ironwake_api::{Actor, Entrance, EventKind, LoggedIn, LoginWith, Scope, Secret};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
-use super::site_tests::{LATER, site};
+use super::site_tests::{LATER, answer, site};
 use super::*;
 use crate::access::{FAILURES_FREE, SESSION_TIME_MAX};
 use crate::site::{SettingPassword, SiteError};
@@ -83,13 +82,7 @@ impl Api {
     ) -> (StatusCode, HeaderMap, Value) {
         let body = Body::from(if body.is_null() { "{}".to_owned() } else { body.to_string() });
         let request = self.request(Peer::Viewer(entrance), token, method, path, body);
-        let response = self.router.clone().oneshot(request).await.expect("an answer");
-        let (parts, body) = response.into_parts();
-        // An event stream does not end.
-        let streams = parts.headers.get("content-type").is_some_and(|value| value == "text/event-stream");
-        let body =
-            if streams { Vec::new() } else { body.collect().await.expect("a body").to_bytes().to_vec() };
-        (parts.status, parts.headers, serde_json::from_slice(&body).unwrap_or_default())
+        answer(&self.router, request).await
     }
 
     pub(super) async fn log_in(&self, entrance: Entrance, body: Value) -> (StatusCode, HeaderMap, Value) {
@@ -484,9 +477,7 @@ async fn operators_and_tokens_do_not_log_in_and_are_told_who_they_are() {
     let root = || Peer::Operator("root".into());
     let ask = async |peer, method, path, body: &'static str| {
         let request = api.request(peer, None, method, path, Body::from(body));
-        let response = api.router.clone().oneshot(request).await.expect("an answer");
-        let body = response.into_body().collect().await.expect("a body").to_bytes();
-        serde_json::from_slice::<Value>(&body).unwrap_or_default()
+        answer(&api.router, request).await.2
     };
     let login = "{\"password\": \"correct horse battery\"}";
     for (method, path) in [(Method::POST, "/api/v1/login"), (Method::POST, "/api/v1/logout")] {

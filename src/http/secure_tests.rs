@@ -6,16 +6,14 @@ use std::time::SystemTime;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
-use http_body_util::BodyExt;
 use ironwake_api::client::{Client, ClientError, EventQuery, Remote};
 use ironwake_api::{Actor, EventKind, MachineNew, MachineQuery, Scope, TokenNew};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
-use super::site_tests::site;
+use super::site_tests::{answer, site};
 use super::*;
 use crate::access::FAILURES_FREE;
 use crate::certificates::{Authority, Keeper, Source};
@@ -53,13 +51,7 @@ impl Api {
         }
         let mut request = request.body(Body::from("{}")).expect("a request");
         request.extensions_mut().insert(Peer::Remote(from.into()));
-        let response = self.router.clone().oneshot(request).await.expect("an answer");
-        let (parts, body) = response.into_parts();
-        // An event stream does not end.
-        let streams = parts.headers.get("content-type").is_some_and(|value| value == "text/event-stream");
-        let body =
-            if streams { Vec::new() } else { body.collect().await.expect("a body").to_bytes().to_vec() };
-        (parts.status, parts.headers, serde_json::from_slice(&body).unwrap_or_default())
+        answer(&self.router, request).await
     }
 }
 

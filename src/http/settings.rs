@@ -22,7 +22,8 @@ async fn show(State(site): State<SharedSite>) -> Result<axum::Json<Settings>, Re
 }
 
 /// Changes settings by a JSON merge patch (RFC 7396) of the shape of `ironwake.toml`; `null` takes a change back. The
-/// whole is checked before it is written; lists of tables, such as `network`, are replaced as a whole.
+/// whole is checked before it is written; lists of tables, such as `network`, are replaced as a whole. Addresses are given
+/// on no interface whose own comes from another DHCP server; what the daemon cannot know is among the `warnings`.
 #[utoipa::path(patch, path = "/api/v1/settings", tag = "daemon", operation_id = "settings_change",
     request_body = serde_json::Value, responses((status = 200, body = Settings), BadRequest, Invalid))]
 async fn change(

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use ironwake_api::{EnrollRequest, Inventory, MacAddr, Nic, OrderKind};
 use serde_json::{Value, json};
@@ -47,6 +47,18 @@ pub(super) async fn site(more: &str) -> (SharedSite, tempfile::TempDir) {
     (SharedSite::new(site), state)
 }
 
+/// What a request is answered: status, headers, and the body where it is JSON.
+pub(super) async fn answer(router: &Router, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
+    let response = router.clone().oneshot(request).await.expect("an answer");
+    let (parts, body) = response.into_parts();
+    // An event stream does not end.
+    if parts.headers.get("content-type").is_some_and(|value| value == "text/event-stream") {
+        return (parts.status, parts.headers, Value::Null);
+    }
+    let body = body.collect().await.expect("a body").to_bytes();
+    (parts.status, parts.headers, serde_json::from_slice(&body).unwrap_or_default())
+}
+
 impl Api {
     async fn new() -> Self {
         Self::with("").await
@@ -67,10 +79,8 @@ impl Api {
             .body(body)
             .expect("a request");
         request.extensions_mut().insert(Peer::Operator("anna".into()));
-        let response = self.router.clone().oneshot(request).await.expect("an answer");
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("a body").to_bytes();
-        (parts.status.as_u16(), parts.headers, serde_json::from_slice(&body).unwrap_or(Value::Null))
+        let (status, headers, body) = answer(&self.router, request).await;
+        (status.as_u16(), headers, body)
     }
 
     async fn get(&self, path: &str) -> Value {

@@ -7,7 +7,6 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
 use futures_util::StreamExt;
-use http_body_util::BodyExt;
 use ironwake_api::{Actor, EventKind, Lease, LeaseState, MacAddr, MachineNew, Problem};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::extract::Json;
-use super::site_tests::site;
+use super::site_tests::{answer, site};
 use super::*;
 use crate::store::{Change, NewEvent};
 
@@ -38,7 +37,7 @@ impl Api {
         if let Ok(request) = &mut request {
             request.extensions_mut().insert(Peer::Operator("root".into()));
         }
-        answer(&self.router, request.expect("a request")).await
+        typed(&self.router, request.expect("a request")).await
     }
 
     async fn get(&self, path: &str) -> (StatusCode, String, Value) {
@@ -46,13 +45,11 @@ impl Api {
     }
 }
 
-async fn answer(router: &Router, request: Request) -> (StatusCode, String, Value) {
-    let response = router.clone().oneshot(request).await.expect("an answer");
-    let status = response.status();
-    let media_type =
-        response.headers().get("content-type").map(|value| value.to_str().expect("text").to_owned());
-    let body = response.into_body().collect().await.expect("a body").to_bytes();
-    (status, media_type.unwrap_or_default(), serde_json::from_slice(&body).unwrap_or(Value::Null))
+/// What a request is answered: status, type of the body, and the body where it is JSON.
+async fn typed(router: &Router, request: Request) -> (StatusCode, String, Value) {
+    let (status, headers, body) = answer(router, request).await;
+    let media_type = headers.get("content-type").map(|value| value.to_str().expect("text").to_owned());
+    (status, media_type.unwrap_or_default(), body)
 }
 
 fn event(version: u32) -> Change {
@@ -153,7 +150,7 @@ async fn a_request_without_credentials_or_with_the_wrong_ones_gets_nothing() {
             if let Some(peer) = peer.clone() {
                 request.extensions_mut().insert(peer);
             }
-            let (status, media_type, problem) = answer(&api.router, request).await;
+            let (status, media_type, problem) = typed(&api.router, request).await;
             assert_eq!((status, media_type.as_str()), (StatusCode::FORBIDDEN, problem::MEDIA_TYPE));
             assert_eq!(problem["type"], "urn:ironwake:problem:forbidden");
         }

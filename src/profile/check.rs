@@ -356,6 +356,10 @@ fn check_variable(raw: RawVariable, findings: &mut Findings) -> (String, Variabl
     let typed = raw.kind.given().is_some() && input != Input::Choice(Vec::new());
     let [required, secret] =
         [&raw.required, &raw.secret].map(|field| field.given().is_some_and(|at| at.value));
+    if let (true, Input::Boolean, Some(at)) = (secret, &input, raw.secret.given()) {
+        let help = "leave out `secret`, or take another type".to_owned();
+        findings.add(at.span.clone(), "a boolean cannot be secret: it is one of two words", help);
+    }
     let mut default = None;
     if let Some(given) = raw.default.given() {
         if secret {

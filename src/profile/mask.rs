@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::HIDDEN;
 
-/// A secret that is shorter cannot be masked: the output would be full of marks. Fewer bytes of one that an output ends
-/// with tell nothing, and most outputs end with such by chance.
+/// A shorter text cannot be masked: the output would be full of marks, which would tell what they stand for. So a shorter
+/// secret is refused, and only short lines of a longer one stay as they are. Fewer bytes of one that an output ends with tell
+/// nothing, and most outputs end with such by chance.
 pub const MASKED_BYTES_MIN: usize = 4;
 
 /// The secrets that are masked.
@@ -25,8 +26,14 @@ fn is_plain(byte: u8) -> bool {
     !byte.is_ascii_control() || matches!(byte, b'\n' | b'\t')
 }
 
+/// Whether a secret is long enough to be masked. One that is empty says that there is none.
+pub(super) fn can_be_masked(secret: &str) -> bool {
+    let bytes = secret.bytes().filter(|byte| is_plain(*byte)).count();
+    bytes == 0 || bytes >= MASKED_BYTES_MIN
+}
+
 impl Mask {
-    /// Masks these.
+    /// Masks these, but for what is too short.
     pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
         let plain = |secret: String| secret.into_bytes().into_iter().filter(|byte| is_plain(*byte)).collect();
         let mut secrets: Vec<Vec<u8>> = secrets.into_iter().map(plain).collect();

@@ -32,7 +32,7 @@ fn no_control(text: &str) -> Result<&str, Unwritable> {
 }
 
 /// Every text that a value has, in order.
-fn texts(value: &Value) -> Vec<String> {
+pub(super) fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::Text(text) => vec![text.clone()],
         Value::Integer(number) => vec![number.to_string()],

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::bounded::{Bounded, OUTPUT_BYTES_MAX};
 use super::input::Value;
-use super::quote::is_control;
+use super::quote::{is_control, texts};
 use super::resolve::{Setting, Values};
 use super::secret::{HIDDEN, Secret};
 use super::shape::{Answer, Architecture, Boot, Firmware, Image, Injection, Kind, Profile};
@@ -445,14 +445,6 @@ impl<'p> Renderer<'p> {
     fn masked(&self, message: String) -> String {
         let long = self.secrets.iter().filter(|secret| !secret.is_empty());
         long.fold(message, |message, secret| message.replace(secret.as_str(), HIDDEN))
-    }
-}
-
-pub(super) fn texts(value: &Value) -> Vec<String> {
-    match value {
-        Value::Text(text) => vec![text.clone()],
-        Value::List(items) => items.clone(),
-        Value::Integer(_) | Value::Boolean(_) => Vec::new(),
     }
 }
 

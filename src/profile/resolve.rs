@@ -8,6 +8,8 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use super::input::{ITEMS_MAX, TEXT_BYTES_MAX, Value};
+use super::mask::{MASKED_BYTES_MIN, can_be_masked};
+use super::quote::texts;
 use super::secret::{HIDDEN, Secret};
 use super::shape::{Profile, Variable};
 use crate::document::{nearest, shorten};
@@ -222,6 +224,11 @@ fn settle(name: &str, variable: &Variable, layers: Layers<'_>) -> Result<Setting
         other => format!(" (from {other})"),
     };
     match variable.input.read(&given) {
+        Ok(value) if variable.secret && !texts(&value).iter().all(|text| can_be_masked(text)) => {
+            Err(format!(
+                "the secret value{from} is too short to be hidden in what programs write: at least {MASKED_BYTES_MIN} bytes"
+            ))
+        }
         Ok(value) if variable.secret => Ok(Setting::Secret(Secret::new(value), origin)),
         Ok(value) => Ok(Setting::Plain(value, origin)),
         // What is wrong with a secret is said without repeating it.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::check::{Surroundings, check_line, missing, template_named};
 use super::mask::Mask;
+use super::quote::texts;
 use super::raw::{KindWord, file_name, integer, template_line};
-use super::render::{Facts, RenderError, Renderer, texts};
+use super::render::{Facts, RenderError, Renderer};
 use super::resolve::{Setting, Values};
 use super::shape::Profile;
 use crate::document::value::{line, word};

@@ -120,6 +120,46 @@ fn what_is_wrong_with_values_is_said_of_each() {
 }
 
 #[test]
+fn a_secret_that_is_too_short_to_be_hidden_is_refused() {
+    let profile = profile(
+        "[variables.password]\ntype = \"string\"\nsecret = true\n[variables.pin]\ntype = \"integer\"\nsecret = true\n\
+         [variables.keys]\ntype = \"list\"\nsecret = true\n[variables.open]\ntype = \"string\"",
+        "",
+        "",
+    );
+    let none = Written::new();
+    let wrong = |site: serde_json::Value, operation: serde_json::Value| {
+        let (site, operation) = (written(site), written(operation));
+        let layers = Layers { site: &site, tags: &[], machine: &none, operation: &operation };
+        let problems = resolve(&profile, layers).err().unwrap_or_default();
+        problems.iter().map(|p| format!("{}: {}", p.field, p.message)).collect::<Vec<_>>().join("\n")
+    };
+    let said = |field: &str, from: &str| {
+        format!(
+            "variables.{field}: the secret value{from} is too short to be hidden in what programs write: at least 4 bytes"
+        )
+    };
+    assert_eq!(wrong(json!({}), json!({ "password": "abc" })), said("password", ""));
+    assert_eq!(wrong(json!({ "password": "abc" }), json!({})), said("password", " (from site)"));
+    assert_eq!(wrong(json!({}), json!({ "pin": 123 })), said("pin", ""));
+    assert_eq!(wrong(json!({}), json!({ "keys": ["abcd", "abc"] })), said("keys", ""));
+    let fits = json!({ "password": "abcd", "pin": 1234, "keys": ["abcd", ""], "open": "abc" });
+    assert_eq!(wrong(json!({}), fits), "");
+    assert_eq!(wrong(json!({}), json!({ "password": "" })), "", "there is none to be hidden");
+}
+
+#[test]
+fn secret_numbers_are_hidden_in_what_steps_write() {
+    let profile = profile("[variables.pin]\ntype = \"integer\"\nsecret = true", "", "");
+    let values = settle(&profile, json!({ "pin": 4711 }));
+    let rendered = login(&profile, &values, &facts()).expect("renders");
+    let (mut veil, mut shown) = (rendered.mask.veil(), Vec::new());
+    veil.push(b"the pin is 4711\n", &mut shown);
+    veil.finish(&mut shown);
+    assert_eq!(String::from_utf8_lossy(&shown), "the pin is ***\n");
+}
+
+#[test]
 fn secrets_are_shown_nowhere() {
     let profile =
         profile("[variables.password]\ntype = \"string\"\nsecret = true", "{{ password | shell }}", "");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Response};
+use reqwest::{Certificate, Client, ClientBuilder, Response};
 
 use super::reach::{Reach, TooNear};
 
@@ -37,22 +37,15 @@ impl HttpClient {
     /// A client without connections, for somebody who gave these URLs: hosts near this one are asked only if one of
     /// them names it.
     pub fn new(own_urls: &[&str]) -> Result<Self, HttpError> {
-        // A second one is refused, and the first does.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let reach = Reach::of(own_urls);
-        let builder = || {
+        let near = || {
             let redirects = reach.clone();
-            Client::builder()
-                .user_agent(concat!("ironwake/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT_MAX)
+            builder()
                 .read_timeout(SILENCE_MAX)
                 .redirect(Policy::custom(move |attempt| redirect(attempt, &redirects)))
                 .dns_resolver(reach.clone())
-                .referer(false)
         };
-        // A host that trusts nobody can still be asked to fetch over HTTP: HTTPS then fails with its own words.
-        let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
-        Ok(Self(client.map_err(|error| HttpError::Lasting(chain(&error)))?))
+        Ok(Self(trusting(near, &[]).map_err(|error| HttpError::Lasting(chain(&error)))?))
     }
 
     /// Asks for what is at a URL, with further headers.
@@ -85,6 +78,26 @@ impl HttpClient {
         }
         Ok(text)
     }
+}
+
+/// What holds for whatever is asked of others.
+pub(super) fn builder() -> ClientBuilder {
+    // A second one is refused, and the first does.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .user_agent(concat!("ironwake/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_MAX)
+        .referer(false)
+}
+
+/// A client that trusts whom the host trusts, and these. A host that trusts nobody can still ask over HTTP, and those that
+/// `own` has signed: everything else then fails with its own words.
+pub(super) fn trusting(
+    builder: impl Fn() -> ClientBuilder,
+    own: &[Certificate],
+) -> Result<Client, reqwest::Error> {
+    let merged = builder().tls_certs_merge(own.iter().cloned()).build();
+    merged.or_else(|_| builder().tls_certs_only(own.iter().cloned()).build())
 }
 
 /// The head of an answer, and its body as it comes.
@@ -141,7 +154,7 @@ fn failed(error: reqwest::Error) -> HttpError {
 }
 
 /// What an error and its causes say. The outermost words of the client are the same for all.
-fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &dyn Error) -> String {
     let mut texts = Vec::new();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -125,7 +125,8 @@ impl Site {
                 Some(format!("its work was taken by {} and asked for by {from} again", taker.from))
             }
             None if request.machine != operation.machine => {
-                Some(format!("its work was asked for by machine {} at {from}", plain(&request.machine)))
+                let machine = plain(&self.called(&request.machine));
+                Some(format!("its work was asked for by machine {machine} at {from}"))
             }
             None => self
                 .another_machine(operation, from)

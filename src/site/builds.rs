@@ -1,6 +1,7 @@
 //! Builds: ordered by operators, taken by the builder, which hands in what it made as an import.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -126,7 +127,8 @@ impl Site {
             log: Vec::new(),
         };
         self.save_build(&build, actor, "is ordered".into()).await?;
-        self.builds.ordered.notify_one();
+        // Everybody who waits looks: the first may go away before it has taken what it was woken for.
+        self.builds.ordered.notify_waiters();
         Ok(build)
     }
 
@@ -139,16 +141,13 @@ impl Site {
     ) -> Result<Option<Build>, SiteError> {
         let until = tokio::time::Instant::now() + wait;
         loop {
-            match self.take_build(&actor, standing).await {
-                Ok(None) => {}
-                Ok(Some(build)) => return Ok(Some(build)),
-                Err(error) => {
-                    // The order woke nobody else, and is for whoever waits still.
-                    self.builds.ordered.notify_one();
-                    return Err(error);
-                }
+            // Before the look: an order that comes between the two is not missed.
+            let mut ordered = pin!(self.builds.ordered.notified());
+            ordered.as_mut().enable();
+            if let Some(build) = self.take_build(&actor, standing).await? {
+                return Ok(Some(build));
             }
-            if tokio::time::timeout_at(until, self.builds.ordered.notified()).await.is_err() {
+            if tokio::time::timeout_at(until, ordered).await.is_err() {
                 return Ok(None);
             }
         }

@@ -27,6 +27,8 @@ pub struct BulkOutcome {
     pub machine: String,
     /// Its name.
     pub name: Option<String>,
+    /// What people call it; the key as it came where it names no machine.
+    pub called: String,
     /// The operation that was made, if that was asked for.
     pub result: Result<Option<Operation>, SiteError>,
 }
@@ -42,10 +44,12 @@ impl Site {
         let mut outcomes = Vec::new();
         for selected in self.select(&request.machines)? {
             outcomes.push(match selected {
-                Err((key, error)) => BulkOutcome { machine: key, name: None, result: Err(error) },
+                Err((key, error)) => {
+                    BulkOutcome { called: key.clone(), machine: key, name: None, result: Err(error) }
+                }
                 Ok(machine) => {
                     let result = self.do_one(&machine.id, &request.action, &actor).await;
-                    BulkOutcome { machine: machine.id, name: machine.name, result }
+                    BulkOutcome { called: machine.called(), machine: machine.id, name: machine.name, result }
                 }
             });
         }

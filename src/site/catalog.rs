@@ -46,7 +46,7 @@ impl Site {
         let machine = self.machine(&request.machine)?;
         let inventory = self.store.inventory(&machine.id).await?.map(|record| record.inventory);
         let Some(inventory) = inventory else {
-            return Err(SiteError::Conflict(format!("machine {} has no inventory yet", machine.id)));
+            return Err(SiteError::Conflict(format!("machine {} has no inventory yet", machine.called())));
         };
         let disk = match request.disk.as_deref().or(entry.profile.kind.writes().then_some("only")) {
             Some(rule) => {

@@ -132,12 +132,14 @@ impl Site {
 
 /// Only what is known is worked on.
 fn enrolled(machine: &Machine) -> Result<(), SiteError> {
-    let id = &machine.id;
     match machine.enrolment {
         Enrolment::Enrolled => Ok(()),
-        _ => Err(SiteError::Conflict(format!(
-            "machine {id} is not enrolled: `ironwake machine enroll {id}` makes it known"
-        ))),
+        _ => {
+            let called = machine.called();
+            Err(SiteError::Conflict(format!(
+                "machine {called} is not enrolled: `ironwake machine enroll {called}` makes it known"
+            )))
+        }
     }
 }
 

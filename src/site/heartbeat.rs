@@ -142,7 +142,8 @@ impl Site {
             return None;
         }
         let mac = self.not_of(machine, from)?;
-        let other = self.read().id_of(mac).filter(|other| *other != machine.id)?.to_owned();
+        let records = self.read();
+        let other = records.id_of(mac).filter(|other| *other != machine.id).map(|id| records.called(id))?;
         Some(format!("a host called from {from}, which is the address of machine {other}"))
     }
 }

@@ -384,8 +384,11 @@ impl Site {
         match self.operations.of_machine(machine) {
             None => Ok(()),
             Some(Record { operation, .. }) => Err(SiteError::Conflict(format!(
-                "{} {} runs on machine {machine} and is {}: cancel it or wait until it has ended",
-                operation.kind, operation.id, operation.state
+                "{} {} runs on machine {} and is {}: cancel it or wait until it has ended",
+                operation.kind,
+                operation.id,
+                self.called(machine),
+                operation.state
             ))),
         }
     }

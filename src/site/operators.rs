@@ -43,9 +43,10 @@ impl Site {
     }
 
     fn refuse_duplicate(&self, identity: &Identity, name: Option<&str>) -> Result<(), SiteError> {
+        self.hostname_is_free(name, None)?;
         let records = self.read();
         let taken = |key: &str, value: &str, id: &str| {
-            Err(SiteError::Conflict(format!("machine {id} has {key} {value} already")))
+            Err(SiteError::Conflict(format!("machine {} has {key} {value} already", records.called(id))))
         };
         for mac in &identity.macs {
             if let Some(id) = records.index.by_mac(*mac) {
@@ -63,7 +64,6 @@ impl Site {
             return taken("serial number", serial, id);
         }
         name_is_free(&records, name, None)?;
-        self.hostname_is_free(name, None)?;
         if records.machines.len() >= MACHINES_MAX {
             return Err(SiteError::Full { what: "machines", limit: MACHINES_MAX });
         }
@@ -166,7 +166,8 @@ fn changed<T: PartialEq>(field: &mut T, value: T, name: &str, fields: &mut Vec<S
 fn name_is_free(records: &Records, name: Option<&str>, own: Option<&str>) -> Result<(), SiteError> {
     match name.and_then(|name| records.by_name.get(name)) {
         Some(owner) if Some(owner.as_str()) != own => Err(SiteError::Conflict(format!(
-            "machine {owner} has the name {} already",
+            "machine {} has the name {} already",
+            records.called(owner),
             name.unwrap_or_default()
         ))),
         _ => Ok(()),

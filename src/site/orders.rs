@@ -138,7 +138,7 @@ impl Site {
         if !self.orders.waits(&machine.id, self.now()) {
             return Err(SiteError::Conflict(format!(
                 "no agent of machine {} waits for orders: it is not in discovery",
-                machine.id
+                machine.called()
             )));
         }
         let event = self.event(actor, Some(&machine.id), EventKind::OrderGiven { order: order.order });

@@ -10,11 +10,13 @@ use std::sync::atomic::Ordering;
 use ironwake_api::{
     Actor, EventKind, Millis, NetworkChange, NetworkConfirm, OwnAddress, SystemAction, SystemInterface,
 };
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::system::{Appliance, Own, told};
 use super::{Site, SiteError};
-use crate::appliance::{Leased, Pending, Surroundings, check_address, file_name, network_file};
+use crate::appliance::{
+    AddressOrigin, Leased, Pending, Surroundings, check_address, file_name, network_file,
+};
 use crate::config::{DhcpMode, Network};
 use crate::private;
 use crate::store::StoreError;
@@ -192,6 +194,18 @@ impl Own {
         Ok(())
     }
 
+    /// Where the address of an interface comes from.
+    pub async fn address_origin(&self, interface: &str) -> AddressOrigin {
+        if self.pending().as_ref().is_some_and(|pending| pending.interface == interface) {
+            return AddressOrigin::Unconfirmed;
+        }
+        let Some(index) = (self.appliance.index_of)(interface) else { return AddressOrigin::Unknown };
+        let asked = self.appliance.bus.address_origin(index).await;
+        let asked =
+            asked.inspect_err(|error| debug!(%error, interface, "nobody knows where its address comes from"));
+        asked.unwrap_or_default()
+    }
+
     /// What a file of the interfaces holds.
     pub async fn file_of(&self, name: &str) -> Result<Option<String>, SiteError> {
         let (files, name) = (self.appliance.files.clone(), name.to_owned());
@@ -218,6 +232,7 @@ pub(super) fn surroundings(appliance: &Appliance, interfaces: Vec<SystemInterfac
     };
     Surroundings {
         interfaces,
+        origins: Default::default(),
         servers: served.clone().map(|network| network.interface.clone()).collect(),
         leased: served.flat_map(leased).collect(),
     }

@@ -28,6 +28,11 @@ impl Site {
         Ok(machine)
     }
 
+    /// What people call the machine of this id; the id, where there is no record of it.
+    pub(super) fn called(&self, id: &str) -> String {
+        self.read().called(id)
+    }
+
     fn with_work(&self, machine: Machine) -> Machine {
         let host = self.hosts.shown(&machine.id, self.now());
         let mut operation = self.operations.brief(&machine.id);
@@ -64,6 +69,11 @@ impl Site {
 }
 
 impl Records {
+    /// What people call the machine of this id; the id, where there is no record of it.
+    pub(super) fn called(&self, id: &str) -> String {
+        self.machines.get(id).map_or_else(|| id.to_owned(), |machine| machine.called())
+    }
+
     /// The id that a key stands for: what is most exact is looked for first.
     fn find<'a>(&'a self, key: &'a str) -> Result<Option<&'a str>, SiteError> {
         if self.machines.contains_key(key) {

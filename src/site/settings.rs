@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
 
-use ironwake_api::{Actor, EventKind, Millis, Setting, Settings};
+use ironwake_api::{Actor, EventKind, FieldProblem, Millis, Setting, Settings};
 use serde_json::Value as Json;
 
 use super::{Site, SiteError};
-use crate::config::{Config, EnrolmentPolicy, Layers, SettingsError, SiteValues};
+use crate::appliance::check_server;
+use crate::config::{Config, DhcpMode, EnrolmentPolicy, Layers, Network, Planned, SettingsError, SiteValues};
 use crate::document::SECRET_KEYS;
 use crate::machine::{EnrolmentRule, HostnamePolicy};
 use crate::profile::{HIDDEN, Written};
+use crate::store::StoreError;
 
 /// Keys that are in force at once, and all below them; every other one counts from the next start on.
 const AT_ONCE: &[&str] =
@@ -75,9 +77,10 @@ impl Site {
     pub async fn all_settings(&self) -> Result<Settings, SiteError> {
         let layers = self.layers_of_settings()?;
         let shown = tokio::task::spawn_blocking(move || layers.shown()).await;
-        let settings = shown.map_err(|_| crate::store::StoreError::Closed)?.map_err(refused)?;
+        let settings = shown.map_err(|_| StoreError::Closed)?.map_err(refused)?;
         let restart = self.in_force.restart.lock().expect("no panic while held").iter().cloned().collect();
-        Ok(Settings { settings: settings.into_iter().map(|setting| self.veiled(setting)).collect(), restart })
+        let settings = settings.into_iter().map(|setting| self.veiled(setting)).collect();
+        Ok(Settings { settings, restart, warnings: Vec::new() })
     }
 
     /// A setting as it may be shown.
@@ -96,17 +99,59 @@ impl Site {
         }
     }
 
-    /// Refuses what could not be changed so.
-    pub(super) async fn check_settings(&self, patch: &Json) -> Result<(), SiteError> {
+    /// What a merge patch would make of the settings; refuses what could not be changed so.
+    pub(super) async fn plan_settings(&self, patch: &Json) -> Result<Planned, SiteError> {
         let (layers, patch) = (self.layers_of_settings()?, patch.clone());
-        let planned = tokio::task::spawn_blocking(move || layers.plan(&patch).map(drop)).await;
-        planned.map_err(|_| crate::store::StoreError::Closed)?.map_err(refused)
+        let planned = tokio::task::spawn_blocking(move || layers.plan(&patch)).await;
+        planned.map_err(|_| StoreError::Closed)?.map_err(refused)
     }
 
-    /// Changes settings by a merge patch: the whole is checked before any of it is written.
+    /// Changes settings by a merge patch: the whole is checked before any of it is written, and networks that are changed
+    /// against the interfaces of this host.
     pub async fn change_settings(&self, patch: Json, actor: Actor) -> Result<Settings, SiteError> {
+        let planned = self.plan_settings(&patch).await?;
+        let warnings = match planned.keys.iter().any(|key| key.starts_with("network")) {
+            true => self.check_networks(&planned.config.networks).await?,
+            false => Vec::new(),
+        };
+        self.write_settings(patch, actor).await?;
+        Ok(Settings { warnings, ..self.all_settings().await? })
+    }
+
+    /// What is to be looked at before these networks are served; refuses what is known to go wrong.
+    async fn check_networks(&self, networks: &[Network]) -> Result<Vec<String>, SiteError> {
+        // Without the appliance's system nothing is known of its interfaces.
+        let Ok(own) = self.own() else { return Ok(Vec::new()) };
+        let interfaces = tokio::task::spawn_blocking(own.appliance.interfaces).await;
+        let interfaces = interfaces.map_err(|_| StoreError::Closed)?;
+        let (mut warnings, mut wrong) = (Vec::new(), Vec::new());
+        for (number, network) in networks.iter().enumerate() {
+            let name = &network.interface;
+            if (own.appliance.index_of)(name).is_none() {
+                warnings
+                    .push(format!("there is no interface {name} at present: it is served once it is there"));
+            }
+            let found = interfaces.iter().find(|found| found.name == *name);
+            let Some(found) = found.filter(|_| network.dhcp == DhcpMode::Server) else { continue };
+            match check_server(found, own.address_origin(name).await) {
+                Ok(warning) => warnings.extend(warning),
+                Err(why) => {
+                    let next = format!(
+                        "`ironwake system network {name} --address ADDRESS/PREFIX` gives it one, and `ironwake system \
+                         confirm` keeps it"
+                    );
+                    let field = format!("network[{number}].dhcp");
+                    wrong.push(FieldProblem { field, message: format!("{why}; {next}") });
+                }
+            }
+        }
+        if wrong.is_empty() { Ok(warnings) } else { Err(SiteError::Invalid(wrong)) }
+    }
+
+    /// Writes a change that was looked at before.
+    pub(super) async fn write_settings(&self, patch: Json, actor: Actor) -> Result<(), SiteError> {
         let layers = self.layers_of_settings()?;
-        let gate = self.gate.lock().await;
+        let _gate = self.gate.lock().await;
         let changed = tokio::task::spawn_blocking(move || {
             let planned = layers.plan(&patch)?;
             if !planned.keys.is_empty() {
@@ -115,7 +160,7 @@ impl Site {
             Ok::<_, SettingsError>(planned)
         });
         // It does not panic, so the runtime is going down.
-        let planned = changed.await.map_err(|_| crate::store::StoreError::Closed)?.map_err(refused)?;
+        let planned = changed.await.map_err(|_| StoreError::Closed)?.map_err(refused)?;
         if !planned.keys.is_empty() {
             *self.in_force.live.write().expect("no panic while held") = Arc::new((&planned.config).into());
             let waits = planned.keys.iter().filter(|key| !is_at_once(key)).cloned();
@@ -123,8 +168,7 @@ impl Site {
             let event = self.event(actor, None, EventKind::SettingsChanged { keys: planned.keys });
             self.store.save(vec![event]).await?;
         }
-        drop(gate);
-        self.all_settings().await
+        Ok(())
     }
 }
 

@@ -191,7 +191,11 @@ impl Site {
             return Err(SiteError::Conflict(message.into()));
         }
         let choices = self.system_choices().await?;
-        let around = surroundings(&own.appliance, interfaces);
+        let mut around = surroundings(&own.appliance, interfaces);
+        if setup.dhcp == DhcpChoice::Server && setup.address.is_none() {
+            let origin = own.address_origin(&setup.interface).await;
+            around.origins.insert(setup.interface.clone(), origin);
+        }
         let mut wrong = Vec::new();
         let steps = check_patch(&setup.system, &choices).unwrap_or_else(|mistakes| {
             wrong.extend(mistakes.into_iter().map(|mut mistake| {
@@ -202,7 +206,7 @@ impl Site {
         });
         let planned = check_setup(setup, &around, parse_range).map_err(|mistakes| wrong.extend(mistakes));
         let (Ok(planned), true) = (planned, wrong.is_empty()) else { return Err(SiteError::Invalid(wrong)) };
-        self.check_settings(&planned.settings).await?;
+        self.plan_settings(&planned.settings).await?;
         let address = match (&setup.address, planned.address) {
             (Some(asked), Some(address)) => {
                 let text = network_file(&setup.interface, &address);
@@ -229,8 +233,8 @@ impl Site {
             let changed = self.change_system(setup.system.clone(), actor.clone()).await;
             self.step(what, changed.map(drop), &actor, &mut done).await?;
         }
-        let changed = self.change_settings(looked.settings, actor.clone()).await;
-        self.step(served_words(&setup), changed.map(drop), &actor, &mut done).await?;
+        let changed = self.write_settings(looked.settings, actor.clone()).await;
+        self.step(served_words(&setup), changed, &actor, &mut done).await?;
         let address = looked.address.map(|(asked, _)| asked);
         let network_change = self.give_address(&setup.interface, address, &actor, &mut done).await?;
         let restarts = own.available(&[SystemAction::Restart]).await.is_ok();
@@ -238,7 +242,7 @@ impl Site {
             let at = self.now() + RESTART_AFTER;
             *own.restart.lock().expect("no panic while held") = Some((at, actor));
         }
-        Ok(SetupAnswer { steps: done, network_change, restarts })
+        Ok(SetupAnswer { steps: done, network_change, restarts, warnings: planned.warnings })
     }
 
     async fn give_address(

@@ -187,12 +187,13 @@ impl Site {
         actor: Actor,
         closed: impl Future<Output = &'static str>,
     ) -> Result<Shell, SiteError> {
-        let machine = self.machine(machine)?.id;
+        let machine = self.machine(machine)?;
+        let (called, machine) = (machine.called(), machine.id);
         let rescue = self.operations.of_machine(&machine);
         let rescue = rescue.filter(|record| record.operation.kind == OperationKind::Rescue);
         let record = rescue.ok_or_else(|| {
             SiteError::Conflict(format!(
-                "machine {machine} is not in rescue: `ironwake rescue {machine}` lets its next boot be one"
+                "machine {called} is not in rescue: `ironwake rescue {called}` lets its next boot be one"
             ))
         })?;
         running(&record)?;
@@ -206,7 +207,7 @@ impl Site {
             reason = closed => return Err(SiteError::Conflict(format!("the shell was not opened: {reason}"))),
         };
         let wire = wire.ok().flatten().ok_or_else(|| {
-            SiteError::Conflict(format!("the agent of machine {machine} does not answer: is it still on?"))
+            SiteError::Conflict(format!("the agent of machine {called} does not answer: is it still on?"))
         })?;
         let shell = self.shells.opened.fetch_add(1, Ordering::Relaxed) + 1;
         let note = ShellNote { place, operation, machine, shell, actor, opened_at: Instant::now() };

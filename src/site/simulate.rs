@@ -25,10 +25,9 @@ impl Site {
 
         let mut steps = vec![SimulatedStep {
             step: "who it is".into(),
-            gets: machine.as_ref().map_or("no record".into(), |m| {
-                let name = m.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
-                format!("machine {}{name}, {:?}", m.id, m.enrolment).to_lowercase()
-            }),
+            gets: machine
+                .as_ref()
+                .map_or("no record".into(), |m| format!("machine {}, {}", m.called(), m.enrolment.name())),
             why: "by MAC address, UUID and serial number together".into(),
         }];
         let first = handoff(&sighting, policy, http);

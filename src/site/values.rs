@@ -177,7 +177,7 @@ impl Site {
             // Such a record makes room for others, and its values would go with it.
             return Err(SiteError::Conflict(format!(
                 "machine {} was only seen on the network: enrol it, or give it a name, before it gets values",
-                machine.id
+                machine.called()
             )));
         }
         if !fields.is_empty() {
@@ -233,7 +233,8 @@ impl Site {
         let owner = name.and_then(|name| self.own.owner_of(name)).filter(|owner| Some(owner.as_str()) != own);
         match owner {
             Some(owner) => Err(SiteError::Conflict(format!(
-                "the host of machine {owner} is called {} already",
+                "the host of machine {} is called {} already",
+                self.called(&owner),
                 name.unwrap_or_default()
             ))),
             None => Ok(()),

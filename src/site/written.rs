@@ -80,7 +80,11 @@ impl Site {
                 return Err(SiteError::Conflict(format!(
                     "{} {} began to write {} after it was last reported, and nobody knows what is on it: `ironwake inspect {}` \
                      has the machine report it, `ironwake operation retry {}` does the same once more",
-                    last.kind, last.id, disk.name, draft.machine, last.id
+                    last.kind,
+                    last.id,
+                    disk.name,
+                    self.called(&draft.machine),
+                    last.id
                 )));
             }
         }

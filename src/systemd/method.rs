@@ -76,6 +76,8 @@ pub const LIST_ACTIVATABLE_NAMES: Method = asks(BUS, "ListActivatableNames");
 pub const LIST_TIMEZONES: Method = asks(TIME, "ListTimezones");
 /// State of some units.
 pub const LIST_UNITS_BY_NAMES: Method = asks(UNITS, "ListUnitsByNames");
+/// An interface as systemd-networkd has it, as JSON.
+pub const DESCRIBE_LINK: Method = asks(NETWORK, "DescribeLink");
 /// Whether this host could be restarted by the caller.
 pub const CAN_REBOOT: Method = asks(LOGIN, "CanReboot");
 /// Whether this host could be switched off by the caller.
@@ -126,6 +128,7 @@ pub const METHODS: &[Method] = &[
     LIST_ACTIVATABLE_NAMES,
     LIST_TIMEZONES,
     LIST_UNITS_BY_NAMES,
+    DESCRIBE_LINK,
     CAN_REBOOT,
     CAN_POWER_OFF,
     SET_STATIC_HOSTNAME,

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use serde::Deserialize;
 use zbus::OwnedObjectPath;
 
 use super::bus::{Bus, BusError, Properties};
 use super::keymaps::KeyboardKind;
 use super::method::{self, Service};
+use crate::appliance::AddressOrigin;
 
 /// Time zone, and how the clock is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +110,12 @@ impl Bus {
         self.call(&method::RECONFIGURE_LINK, &(index,)).await
     }
 
+    /// Where the IPv4 address of an interface, by its index, comes from.
+    pub async fn address_origin(&self, index: i32) -> Result<AddressOrigin, BusError> {
+        let text: String = self.call(&method::DESCRIBE_LINK, &(index,)).await?;
+        Ok(origin(&text))
+    }
+
     /// Whether this daemon may restart the host: `yes`, `no`, `challenge` (it would have to log in) or `na`.
     pub async fn can_reboot(&self) -> Result<String, BusError> {
         self.call(&method::CAN_REBOOT, &()).await
@@ -156,4 +164,56 @@ fn text(properties: &Properties, name: &str) -> Option<String> {
 
 fn truth(properties: &Properties, name: &str) -> Option<bool> {
     properties.get(name)?.downcast_ref::<bool>().ok()
+}
+
+/// What is read of the answer to `DescribeLink`.
+#[derive(Deserialize)]
+struct DescribedLink {
+    #[serde(default, rename = "Addresses")]
+    addresses: Vec<DescribedAddress>,
+}
+
+#[derive(Deserialize)]
+struct DescribedAddress {
+    #[serde(rename = "Family")]
+    family: i32,
+    #[serde(default, rename = "ConfigSource")]
+    source: String,
+}
+
+/// An address that is configured counts more than one that came.
+fn origin(text: &str) -> AddressOrigin {
+    let Ok(link) = serde_json::from_str::<DescribedLink>(text) else { return AddressOrigin::Unknown };
+    let came = |source: &str| {
+        link.addresses.iter().any(|found| found.family == libc::AF_INET && found.source == source)
+    };
+    if came("static") {
+        AddressOrigin::Own
+    } else if came("DHCPv4") {
+        AddressOrigin::Dhcp
+    } else {
+        AddressOrigin::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_an_address_comes_from_is_read() {
+        let check = |text: &str, expected| assert_eq!(origin(text), expected, "{text}");
+        let address = |family: i32, source: &str| {
+            format!(
+                r#"{{"Family":{family},"Address":[10,0,0,1],"PrefixLength":24,"ConfigSource":"{source}"}}"#
+            )
+        };
+        let link = |addresses: &[String]| format!(r#"{{"Index":7,"Addresses":[{}]}}"#, addresses.join(","));
+        check(&link(&[address(10, "DHCPv6"), address(2, "static")]), AddressOrigin::Own);
+        check(&link(&[address(2, "DHCPv4"), address(10, "static")]), AddressOrigin::Dhcp);
+        check(&link(&[address(2, "DHCPv4"), address(2, "static")]), AddressOrigin::Own);
+        check(&link(&[address(2, "foreign")]), AddressOrigin::Unknown);
+        check(r#"{"Index":7}"#, AddressOrigin::Unknown);
+        check("none", AddressOrigin::Unknown);
+    }
 }

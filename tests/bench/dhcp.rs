@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use super::logins::Guessing;
 use super::perfdhcp::{self, Load};
 use super::report::{Goal, Report};
 use super::server::Server;
@@ -48,6 +49,10 @@ pub fn measure(bench: &Bench, report: &mut Report) {
             let Some(rate) = rate else { continue };
             let outcome = round(bench, contender, rate, report);
             report.keep("dhcp", contender.name, outcome);
+            if contender.name == ours::NAME {
+                let outcome = beside_logins(bench, contender, *rate, report);
+                report.keep("dhcp", contender.name, outcome);
+            }
         }
     }
 }
@@ -85,6 +90,22 @@ fn note(load: &Load, contender: &Contender, server: &Server, report: &mut Report
     report.add("dhcp", "drops at that rate", "%", Goal::None, name, load.drop_percent());
     report.add("dhcp", "memory after", "MB", ours::AFTER, name, server.private_megabytes()?);
     Ok(())
+}
+
+/// The same rate while somebody guesses passwords, which take a processor each.
+fn beside_logins(bench: &Bench, contender: &Contender, rate: u32, report: &mut Report) -> Result<()> {
+    let server = (contender.start)(bench)?;
+    let guessing = Guessing::begin(&server.state)?;
+    let load = perfdhcp::run(&bench.wire, rate, bench.effort.dhcp_run);
+    let guesses = guessing.end()?;
+    let (load, name) = (load?, contender.name);
+    let mut add = |what, unit, value| report.add("dhcp", what, unit, Goal::None, name, value);
+    add("exchanges beside wrong logins", "/s", load.per_second());
+    add("mean latency beside them", "ms", load.mean_millis);
+    add("drops beside them", "%", load.drop_percent());
+    add("wrong passwords compared", "/s", guesses.compared as f64 / load.secs);
+    add("wrong logins answered", "/s", guesses.answered as f64 / load.secs);
+    server.stop()
 }
 
 /// Waits until the server has worked off its queues.

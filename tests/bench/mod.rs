@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 measured (whether or not a goal is met), 1 something could not be measured, 2 wrong arguments.
 
+mod api;
 mod console;
 mod dhcp;
 mod dirs;
@@ -10,6 +11,7 @@ mod effort;
 mod http;
 #[path = "../lab/mod.rs"]
 mod lab;
+mod logins;
 mod machines;
 mod native;
 mod ours;
@@ -60,7 +62,7 @@ struct Arguments {
 /// What can be measured by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// Exchanges per second and latency.
+    /// Exchanges per second and latency, and what wrong logins take of it.
     Dhcp,
     /// Transfer rates at windowsize 1 and 16, and of 50 clients at once.
     Tftp,

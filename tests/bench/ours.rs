@@ -39,6 +39,11 @@ pub fn socket(state: &Path) -> PathBuf {
     state.join("api.sock")
 }
 
+/// The socket of the SSH server, where people log in.
+pub fn ssh_socket(state: &Path) -> PathBuf {
+    state.join("ssh.sock")
+}
+
 fn start(bench: &Bench, network: &str) -> Result<Server> {
     let program = bench.ironwake.as_ref().context("no daemon is given")?;
     let state = bench.dirs.state(NAME)?;

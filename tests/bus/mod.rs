@@ -64,6 +64,8 @@ pub struct State {
     pub timezone: String,
     pub ntp: bool,
     pub keyboard: String,
+    /// What systemd-networkd tells of each interface.
+    pub link: String,
     /// Units that are installed, and how they are.
     pub units: HashMap<String, String>,
     /// Members that are refused, and as which error.
@@ -253,6 +255,10 @@ struct Network(StandIns);
 impl Network {
     async fn reload(&self) -> fdo::Result<()> {
         self.0.answer("Reload", "").await
+    }
+
+    async fn describe_link(&self, _index: i32) -> String {
+        self.0.state().link.clone()
     }
 
     async fn reconfigure_link(&self, index: i32) -> fdo::Result<()> {

@@ -86,6 +86,9 @@ impl Disk {
     pub fn arguments(&self, number: usize, path: &Path) -> Vec<String> {
         let serial = self.serial.replace(',', ",,");
         let device = match self.bus {
+            // The recorder puts two pieces before what it records. QEMU's virtio-blk merges writes up to the 1024 pieces that a
+            // system call takes, and with those two the host refuses the call: one write in dozens, when the guest's memory is in pieces.
+            Bus::Virtio if self.quirk == Quirk::Recorded => "virtio-blk-pci,request-merging=off".to_owned(),
             Bus::Virtio => "virtio-blk-pci".to_owned(),
             Bus::Nvme => "nvme".to_owned(),
             Bus::Sata => format!("ide-hd,rotation_rate=7200,bus=ide.{number}"),

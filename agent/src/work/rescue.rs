@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command, thread, time::Duration};
 
-use ironwake_api::SHELL_PROTOCOL;
+use ironwake_api::{SHELL_PROTOCOL, human::short};
 use nix::{
     errno::Errno,
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -26,7 +26,7 @@ pub(super) fn run(site: &mut Site<'_>) -> Result<String, Failure> {
     prepare(site)?;
     let reports = site.reports;
     reports.began()?;
-    let machine = &reports.machine;
+    let machine = short(&reports.machine);
     reports.screen.say(format!("rescue: `ironwake shell {machine}` on the server opens a shell here"));
     let path = format!("/boot/v1/operations/{}/shell", reports.operation);
     let mut backoff = Backoff::default();

@@ -1,5 +1,8 @@
 //! Builds: ordered once, taken once, known after a restart; an image that is there is not made again.
 
+use std::pin::pin;
+
+use futures_util::FutureExt;
 use ironwake_api::{ArtifactState as State, BuildNew, BuildOutcome, BuildReport};
 
 use super::operations::operator;
@@ -67,6 +70,24 @@ async fn an_order_is_taken_once_and_survives_a_restart() {
     assert_eq!(take(&lab).await, None, "its builder has been heard");
     advance(Duration::from_secs(121));
     assert!(take(&lab).await.is_some(), "a builder that says nothing is gone");
+}
+
+/// A request may end at any moment, its token revoked or its client gone, and takes no order with it.
+#[tokio::test]
+async fn an_order_is_for_whoever_waits_still() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let lab = Fixture::new().await;
+    let mut first = Box::pin(lab.site.next_build(HOUR, operator(), None));
+    let mut second = pin!(lab.site.next_build(HOUR, operator(), None));
+    assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+    lab.site.order_build(new(), operator()).await.expect("ordered");
+    // The first one has heard of it, and waits for its turn to take it.
+    let gate = lab.site.gate.lock().await;
+    assert!(first.as_mut().now_or_never().is_none());
+    drop(first);
+    drop(gate);
+    let taken = tokio::time::timeout(Duration::from_secs(60), second).await.expect("it is woken");
+    assert_eq!(taken.expect("an answer").expect("the order").name, NAME);
 }
 
 #[tokio::test]

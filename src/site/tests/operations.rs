@@ -214,7 +214,8 @@ async fn what_is_wrong_with_an_operation_is_said_by_field() {
     check(|new| new.armed_secs = Some(5), "armed_secs: 5 is not between 60 and 604800").await;
     assert_eq!(lab.site.operations(&OperationQuery::default()).await.expect("a list"), []);
     let stranger = lab.enroll("S2", &[2]).await.answer.machine;
-    refused(lab.site.operate(&stranger, wipe("serial=A"), operator()).await, "is not enrolled");
+    let part = "machine 52:54:00:00:00:02 is not enrolled: `ironwake machine enroll 52:54:00:00:00:02`";
+    refused(lab.site.operate(&stranger, wipe("serial=A"), operator()).await, part);
 }
 
 #[tokio::test]

@@ -88,7 +88,8 @@ async fn a_shell_joins_operator_and_agent_and_is_noted() {
     assert_eq!(lab.site.cancel(&id, operator()).await.expect("ended").state, State::Ready);
     assert!(shell.ended.is_cancelled());
     refused(lab.site.shell_wanted(&id, &work, FROM, WAIT).await.map(drop), "is ready");
-    refused(lab.site.open_shell(&machine, operator(), pending()).await.map(drop), "is not in rescue");
+    let part = "machine 52:54:00:00:00:01 is not in rescue: `ironwake rescue 52:54:00:00:00:01`";
+    refused(lab.site.open_shell(&machine, operator(), pending()).await.map(drop), part);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use ironwake_api::{
 use super::condition::Condition;
 use super::hardware::{Brief, Parts};
 use super::order::{self, SortBy};
-use super::row::{Boot, Row, haystack, name_key, name_of};
+use super::row::{Boot, Row, haystack, name_key};
 use crate::input::Input;
 use crate::list::{List, Step};
 
@@ -107,9 +107,9 @@ impl Fleet {
         self.index.get(id).map(|place| &mut self.rows[*place])
     }
 
-    /// What people call a machine: its name, else its first address, else the end of its id.
+    /// What people call a machine.
     pub fn name(&self, id: &str) -> String {
-        self.get(id).map_or_else(|| crate::human::short(id).to_owned(), |row| name_of(&row.machine))
+        self.get(id).map_or_else(|| crate::human::short(id).to_owned(), |row| row.machine.called())
     }
 
     /// The machine under the cursor.

@@ -52,20 +52,11 @@ impl Boot {
     }
 }
 
-/// What people call a machine.
-pub fn name_of(machine: &Machine) -> String {
-    match (&machine.name, machine.macs.first()) {
-        (Some(name), _) => name.clone(),
-        (None, Some(mac)) => mac.to_string(),
-        (None, None) => machine.serial.clone().unwrap_or_else(|| crate::human::short(&machine.id).to_owned()),
-    }
-}
-
 /// A name under which numbers sort by their value; machines without a name come last.
 pub(super) fn name_key(machine: &Machine) -> String {
     /// Longer numbers are no numbers.
     const DIGITS_MAX: usize = 12;
-    let name = name_of(machine).to_lowercase();
+    let name = machine.called().to_lowercase();
     let mut key = String::from(if machine.name.is_some() { "0" } else { "1" });
     let mut digits = String::new();
     for c in name.chars().chain(std::iter::once('\0')) {

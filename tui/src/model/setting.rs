@@ -350,7 +350,10 @@ mod tests {
     #[test]
     fn what_waits_for_a_restart_is_known_by_its_key_or_its_list() {
         let restart = vec!["network".to_owned(), "http.listen".into()];
-        let book = Book { all: Some(Settings { settings: Vec::new(), restart }), ..Book::default() };
+        let book = Book {
+            all: Some(Settings { settings: Vec::new(), restart, warnings: Vec::new() }),
+            ..Book::default()
+        };
         assert!(book.waits("network[0].dhcp") && book.waits("http.listen"));
         assert!(!book.waits("networks") && !book.waits("http"));
     }

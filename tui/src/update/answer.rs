@@ -82,7 +82,12 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
         Answer::Leases(leases) => model.leases.put(leases),
         Answer::Health(health) => model.health = Some(health),
         Answer::Version(version) => model.version = Some(version),
-        Answer::Settings(settings) => model.settings.all = Some(settings),
+        Answer::Settings(settings) => {
+            for warning in &settings.warnings {
+                model.toasts.hint("It is changed, and wants a look", warning, model.now);
+            }
+            model.settings.all = Some(settings);
+        }
         Answer::First(told) => first::told(model, told, requests),
         Answer::Whoami(whoami) => {
             first::who(model, &whoami);

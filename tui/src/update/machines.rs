@@ -182,7 +182,7 @@ fn one(model: &mut Model, action: Action, requests: &mut Vec<Request>) {
         }
         Action::EditNotes => {
             let text = Text::new(machine.notes.as_deref().unwrap_or_default());
-            let title = crate::model::row::name_of(machine);
+            let title = machine.called();
             model.overlay = Some(Overlay::Editor(Editor { title, text, machine: id, saving: false }));
         }
         Action::Discover => {

@@ -142,7 +142,7 @@ fn fill_palette(model: &mut Model) {
     if !typed.trim().is_empty() {
         let mut machines: Vec<(usize, String, String)> = Vec::new();
         for row in &model.fleet.rows {
-            let name = crate::model::row::name_of(&row.machine);
+            let name = row.machine.called();
             if name.to_lowercase().contains(&typed.trim().to_lowercase()) {
                 machines.push((name.len(), name, row.machine.id.clone()));
             }

@@ -11,7 +11,6 @@ use crate::human;
 use crate::look::Tone;
 use crate::model::hardware::Brief;
 use crate::model::machine::Tab;
-use crate::model::row::name_of;
 use crate::model::{Model, telling};
 
 /// Columns of a disk's picture in the overview.
@@ -67,7 +66,7 @@ fn head(model: &Model, buffer: &mut Buffer, area: Rect) {
     let mut title = vec![Span::raw("  ")];
     title.push(paint::span(
         look,
-        record(model).map_or_else(|| human::short(&opened.id).to_owned(), name_of),
+        record(model).map_or_else(|| human::short(&opened.id).to_owned(), Machine::called),
         Tone::Strong,
     ));
     title.push(Span::raw("   "));

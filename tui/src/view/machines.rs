@@ -12,7 +12,7 @@ use crate::look::Tone;
 use crate::model::Model;
 use crate::model::condition::Condition;
 use crate::model::order::SortBy;
-use crate::model::row::{Row, name_of};
+use crate::model::row::Row;
 use crate::model::telling;
 
 /// Columns of a bar beside its percentage.
@@ -132,7 +132,7 @@ fn cells(model: &Model, row: &Row, stage_columns: usize) -> [Line<'static>; 12] 
     // A machine without a name is shown by its address, which need not stand there twice.
     let mac = machine.macs.first().filter(|_| machine.name.is_some()).map(ToString::to_string);
     [
-        text(&name_of(machine), name_tone),
+        text(&machine.called(), name_tone),
         Line::from(state(model, row)),
         stage(model, row, stage_columns),
         maybe(machine.address.as_deref(), Tone::Plain),

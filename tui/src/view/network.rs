@@ -10,7 +10,6 @@ use super::paint::{self, Column, column, right};
 use crate::human;
 use crate::look::{Look, Tone};
 use crate::model::Model;
-use crate::model::row::name_of;
 
 const COLUMNS: [Column; 7] = [
     column("address", 15, 15, 0),
@@ -143,7 +142,7 @@ fn leases(model: &Model, buffer: &mut Buffer, area: Rect) {
             LeaseState::Released => (look.symbols().unknown, Tone::Dim, "released"),
             LeaseState::Declined => (look.symbols().warn, Tone::Warn, "declined"),
         };
-        let machine = model.fleet.with_mac(lease.mac).map(|row| name_of(&row.machine));
+        let machine = model.fleet.with_mac(lease.mac).map(|row| row.machine.called());
         let text = |text: &str, tone| Line::from(paint::span(look, text, tone));
         let cells = [
             text(&lease.address, Tone::Strong),

@@ -11,7 +11,7 @@ use super::{disks, events, operations};
 use crate::human;
 use crate::look::{Look, Tone};
 use crate::model::Model;
-use crate::model::row::{Row, name_of};
+use crate::model::row::Row;
 use crate::model::tail::About;
 use crate::model::telling;
 
@@ -47,7 +47,7 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
 /// Name, condition, how far it is, and why it went no further.
 fn head(model: &Model, row: &Row, columns: usize) -> Vec<Line<'static>> {
     let look = model.setup.look;
-    let mut title = vec![paint::span(look, name_of(&row.machine), Tone::Strong), Span::raw("  ")];
+    let mut title = vec![paint::span(look, row.machine.called(), Tone::Strong), Span::raw("  ")];
     title.extend(state(model, row));
     let mut lines = vec![Line::from(title)];
     let running = model.works.of_machine(&row.machine.id).find(|operation| !operation.state.has_ended());
@@ -256,7 +256,7 @@ pub fn strip(model: &Model, buffer: &mut Buffer, area: Rect) {
     let columns = usize::from(area.width.saturating_sub(3));
     let room = usize::from(area.height.saturating_sub(1));
     paint::fill(buffer, area.x, area.y, area.width, symbols.rule, look.style(Tone::Faint));
-    let mut first = vec![paint::span(look, name_of(machine), Tone::Strong), Span::raw("  ")];
+    let mut first = vec![paint::span(look, machine.called(), Tone::Strong), Span::raw("  ")];
     first.extend(state(model, row));
     first.push(Span::raw("  "));
     let used = Line::from(first.clone()).width();
