@@ -47,6 +47,12 @@ fn anna() -> Actor {
 
 impl Bench {
     async fn new(networks: Vec<Network>) -> Self {
+        let all = ["hostname1", "timedate1", "timesync1", "locale1", "network1", "login1", "systemd1"];
+        Self::with(networks, &all).await
+    }
+
+    /// On a host with these services.
+    async fn with(networks: Vec<Network>, services: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let network = folder.path().join("network");
         fs::create_dir(&network).expect("made");
@@ -55,7 +61,7 @@ impl Bench {
         let private = PrivateBus::start(folder.path());
         let systemd = StandIns::new();
         systemd.state().units = [("ironwake.service".into(), "active".into())].into();
-        let _serving = systemd.serve_all(&private).await;
+        let _serving = systemd.serve(&private, services).await;
         let site = TestSite::open().await;
         site.site.set_layers(Layers::open(file, false).expect("legal").0);
         site.site.set_appliance(Appliance {
@@ -82,6 +88,11 @@ impl Bench {
     async fn set_up(&self, setup: &Value) -> Result<ironwake_api::SetupAnswer, SiteError> {
         let setup: Setup = serde_json::from_value(setup.clone()).expect("a set-up");
         self.site.site.set_up(setup, anna()).await
+    }
+
+    async fn dry_run(&self, setup: &Value) -> ironwake_api::SetupDryRun {
+        let setup: Setup = serde_json::from_value(setup.clone()).expect("a set-up");
+        self.site.site.dry_run_setup(&setup).await.expect("told")
     }
 
     fn settings(&self) -> String {
@@ -183,6 +194,47 @@ async fn every_mistake_is_told_at_once_and_nothing_is_done() {
         (bench.systemd.calls().len(), bench.settings().as_str(), bench.steps().await.len()),
         (0, "", 0)
     );
+}
+
+/// What a dry run tells is what is done then, in the same words.
+#[tokio::test]
+async fn a_dry_run_tells_what_would_be_done_and_does_nothing() {
+    let bench = Bench::new(Vec::new()).await;
+    let run = bench.dry_run(&everything()).await;
+    assert!(run.mistakes.is_empty() && run.confirms && run.restarts, "{run:?}");
+    assert_eq!(run.suggested_range.as_deref(), Some("10.5.0.128-10.5.0.254"));
+    let nothing = (bench.systemd.calls().len(), bench.settings(), bench.steps().await.len());
+    assert_eq!(nothing, (0, String::new(), 0));
+    bench.set_up(&everything()).await.expect("done");
+    let done: Vec<String> = bench.steps().await.into_iter().map(|step| step.0).collect();
+    assert_eq!(run.steps, done);
+    // The address is there: nothing of it would be changed.
+    let again = bench.dry_run(&everything()).await;
+    assert_eq!((again.confirms, again.steps.len()), (false, 2));
+
+    let bench = Bench::new(Vec::new()).await;
+    let wrong = json!({"interface": "eth0", "dhcp": "server", "range": ["10.5.0.9-10.5.0.1"],
+        "address": {"dhcp": true}, "system": {"hostname": "a_b"}});
+    let run = bench.dry_run(&wrong).await;
+    let fields: Vec<&str> = run.mistakes.iter().map(|mistake| mistake.field.as_str()).collect();
+    assert_eq!((fields, run.steps.len()), (vec!["system.hostname", "range[0]", "address.dhcp"], 0));
+    // What only the settings know is wrong has no field of its own.
+    let wide =
+        json!({"interface": "eth0", "dhcp": "server", "range": ["10.0.0.2-10.0.0.5", "10.0.0.4-10.0.0.9"]});
+    let run = bench.dry_run(&wide).await;
+    assert_eq!((run.mistakes.len(), run.mistakes[0].field.as_str()), (1, "network"));
+}
+
+/// What a host cannot do is told for each thing that is asked of it.
+#[tokio::test]
+async fn a_dry_run_tells_what_this_host_cannot_do() {
+    let bench = Bench::with(Vec::new(), &["hostname1", "systemd1"]).await;
+    let run = bench.dry_run(&everything()).await;
+    let fields: Vec<&str> = run.mistakes.iter().map(|mistake| mistake.field.as_str()).collect();
+    assert_eq!(fields, ["system.timezone", "system.ntp", "system.keyboard", "address"]);
+    let some = json!({"interface": "eth0", "system": {"hostname": "boot1"}});
+    let run = bench.dry_run(&some).await;
+    assert_eq!(run.steps, ["host name boot1", "eth0 is served, DHCP proxy"]);
 }
 
 #[tokio::test]
@@ -300,6 +352,11 @@ async fn a_daemon_without_a_network_is_set_up_through_its_api() {
         return;
     };
     let setup = json!({"interface": interface.name, "system": {"hostname": "boot1"}}).to_string();
+    let dry = ["setup", "apply", "--dry-run", "-"];
+    daemon.feed(&dry, setup.as_bytes(), 0, "host name boot1", "");
+    let wrong = json!({"interface": interface.name, "system": {"hostname": "a_b"}}).to_string();
+    daemon.feed(&dry, wrong.as_bytes(), 6, "wrong: system.hostname: \"a_b\" is not", "");
+    assert!(!folder.path().join("state/settings.toml").exists());
     let said = daemon.feed(&["setup", "apply", "-"], setup.as_bytes(), 0, "the daemon starts again", "");
     assert!(said.contains("is served, DHCP proxy"), "{said}");
     systemd.asked("RestartUnit ironwake.service").await;

@@ -13,6 +13,7 @@ mod remote;
 mod setup;
 mod shell;
 mod sse;
+mod ssh_keys;
 mod system;
 mod upload;
 mod webhooks;

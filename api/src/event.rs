@@ -488,6 +488,25 @@ pub enum EventKind {
         /// There was none before.
         first: bool,
     },
+    /// The holder of a public key may log in over SSH.
+    SshKeyAdded {
+        /// `SHA256:` and base64.
+        fingerprint: String,
+        /// Whose it is, as its line says; may be empty.
+        comment: String,
+    },
+    /// A public key was taken from the list; its sessions have ended.
+    SshKeyDeleted {
+        /// `SHA256:` and base64.
+        fingerprint: String,
+        /// Whose it was, as its line said; may be empty.
+        comment: String,
+    },
+    /// A password was made that lets keys be added over SSH, once.
+    OneTimePasswordMade {
+        /// When it ends.
+        expires_at: Millis,
+    },
     /// The API shows another certificate.
     CertificateChanged {
         /// SHA-256 of it.

@@ -34,6 +34,7 @@ mod settings;
 mod setup;
 mod shell;
 mod simulate;
+mod ssh_key;
 mod step;
 mod summary;
 mod system;
@@ -80,13 +81,17 @@ pub use profile::{
 };
 pub use settings::{Setting, SettingOrigin, Settings};
 pub use setup::{
-    DhcpChoice, Setup, SetupAnswer, SetupDhcp, SetupInterface, SetupQuery, SetupState, SetupStep,
+    DhcpChoice, Setup, SetupAnswer, SetupDhcp, SetupDryRun, SetupInterface, SetupQuery, SetupState, SetupStep,
 };
 pub use shell::{
     SHELL_FRAME_BYTES_MAX, SHELL_PROTOCOL, ShellExit, ShellFrame, ShellFrames, ShellNonsense, ShellStart,
     Terminal, Window,
 };
 pub use simulate::{SimulateQuery, SimulatedStep};
+pub use ssh_key::{
+    OneTimePassword, SshKey, SshKeyFile, SshKeyFound, SshKeyListed, SshKeyPlace, SshKeyStick, SshKeysAdded,
+    SshKeysNew,
+};
 pub use step::{StepResult, StepState};
 pub use summary::{AttemptBrief, HardwareSummary, MachineProfile, ProfileStanding};
 pub use system::{

@@ -52,6 +52,8 @@ pub enum LoginWith {
     Password,
     /// A listed public key: the session is an operator's.
     Key,
+    /// A one-time password, over SSH: in the session keys can be added, once, and nothing else.
+    OneTimePassword,
 }
 
 /// `POST /api/v1/login`: either a password or a key.
@@ -82,6 +84,8 @@ pub struct LoggedIn {
     pub token: String,
     /// What the session may do.
     pub scope: Scope,
+    /// What it was begun with.
+    pub with: LoginWith,
     /// The actor of what is done with it, such as `anna@laptop (ssh)`.
     pub name: String,
     /// When it ends, however much it is used.
@@ -93,10 +97,11 @@ pub struct LoggedIn {
 
 impl std::fmt::Debug for LoggedIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { token: _, scope, name, expires_at, lock_after_secs } = self;
+        let Self { token: _, scope, with, name, expires_at, lock_after_secs } = self;
         f.debug_struct("LoggedIn")
             .field("token", &"***")
             .field("scope", scope)
+            .field("with", with)
             .field("name", name)
             .field("expires_at", expires_at)
             .field("lock_after_secs", lock_after_secs)
@@ -158,6 +163,9 @@ pub struct Whoami {
     pub password_set: bool,
     /// Whether any public key may log in over SSH.
     pub keys_listed: bool,
+    /// Whether a one-time password lets keys be added over SSH.
+    #[serde(default)]
+    pub one_time_password_set: bool,
 }
 
 /// `PUT /api/v1/password`
@@ -180,6 +188,7 @@ mod tests {
         let made = LoggedIn {
             token: secret().0,
             scope: Scope::Admin,
+            with: LoginWith::Password,
             name: "administrator (console)".into(),
             expires_at: 1,
             lock_after_secs: None,

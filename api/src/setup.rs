@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MacAddr, Millis, NetworkChange, OwnAddress, SystemPatch};
+use crate::{FieldProblem, MacAddr, Millis, NetworkChange, OwnAddress, SystemPatch};
 
 /// `GET /api/v1/setup`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,28 @@ pub struct Setup {
     /// Name, time and keyboard of the appliance.
     #[serde(default)]
     pub system: SystemPatch,
+}
+
+/// `POST /api/v1/setup/dry-run`: what a set-up would do if it was asked for at this moment, and everything that is wrong with
+/// it. Nothing is saved and nothing happens.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SetupDryRun {
+    /// Every mistake with its field; `network` where only the settings know it. A set-up with none would be done.
+    pub mistakes: Vec<FieldProblem>,
+    /// What would be done, in order, as [`SetupStep::what`] tells it; none where there are mistakes.
+    pub steps: Vec<String>,
+    /// What is to be looked at, for the daemon cannot know it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Whether the address is changed, which has to be confirmed then.
+    pub confirms: bool,
+    /// Addresses that could be given in server mode beside the address that the interface gets or keeps, `FIRST-LAST`; absent
+    /// where it has none, or no room for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggested_range: Option<String>,
+    /// Whether the daemon would start again by itself.
+    pub restarts: bool,
 }
 
 /// What became of a set-up.

@@ -11,5 +11,5 @@ pub use address::{Address, Leased, Surroundings, check_address, file_name, netwo
 pub use patch::{Step, check_patch};
 pub use pending::{CONFIRM_WITHIN, Pending};
 pub use server::{AddressOrigin, check_server};
-pub use setup::{PlannedSetup, check_setup, suggested_range};
+pub use setup::{PlannedSetup, check_setup, suggested_beside, suggested_range};
 pub use url::url;

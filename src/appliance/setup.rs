@@ -45,6 +45,18 @@ pub fn suggested_range(own: Ipv4Net) -> Option<RangeInclusive<Ipv4Addr>> {
     Some(Ipv4Addr::from(first)..=Ipv4Addr::from(last))
 }
 
+/// The same beside the address that a set-up gives, or leaves as it is.
+pub fn suggested_beside(setup: &Setup, interfaces: &[SystemInterface]) -> Option<RangeInclusive<Ipv4Addr>> {
+    let own = match &setup.address {
+        Some(asked) => asked.address.as_ref()?.parse().ok()?,
+        None => {
+            let found = interfaces.iter().find(|known| known.name == setup.interface)?;
+            found.addresses.iter().find_map(|text| text.parse().ok())?
+        }
+    };
+    suggested_range(own)
+}
+
 /// What a set-up comes to; or each field that is wrong. `parse` reads a range as the configuration does.
 pub fn check_setup(
     setup: &Setup,
@@ -283,6 +295,23 @@ mod tests {
         check("10.0.0.1/29", "");
         check("10.0.0.1/31", "");
         check("10.0.0.1/32", "");
+    }
+
+    #[test]
+    fn what_is_suggested_goes_by_the_address_that_the_interface_gets_or_keeps() {
+        let check = |setup: Json, expected: &str| {
+            let setup: Setup = serde_json::from_value(setup).expect("a set-up");
+            let range = suggested_beside(&setup, &around().interfaces);
+            let shown = range.map(|range| format!("{}-{}", range.start(), range.end()));
+            assert_eq!(shown.unwrap_or_default(), expected);
+        };
+        check(json!({"interface": "eth0"}), "10.0.0.128-10.0.0.254");
+        let given = json!({"interface": "eth0", "address": {"address": "10.5.0.2/28"}});
+        check(given, "10.5.0.8-10.5.0.14");
+        check(json!({"interface": "eth0", "address": {"dhcp": true}}), "");
+        check(json!({"interface": "eth0", "address": {"address": "10.5.0.2"}}), "");
+        check(json!({"interface": "eth1"}), "");
+        check(json!({"interface": "nowhere0"}), "");
     }
 
     #[test]

@@ -307,6 +307,16 @@ pub fn describe(kind: &EventKind, called: &Called) -> (String, Style) {
         }
         E::PasswordChanged { first: true } => plain("the administrator's password is set".into()),
         E::PasswordChanged { first: false } => plain("the administrator's password is changed".into()),
+        E::SshKeyAdded { fingerprint, comment } => {
+            plain(format!("the key {fingerprint} may log in over SSH{}", whose(comment)))
+        }
+        E::SshKeyDeleted { fingerprint, comment } => {
+            plain(format!("the key {fingerprint} may no longer log in{}", whose(comment)))
+        }
+        E::OneTimePasswordMade { expires_at } => plain(format!(
+            "a one-time password lets keys be added over SSH until {} UTC",
+            human::time(*expires_at)
+        )),
         E::CertificateChanged { fingerprint, expires_at } => plain(format!(
             "the API shows another certificate, good until {}: {fingerprint}",
             human::time(*expires_at)
@@ -316,6 +326,11 @@ pub fn describe(kind: &EventKind, called: &Called) -> (String, Style) {
         }
         E::ArtifactDeleted { name, digest } => plain(format!("{name} is deleted, {digest}")),
     }
+}
+
+/// A key's comment, if it has one.
+fn whose(comment: &str) -> String {
+    if comment.is_empty() { String::new() } else { format!(": {comment}") }
 }
 
 /// `br0: 10.0.0.7 given to 52:54:00:00:00:07 (node-7), 3 more; 10.0.0.9 of 52:54:00:00:00:09 expired`

@@ -25,13 +25,19 @@ pub enum Command {
     Apply {
         /// The document; - is standard input
         file: PathBuf,
+        /// Say what would be done, and what is wrong with it, and do nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
 pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::Show { ask } => show(ask, context).await,
-        Command::Apply { file } => apply(&file, context).await,
+        Command::Apply { file, dry_run } => {
+            let setup = read(&file)?;
+            if dry_run { would(&setup, context).await } else { apply(&setup, context).await }
+        }
     }
 }
 
@@ -66,7 +72,7 @@ fn servers(found: Option<&SetupDhcp>) -> (String, Style) {
     }
 }
 
-async fn apply(file: &PathBuf, context: &mut Context) -> Result<(), Failure> {
+fn read(file: &PathBuf) -> Result<Setup, Failure> {
     use std::io::Read as _;
     let what = || format!("read {}", file.display());
     let mut text = String::new();
@@ -77,8 +83,29 @@ async fn apply(file: &PathBuf, context: &mut Context) -> Result<(), Failure> {
             opened.take(FILE_BYTES_MAX).read_to_string(&mut text).with_context(what)?
         }
     };
-    let setup: Setup = serde_json::from_str(&text).with_context(what)?;
-    let answer = context.client.set_up(&setup).await?;
+    Ok(serde_json::from_str(&text).with_context(what)?)
+}
+
+async fn would(setup: &Setup, context: &mut Context) -> Result<(), Failure> {
+    let run = context.client.dry_run_setup(setup).await?;
+    if context.json {
+        context.output.json(&run)?;
+    } else {
+        let output = &mut context.output;
+        for mistake in &run.mistakes {
+            let line = format!("wrong: {}: {}", clean(&mistake.field), clean(&mistake.message));
+            let line = output.styled(&line, Style::Bad);
+            output.line(line)?;
+        }
+        for step in &run.steps {
+            output.line(clean(step))?;
+        }
+    }
+    if run.mistakes.is_empty() { Ok(()) } else { Err(Failure::Findings) }
+}
+
+async fn apply(setup: &Setup, context: &mut Context) -> Result<(), Failure> {
+    let answer = context.client.set_up(setup).await?;
     if context.json {
         return Ok(context.output.json(&answer)?);
     }

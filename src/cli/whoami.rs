@@ -41,6 +41,7 @@ mod tests {
             expires_at: None,
             password_set: true,
             keys_listed: false,
+            one_time_password_set: false,
         };
         assert_eq!(told(&viewer, 0), "nobody who has logged in, scope viewer, by the socket");
         let session = Whoami {

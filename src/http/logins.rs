@@ -114,6 +114,7 @@ async fn whoami(State(site): State<SharedSite>, Extension(peer): Extension<Peer>
         expires_at: None,
         password_set: false,
         keys_listed: false,
+        one_time_password_set: false,
     };
     let whoami = match &peer {
         Peer::Operator(name) => known(Some(name.clone()), Scope::Admin, KnownBy::Socket),

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use ironwake_api::{Setup, SetupAnswer, SetupQuery, SetupState};
+use ironwake_api::{Setup, SetupAnswer, SetupDryRun, SetupQuery, SetupState};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -12,7 +12,7 @@ use super::problem::{BadRequest, Conflict, Invalid, NoSystem, Refusal};
 use crate::site::SharedSite;
 
 pub(super) fn routes() -> OpenApiRouter<SharedSite> {
-    OpenApiRouter::new().routes(routes!(show, set_up))
+    OpenApiRouter::new().routes(routes!(show, set_up)).routes(routes!(dry_run))
 }
 
 /// Whether the appliance is as it was made, and which interfaces it could serve.
@@ -37,4 +37,14 @@ async fn set_up(
 ) -> Result<(StatusCode, axum::Json<SetupAnswer>), Refusal> {
     let answer = to_its_end(async move { site.set_up(setup, actor).await }).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(answer)))
+}
+
+/// What a set-up would do if it was asked for at this moment, and everything that is wrong with it. Nothing is done.
+#[utoipa::path(post, path = "/api/v1/setup/dry-run", tag = "system", operation_id = "setup_dry_run", request_body = Setup,
+    responses((status = 200, body = SetupDryRun), BadRequest, Conflict, NoSystem))]
+async fn dry_run(
+    State(site): State<SharedSite>,
+    Json(setup): Json<Setup>,
+) -> Result<axum::Json<SetupDryRun>, Refusal> {
+    Ok(axum::Json(site.dry_run_setup(&setup).await?))
 }

@@ -1,5 +1,6 @@
 //! People who log in: sessions, what begins one, and what ends it.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
@@ -63,6 +64,19 @@ impl Logged {
     pub async fn hashing(&self) -> Result<SemaphorePermit<'_>, SiteError> {
         Ok(self.hashing.acquire().await.map_err(|_| crate::store::StoreError::Closed)?)
     }
+
+    /// The keys that sessions were begun with, each once.
+    pub fn keys(&self) -> HashSet<PublicKey> {
+        self.sessions.lock().expect("no panic while held").keys()
+    }
+
+    /// Ends the sessions that `ends` says, and what was asked for in them.
+    fn end_where(&self, ends: impl Fn(&SessionId, &Session) -> bool) {
+        let mut sessions = self.sessions.lock().expect("no panic while held");
+        for (_, ended, ()) in sessions.end_where(|id, session| ends(id, session).then_some(())) {
+            ended.cancel();
+        }
+    }
 }
 
 /// A session that a request was let in by.
@@ -91,15 +105,21 @@ impl Site {
         }
         let from = from.map(|text| text.parse::<IpAddr>().map_err(|_| text)).transpose();
         let from = from.map_err(|text| SiteError::invalid("from", format!("{text:?} is not an address")))?;
+        let addressed = from.is_some();
         let earlier = before.as_ref().map(|before| &before.session);
         let from = from.or(earlier.and_then(|earlier| earlier.from));
         let user = user.or(earlier.map(|earlier| base(&earlier.name).to_owned())).unwrap_or_default();
-        let (with, who) = match (password, key) {
+        // Not to whoever has a session, nor to a console that asks for the password, which gives no address: they would
+        // have less by it than before.
+        let one_time = entrance == Entrance::Ssh && before.is_none() && addressed;
+        let (with, who, key) = match (password, key) {
             (Some(password), None) => {
-                self.check_login(entrance, password, from).await?;
-                (LoginWith::Password, user)
+                (self.check_login(entrance, password, from, one_time).await?, user, None)
             }
-            (None, Some(key)) => (LoginWith::Key, self.check_key(key, user).await?),
+            (None, Some(key)) => {
+                let (who, key) = self.check_key(&key, user).await?;
+                (LoginWith::Key, who, Some(key))
+            }
             _ => {
                 let message = "either a password or a key is what one logs in with";
                 return Err(SiteError::Invalid(vec![FieldProblem {
@@ -114,9 +134,12 @@ impl Site {
             scope: match with {
                 LoginWith::Password => Scope::Admin,
                 LoginWith::Key => Scope::Operator,
+                // Even what a viewer may is not for it (`http::guard`).
+                LoginWith::OneTimePassword => Scope::Viewer,
             },
             entrance,
             with,
+            key,
             from,
             began_at: now,
             used_at: now,
@@ -147,6 +170,7 @@ impl Site {
         let answer = LoggedIn {
             token,
             scope: session.scope,
+            with: session.with,
             name: session.name.clone(),
             expires_at: session.expires_at(),
             lock_after_secs: self.live().lock_after.map(|limit| limit / 1000),
@@ -162,13 +186,15 @@ impl Site {
         Ok(answer)
     }
 
-    /// Compares the password, one at a time and not too often.
+    /// Compares the password, one at a time and not too often; says which one it is. The one-time password is compared where
+    /// `one_time` says so.
     async fn check_login(
         &self,
         entrance: Entrance,
         password: Secret,
         from: Option<IpAddr>,
-    ) -> Result<(), SiteError> {
+        one_time: bool,
+    ) -> Result<LoginWith, SiteError> {
         let full = |_| SiteError::Full { what: "logins under way", limit: LOGINS_MAX };
         let _waiting = self.logged.waiting.try_acquire().map_err(full)?;
         // Before the waits are looked at, so that those who come at once are no faster than one after the other.
@@ -180,12 +206,23 @@ impl Site {
         if let Some(wait) = self.login_wait(caller) {
             return Err(SiteError::LoginSlowed { secs: wait.div_ceil(1000) });
         }
-        let Some(hash) = self.password() else { return Err(SiteError::NoPassword) };
-        let hashed = tokio::task::spawn_blocking(move || hash.matches(&password.0)).await;
-        let good = hashed.map_err(|_| crate::store::StoreError::Closed)?.map_err(SiteError::Password)?;
+        let succeeded = || self.logged.throttle.lock().expect("no panic while held").succeeded(caller);
+        if one_time && self.is_one_time_password(&password) {
+            succeeded();
+            return Ok(LoginWith::OneTimePassword);
+        }
+        let good = match self.password() {
+            Some(hash) => {
+                let hashed = tokio::task::spawn_blocking(move || hash.matches(&password.0)).await;
+                hashed.map_err(|_| crate::store::StoreError::Closed)?.map_err(SiteError::Password)?
+            }
+            // Guesses at the other one are counted too.
+            None if one_time && self.has_one_time_password() => false,
+            None => return Err(SiteError::NoPassword),
+        };
         if good {
-            self.logged.throttle.lock().expect("no panic while held").succeeded(caller);
-            return Ok(());
+            succeeded();
+            return Ok(LoginWith::Password);
         }
         self.note_login_failure(entrance, caller, from);
         Err(SiteError::LoginRefused("that is not the password"))
@@ -222,31 +259,29 @@ impl Site {
         }
     }
 
-    /// Whose key it is: the comment of its line, or who they say they are.
-    async fn check_key(&self, key: String, user: String) -> Result<String, SiteError> {
-        match self.listed(&key).await? {
-            Some(comment) if comment.is_empty() => Ok(user),
-            Some(comment) => Ok(comment),
+    /// The key, and whose it is: the comment of its line, or who they say they are.
+    async fn check_key(&self, key: &str, user: String) -> Result<(String, PublicKey), SiteError> {
+        let key = PublicKey::parse(key).map_err(|why| SiteError::invalid("key", why))?;
+        match self.ssh_keys.listed(&key).await? {
+            Some(comment) if comment.is_empty() => Ok((user, key)),
+            Some(comment) => Ok((comment, key)),
             None => Err(SiteError::LoginRefused("the key is not among those that may log in")),
         }
-    }
-
-    /// The comment of a key, if its holder may log in.
-    pub async fn listed(&self, key: &str) -> Result<Option<String>, SiteError> {
-        let key = PublicKey::parse(key).map_err(|why| SiteError::invalid("key", why))?;
-        let authorized = self.authorized.clone();
-        let found = tokio::task::spawn_blocking(move || authorized.find(&key)).await;
-        Ok(found.map_err(|_| crate::store::StoreError::Closed)?)
     }
 
     /// The session of a token that is shown at a socket.
     pub fn in_session(&self, entrance: Entrance, shown: &str) -> Result<InSession, SiteError> {
         let id = digest_of(shown).ok_or(SiteError::SessionEnded)?;
         let (now, lock_after) = (self.now(), self.live().lock_after);
+        let one_time = self.has_one_time_password();
         // Looked up by a digest, of which whoever guesses chooses no bit: its timing tells nothing.
         let sessions = self.logged.sessions.lock().expect("no panic while held");
         let (session, ended) =
             sessions.find(&id, entrance, now, lock_after).ok_or(SiteError::SessionEnded)?;
+        // Whoever made another one ended the sessions of the one before: it is this session's.
+        if session.with == LoginWith::OneTimePassword && !one_time {
+            return Err(SiteError::SessionEnded);
+        }
         Ok(InSession { id, session: session.clone(), standing: Standing::of_session(ended.clone()) })
     }
 
@@ -267,8 +302,13 @@ impl Site {
     /// Ends those sessions whose time is over, and what was asked for in them.
     pub fn end_sessions(&self) {
         let (now, lock_after) = (self.now(), self.live().lock_after);
+        let one_time = self.has_one_time_password();
         let mut sessions = self.logged.sessions.lock().expect("no panic while held");
-        for (session, ended, why) in sessions.end_where(|_, session| session.end(now, lock_after)) {
+        let end = |_: &SessionId, session: &Session| match session.with {
+            LoginWith::OneTimePassword if !one_time => Some(SessionEnd::Over),
+            _ => session.end(now, lock_after),
+        };
+        for (session, ended, why) in sessions.end_where(end) {
             let why = match why {
                 SessionEnd::Locked => "nothing was done in it",
                 SessionEnd::Over => "it has lasted for as long as any may",
@@ -278,15 +318,14 @@ impl Site {
         }
     }
 
-    /// Ends every session that a password began but this one.
-    pub(super) fn end_password_sessions(&self, but: Option<&SessionId>) {
-        let mut sessions = self.logged.sessions.lock().expect("no panic while held");
-        let ends = |id: &SessionId, session: &Session| {
-            (session.with == LoginWith::Password && Some(id) != but).then_some(())
-        };
-        for (_, ended, ()) in sessions.end_where(ends) {
-            ended.cancel();
-        }
+    /// Ends every session that was begun so, but this one.
+    pub(super) fn end_sessions_with(&self, with: LoginWith, but: Option<&SessionId>) {
+        self.logged.end_where(|id, session| session.with == with && Some(id) != but);
+    }
+
+    /// Ends every session of a key.
+    pub(super) fn end_key_sessions(&self, key: &PublicKey) {
+        self.logged.end_where(|_, session| session.key.as_ref() == Some(key));
     }
 
     /// When a session ends if nothing is done.
@@ -296,9 +335,12 @@ impl Site {
 
     /// Fills in what whoever asks may log in with.
     pub async fn with_logins(&self, whoami: Whoami) -> Whoami {
-        let authorized = self.authorized.clone();
-        let listed = tokio::task::spawn_blocking(move || !authorized.is_empty()).await;
-        Whoami { password_set: self.password().is_some(), keys_listed: listed.unwrap_or_default(), ..whoami }
+        Whoami {
+            password_set: self.password().is_some(),
+            keys_listed: self.ssh_keys.any().await.unwrap_or_default(),
+            one_time_password_set: self.has_one_time_password(),
+            ..whoami
+        }
     }
 }
 
@@ -310,6 +352,7 @@ fn name(entrance: Entrance, with: LoginWith, who: &str) -> String {
     match (entrance, with) {
         // With a password anybody may say any name.
         (Entrance::Ssh, LoginWith::Password) => format!("{who} (ssh, password)"),
+        (Entrance::Ssh, LoginWith::OneTimePassword) => format!("{who} (ssh, one-time password)"),
         (entrance, _) => format!("{who} ({entrance})"),
     }
 }

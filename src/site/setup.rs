@@ -7,13 +7,16 @@ use std::sync::Mutex;
 
 use ipnet::Ipv4Net;
 use ironwake_api::{
-    Actor, DhcpChoice, EventKind, MacAddr, Millis, OwnAddress, Setup, SetupAnswer, SetupDhcp, SetupInterface,
-    SetupState, SetupStep, SystemAction,
+    Actor, DhcpChoice, EventKind, FieldProblem, MacAddr, Millis, OwnAddress, Setup, SetupAnswer, SetupDhcp,
+    SetupDryRun, SetupInterface, SetupState, SetupStep, SystemAction, SystemInterface,
 };
 
 use super::own_address::surroundings;
+use super::system::Own;
 use super::{Site, SiteError};
-use crate::appliance::{Step, check_patch, check_setup, file_name, network_file, suggested_range};
+use crate::appliance::{
+    Address, Step, check_patch, check_setup, file_name, network_file, suggested_beside, suggested_range,
+};
 use crate::config::parse_range;
 use crate::store::StoreError;
 use crate::systemd::DAEMON;
@@ -36,18 +39,81 @@ pub(super) struct Begun {
     asking: tokio::sync::Mutex<()>,
 }
 
+/// A set-up that was looked at: it can be done, as far as can be known.
+struct Looked {
+    /// Name, time and keyboard.
+    steps: Vec<Step>,
+    /// The settings, as a merge patch.
+    settings: serde_json::Value,
+    /// The interface's address, as it was asked for and as it will be; none where it stays as it is.
+    address: Option<(OwnAddress, Address)>,
+    /// What is to be looked at, for nobody knows it here.
+    warnings: Vec<String>,
+}
+
+impl Looked {
+    /// What the host has to be able to do.
+    fn actions(&self) -> Vec<SystemAction> {
+        let address = self.address.as_ref().map(|_| SystemAction::Network);
+        self.steps.iter().map(Step::action).chain(address).collect()
+    }
+
+    /// Name, time and keyboard in words, which are one step.
+    fn system_words(&self) -> Option<String> {
+        let words: Vec<String> = self.steps.iter().map(ToString::to_string).collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+
+    /// Every step in words.
+    fn words(&self, setup: &Setup) -> Vec<String> {
+        let address = self.address.as_ref();
+        let address = address.map(|(_, address)| address_words(&setup.interface, &address.to_string()));
+        self.system_words().into_iter().chain([served_words(setup)]).chain(address).collect()
+    }
+}
+
+fn served_words(setup: &Setup) -> String {
+    format!("{} is served, DHCP {}", setup.interface, setup.dhcp.name())
+}
+
+fn address_words(interface: &str, to: &str) -> String {
+    format!("{interface} gets {to}")
+}
+
+/// Where a set-up asks for something.
+fn field_of(action: SystemAction) -> &'static str {
+    match action {
+        SystemAction::Hostname => "system.hostname",
+        SystemAction::Timezone => "system.timezone",
+        SystemAction::Ntp => "system.ntp",
+        SystemAction::NtpServers => "system.ntp_servers",
+        SystemAction::Keyboard => "system.keyboard",
+        SystemAction::Network => "address",
+        SystemAction::Restart | SystemAction::Reboot | SystemAction::PowerOff => "system",
+    }
+}
+
+fn mistake(field: &str, error: &SiteError) -> FieldProblem {
+    FieldProblem { field: field.to_owned(), message: error.to_string() }
+}
+
+/// The appliance's interfaces.
+async fn interfaces(own: &Own) -> Result<Vec<SystemInterface>, SiteError> {
+    let interfaces = tokio::task::spawn_blocking(own.appliance.interfaces).await;
+    Ok(interfaces.map_err(|_| StoreError::Closed)?)
+}
+
 impl Site {
     /// Whether the appliance is as it was made, and what there is to choose from.
     pub async fn setup_state(&self, ask: bool) -> Result<SetupState, SiteError> {
         let own = self.own()?;
-        let interfaces = tokio::task::spawn_blocking(own.appliance.interfaces).await;
-        let interfaces = interfaces.map_err(|_| StoreError::Closed)?;
+        let interfaces = interfaces(&own).await?;
         if ask {
             let linked = interfaces.iter().filter(|found| found.mac.is_some() && found.link);
             self.ask_for_servers(linked.map(|found| found.name.clone()).collect()).await;
         }
         let asked = own.setup.asked.lock().expect("no panic while held").clone();
-        let shown = |mac: MacAddr, found: ironwake_api::SystemInterface| {
+        let shown = |mac: MacAddr, found: SystemInterface| {
             let net = found.addresses.iter().find_map(|text| text.parse::<Ipv4Net>().ok());
             let range = net.and_then(suggested_range);
             SetupInterface {
@@ -85,18 +151,50 @@ impl Site {
         }
     }
 
-    /// Sets the appliance up.
-    pub async fn set_up(&self, setup: Setup, actor: Actor) -> Result<SetupAnswer, SiteError> {
+    /// What a set-up would do if it was asked for at this moment, and every mistake in it. Nothing is saved or noted.
+    pub async fn dry_run_setup(&self, setup: &Setup) -> Result<SetupDryRun, SiteError> {
         let own = self.own()?;
+        let interfaces = interfaces(&own).await?;
+        let range = suggested_beside(setup, &interfaces);
+        let mut run = SetupDryRun {
+            suggested_range: range.map(|range| format!("{}-{}", range.start(), range.end())),
+            restarts: own.available(&[SystemAction::Restart]).await.is_ok(),
+            ..SetupDryRun::default()
+        };
+        match self.looked_at(&own, setup, interfaces).await {
+            Ok(looked) => {
+                for action in looked.actions() {
+                    if let Err(error) = own.available(&[action]).await {
+                        run.mistakes.push(mistake(field_of(action), &error));
+                    }
+                }
+                if run.mistakes.is_empty() {
+                    run.confirms = looked.address.is_some();
+                    run.steps = looked.words(setup);
+                    run.warnings = looked.warnings;
+                }
+            }
+            Err(SiteError::Invalid(mistakes)) => run.mistakes = mistakes,
+            Err(error @ SiteError::Settings(_)) => run.mistakes = vec![mistake("network", &error)],
+            Err(error) => return Err(error),
+        }
+        Ok(run)
+    }
+
+    /// Looks at all of a set-up; says every mistake in it. Nothing is done.
+    async fn looked_at(
+        &self,
+        own: &Own,
+        setup: &Setup,
+        interfaces: Vec<SystemInterface>,
+    ) -> Result<Looked, SiteError> {
         if !own.appliance.networks.is_empty() {
             let message = "it is set up already: change its settings (`ironwake config set`) and its system \
                            (`ironwake system set`)";
             return Err(SiteError::Conflict(message.into()));
         }
-        // All of it is looked at before any of it is done.
         let choices = self.system_choices().await?;
-        let interfaces = tokio::task::spawn_blocking(own.appliance.interfaces).await;
-        let mut around = surroundings(&own.appliance, interfaces.map_err(|_| StoreError::Closed)?);
+        let mut around = surroundings(&own.appliance, interfaces);
         if setup.dhcp == DhcpChoice::Server && setup.address.is_none() {
             let origin = own.address_origin(&setup.interface).await;
             around.origins.insert(setup.interface.clone(), origin);
@@ -109,39 +207,45 @@ impl Site {
             }));
             Vec::new()
         });
-        let planned = check_setup(&setup, &around, parse_range).map_err(|mistakes| wrong.extend(mistakes));
+        let planned = check_setup(setup, &around, parse_range).map_err(|mistakes| wrong.extend(mistakes));
         let (Ok(planned), true) = (planned, wrong.is_empty()) else { return Err(SiteError::Invalid(wrong)) };
         self.plan_settings(&planned.settings).await?;
-        let address = match (&setup.address, &planned.address) {
+        let address = match (&setup.address, planned.address) {
             (Some(asked), Some(address)) => {
-                let text = network_file(&setup.interface, address);
+                let text = network_file(&setup.interface, &address);
                 let same = own.file_of(&file_name(&setup.interface)).await?.as_deref() == Some(&text);
-                (!same).then(|| asked.clone())
+                (!same).then(|| (asked.clone(), address))
             }
             _ => None,
         };
-        let mut actions: Vec<SystemAction> = steps.iter().map(Step::action).collect();
-        actions.extend(address.as_ref().map(|_| SystemAction::Network));
+        Ok(Looked { steps, settings: planned.settings, address, warnings: planned.warnings })
+    }
+
+    /// Sets the appliance up.
+    pub async fn set_up(&self, setup: Setup, actor: Actor) -> Result<SetupAnswer, SiteError> {
+        let own = self.own()?;
+        // All of it is looked at before any of it is done.
+        let looked = self.looked_at(&own, &setup, interfaces(&own).await?).await?;
+        let actions = looked.actions();
         if !actions.is_empty() {
             own.available(&actions).await?;
         }
 
         let mut done = Vec::new();
-        if !steps.is_empty() {
+        if let Some(what) = looked.system_words() {
             let changed = self.change_system(setup.system.clone(), actor.clone()).await;
-            let what = steps.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             self.step(what, changed.map(drop), &actor, &mut done).await?;
         }
-        let changed = self.write_settings(planned.settings, actor.clone()).await;
-        let what = format!("{} is served, DHCP {}", setup.interface, setup.dhcp.name());
-        self.step(what, changed, &actor, &mut done).await?;
+        let changed = self.write_settings(looked.settings, actor.clone()).await;
+        self.step(served_words(&setup), changed, &actor, &mut done).await?;
+        let address = looked.address.map(|(asked, _)| asked);
         let network_change = self.give_address(&setup.interface, address, &actor, &mut done).await?;
         let restarts = own.available(&[SystemAction::Restart]).await.is_ok();
         if restarts {
             let at = self.now() + RESTART_AFTER;
             *own.restart.lock().expect("no panic while held") = Some((at, actor));
         }
-        Ok(SetupAnswer { steps: done, network_change, restarts, warnings: planned.warnings })
+        Ok(SetupAnswer { steps: done, network_change, restarts, warnings: looked.warnings })
     }
 
     async fn give_address(
@@ -154,7 +258,7 @@ impl Site {
         let Some(asked) = address else { return Ok(None) };
         match self.change_own_address(interface, asked, actor.clone()).await {
             Ok(change) => {
-                self.step(format!("{interface} gets {}", change.to), Ok(()), actor, done).await?;
+                self.step(address_words(interface, &change.to), Ok(()), actor, done).await?;
                 Ok(Some(change))
             }
             Err(error) => {

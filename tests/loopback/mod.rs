@@ -39,10 +39,14 @@ impl Daemon {
 
     /// One in the network and mount namespaces of a process.
     pub fn start_within(folder: &Path, process: u32) -> Self {
+        Self::launch(folder, &Self::file(folder, free_port(), ""), Self::command_within(process))
+    }
+
+    fn command_within(process: u32) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--mount", "--net", "--target", &process.to_string(), "--"]);
         command.arg(env!("CARGO_BIN_EXE_ironwake"));
-        Self::launch(folder, &Self::file(folder, free_port(), ""), command)
+        command
     }
 
     fn file(folder: &Path, port: u16, more: &str) -> String {
@@ -57,14 +61,22 @@ impl Daemon {
 
     /// One that nobody has set up: it serves no network.
     pub fn start_unconfigured(folder: &Path) -> Self {
-        let text = format!(
+        Self::launch(folder, &Self::unconfigured(folder), Command::new(env!("CARGO_BIN_EXE_ironwake")))
+    }
+
+    /// The same in the namespaces of a process.
+    pub fn start_unconfigured_within(folder: &Path, process: u32) -> Self {
+        Self::launch(folder, &Self::unconfigured(folder), Self::command_within(process))
+    }
+
+    fn unconfigured(folder: &Path) -> String {
+        format!(
             "state = {:?}\nsocket = {:?}\nprofiles = {:?}\n[http]\nlisten = \"127.0.0.1:{}\"\n",
             folder.join("state"),
             folder.join("api.sock"),
             folder.join("profiles"),
             free_port(),
-        );
-        Self::launch(folder, &text, Command::new(env!("CARGO_BIN_EXE_ironwake")))
+        )
     }
 
     fn launch(folder: &Path, text: &str, mut command: Command) -> Self {

@@ -27,6 +27,8 @@ pub enum Context {
     System,
     /// Every setting.
     Settings,
+    /// The steps of the first set-up.
+    First,
     /// A line of text is typed.
     Typing,
     /// A text of several lines is typed.
@@ -47,7 +49,7 @@ pub enum Context {
 
 impl Context {
     /// Every context, in the order of the help screen.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Everywhere,
         Self::Machines,
         Self::Machine,
@@ -59,6 +61,7 @@ impl Context {
         Self::Network,
         Self::System,
         Self::Settings,
+        Self::First,
         Self::Palette,
         Self::Typing,
         Self::Editor,
@@ -83,6 +86,7 @@ impl Context {
             Self::Network => "Network",
             Self::System => "System",
             Self::Settings => "Settings",
+            Self::First => "First set-up",
             Self::Typing => "Typing",
             Self::Editor => "Notes",
             Self::Picker => "Choosing",
@@ -98,7 +102,8 @@ impl Context {
     pub fn is_modal(self) -> bool {
         matches!(
             self,
-            Self::Typing
+            Self::First
+                | Self::Typing
                 | Self::Editor
                 | Self::Picker
                 | Self::Choice
@@ -253,6 +258,8 @@ actions! {
     PowerOff,
     /// Shows where a browser finds what is open, as a QR code.
     ShowCode,
+    /// The steps of the first set-up.
+    GoFirst,
     /// The list of settings.
     GoSettings,
     /// Changes a setting.
@@ -329,6 +336,7 @@ table! {
     Everywhere, ["4"], GoArtifacts, "artifacts", "", "Images, loaders and builds";
     Everywhere, ["5"], GoNetwork, "network", "", "Interfaces and leases";
     Everywhere, ["6"], GoSystem, "system", "", "The appliance itself";
+    Everywhere, ["f2"], GoFirst, "set up the appliance", "set up", "The first set-up";
     Everywhere, [":", "ctrl-p"], Palette, "palette", "commands", "Reach any action or machine by name";
     Everywhere, ["?", "f1"], Help, "help", "help", "This list";
     Everywhere, ["ctrl-r", "f5"], Refresh, "refresh", "", "Ask for everything again";
@@ -435,6 +443,22 @@ table! {
     Settings, ["n"], NewSetting, "setting: another", "another", "Set something that is not listed, by its key";
     Settings, ["f"], FilterOrigin, "settings: filter", "filter", "All, what somebody set, or what was changed through the API";
     Settings, ["/"], Search, "settings: search", "search", "Only settings with this text";
+
+    First, ["enter"], Next, "set-up: next", "next", "Take it and go on; at the end, do it";
+    First, ["shift-tab"], PreviousTab, "set-up: back", "back", "The field before, from the first one the step before";
+    First, ["tab"], NextPane, "set-up: next field", "", "The next field";
+    First, ["up"], Up, "set-up: up", "", "One line or field up";
+    First, ["down"], Down, "set-up: down", "", "One line or field down";
+    First, ["pageup"], PageUp, "set-up: page up", "", "A page up";
+    First, ["pagedown"], PageDown, "set-up: page down", "", "A page down";
+    First, ["home"], First, "set-up: first", "", "To the first line";
+    First, ["end"], Last, "set-up: last", "", "To the last line";
+    First, ["space", "left", "right"], Choose, "set-up: yes or no", "", "Turn a yes into a no";
+    First, ["f5", "ctrl-r"], Refresh, "set-up: look again", "look again", "Look again for cables, other DHCP servers and USB sticks";
+    First, ["esc"], Back, "set-up: leave", "leave", "Leave it; F2 opens it again with all that was chosen";
+    First, ["f1"], Help, "set-up: help", "help", "This list";
+    First, ["ctrl-l"], Lock, "set-up: lock or log in", "", "Lock the console; where it is locked, log in";
+    First, ["ctrl-c"], Quit, "set-up: quit", "", "Leave the console";
 
     Palette, ["enter"], Accept, "palette: run", "run", "Run what is chosen";
     Palette, ["up", "ctrl-k"], Up, "list: up", "", "One line up";

@@ -7,6 +7,7 @@
 pub mod bindings;
 pub mod confirm;
 pub mod edge;
+pub mod first;
 pub mod human;
 pub mod input;
 pub mod key;

@@ -8,6 +8,7 @@ use ironwake_api::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::first::{Told, What};
 use crate::key::Key;
 use crate::model::past::Past;
 
@@ -140,6 +141,8 @@ pub enum Answer {
         /// The actor of what they do.
         name: String,
     },
+    /// Something about the first set-up.
+    First(Told),
     /// Events that are stored.
     Past {
         /// Which were asked for.
@@ -183,4 +186,6 @@ pub enum Asked {
     Setting(String),
     /// The appliance's own system was to be changed.
     System(SystemAction),
+    /// Something of the first set-up.
+    First(What),
 }

@@ -8,6 +8,7 @@ use ironwake_api::{
 };
 
 use crate::confirm::Confirmation;
+use crate::first::Ask;
 use crate::message::Asked;
 use crate::model::past::Past;
 
@@ -62,6 +63,8 @@ pub enum Request {
     SetPassword(Secret),
     /// End the session.
     LogOut,
+    /// Something of the first set-up.
+    First(Ask),
     /// Change fields of a machine.
     Edit {
         /// The machine's id.
@@ -200,6 +203,7 @@ impl Request {
             Self::Build(name) => Asked::Do(format!("build {name}")),
             Self::LogIn(_) | Self::SetPassword(_) => Asked::Login,
             Self::LogOut => does("lock"),
+            Self::First(ask) => ask.asked(),
             Self::Past(_) => Asked::Show("events".into()),
             Self::Fits(_) => Asked::Show("which profiles fit".into()),
             show => Asked::Show(format!("{show:?}").to_lowercase()),
@@ -228,6 +232,7 @@ impl Request {
             | Self::KeepAddress(_)
             | Self::RestartUnit(_)
             | Self::EndSystem { .. } => true,
+            Self::First(ask) => ask.changes(),
             Self::Quit
             | Self::Machines
             | Self::Machine(_)

@@ -2,6 +2,8 @@
 
 #[path = "console/events.rs"]
 mod events;
+#[path = "console/first.rs"]
+mod first;
 #[path = "console/fleet.rs"]
 mod fleet;
 #[path = "console/harness.rs"]

@@ -1,6 +1,7 @@
 //! The edges: the daemon on one side, a terminal or SSH clients on the other, and recordings.
 
 pub mod backend;
+mod first;
 mod perform;
 pub mod place;
 pub mod record;

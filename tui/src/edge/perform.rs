@@ -8,6 +8,7 @@ use ironwake_api::{
 use tokio::sync::mpsc;
 
 use super::backend::sentence;
+use super::first;
 use crate::confirm::Confirmation;
 use crate::human;
 use crate::message::{Answer, Asked, Message};
@@ -18,7 +19,7 @@ const PAGE_MACHINES: u32 = 1000;
 /// Operations that are asked for at the start.
 const OPERATIONS_MAX: u32 = 1000;
 
-type Answered = Result<Vec<Answer>, ClientError>;
+pub(super) type Answered = Result<Vec<Answer>, ClientError>;
 
 /// Performs a request. Pages go to `messages` as they come, so that the first is shown before the last is there. Where the
 /// session is over, that is said, and the request is made once more without it: to look needs none.
@@ -67,6 +68,7 @@ async fn ask(client: &Client, request: Request, messages: &mpsc::Sender<Message>
         | Request::SystemChoices
         | Request::Whoami
         | Request::Past(_)) => read(client, show).await,
+        Request::First(ask) => first::perform(client, ask).await,
         Request::Check { number, machine, plan } => {
             Ok(check(client, number, &machine, plan).await.into_iter().collect())
         }

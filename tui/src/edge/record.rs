@@ -7,9 +7,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::Context as _;
+use ironwake_api::{OneTimePassword, Secret};
 
+use crate::first::Told;
 use crate::key::{Code, Key};
-use crate::message::Message;
+use crate::message::{Answer, Message};
 use crate::model::{Model, Setup};
 
 /// A recording that is written.
@@ -47,6 +49,14 @@ fn veiled(model: &Model, message: &Message) -> Message {
         Message::Paste(text) if model.is_typing_a_secret() => {
             Message::Paste("*".repeat(text.chars().count()))
         }
+        Message::Answer(answer) => match &**answer {
+            Answer::First(Told::OneTimePassword(made)) => {
+                let password = Secret("*".repeat(made.password.0.chars().count()));
+                let made = OneTimePassword { password, ..made.clone() };
+                Message::Answer(Box::new(Answer::First(Told::OneTimePassword(made))))
+            }
+            _ => message.clone(),
+        },
         other => other.clone(),
     }
 }

@@ -33,6 +33,11 @@ impl Access {
         self.whoami.as_ref().is_some_and(|who| who.how == KnownBy::Session)
     }
 
+    /// Whether this is a screen of the appliance, with its keyboard.
+    pub fn is_at_console(&self) -> bool {
+        self.whoami.as_ref().is_some_and(|who| who.entrance == Some(Entrance::Console))
+    }
+
     /// Whether settings are shown: they may hold what only administrators are to see.
     pub fn shows_settings(&self) -> bool {
         self.whoami.as_ref().is_none_or(|who| who.scope >= Scope::Admin)

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod condition;
+pub mod first;
 pub mod fleet;
 pub mod hardware;
 pub mod machine;
@@ -27,6 +28,7 @@ use crate::bindings::Context;
 use crate::input::Input;
 use crate::look::Look;
 use access::Access;
+use first::First;
 use fleet::Fleet;
 use machine::Opened;
 use overlay::Overlay;
@@ -100,6 +102,8 @@ pub enum Screen {
     Rebuild,
     /// Every setting.
     Settings,
+    /// The steps of the first set-up.
+    First,
 }
 
 impl Screen {
@@ -125,6 +129,7 @@ impl Screen {
             Self::Operation => Context::Operation,
             Self::Rebuild => Context::Rebuild,
             Self::Settings => Context::Settings,
+            Self::First => Context::First,
         }
     }
 }
@@ -166,6 +171,12 @@ pub struct Model {
     pub opened: Option<Opened>,
     /// The steps of a rebuild that are open.
     pub wizard: Option<Wizard>,
+    /// The steps of the first set-up, if it was begun.
+    pub first: Option<First>,
+    /// Whether the appliance is not set up.
+    pub needs_set_up: bool,
+    /// Somebody has left its steps: they do not open by themselves again.
+    pub has_left_first: bool,
     /// Open screens; the last one is shown, the first one is a tab's.
     pub screens: Vec<Screen>,
     /// What lies above the screen.
@@ -203,6 +214,9 @@ impl Model {
             access: Access::default(),
             opened: None,
             wizard: None,
+            first: None,
+            needs_set_up: false,
+            has_left_first: false,
             screens: vec![Screen::Machines],
             overlay: None,
             toasts: Toasts::default(),
@@ -243,6 +257,8 @@ impl Model {
             Some(Overlay::Picker(picker)) if picker.what.is_one() => vec![Context::Choice],
             Some(Overlay::Picker(_)) => vec![Context::Picker],
             Some(Overlay::Code(_)) => vec![Context::Code],
+            // What is typed there would go elsewhere with other keys.
+            None if self.screen() == Screen::First => vec![Context::First],
             None => vec![self.screen().context(), Context::Everywhere],
         }
     }
@@ -253,6 +269,7 @@ impl Model {
             Some(Overlay::Login(_)) => true,
             Some(Overlay::Setting(edit)) => edit.is_veiled(),
             Some(_) => false,
+            None if self.screen() == Screen::First => self.first.as_ref().is_some_and(First::is_secret),
             None => self.screen() == Screen::Rebuild && self.wizard.as_ref().is_some_and(Wizard::is_secret),
         }
     }
@@ -264,7 +281,9 @@ impl Model {
 
     /// Whether pictures move, so that time has to come more often than by the second.
     pub fn moves(&self) -> bool {
-        self.link == Link::Live && (self.fleet.is_busy() || self.works.running() > 0 || self.stock.is_busy())
+        let first = self.first.as_ref().is_some_and(First::moves);
+        self.link == Link::Live
+            && (first || self.fleet.is_busy() || self.works.running() > 0 || self.stock.is_busy())
     }
 
     /// Whether the daemon is lost.
@@ -304,7 +323,7 @@ impl Model {
             Screen::Artifacts => Some(&mut self.stock.search),
             Screen::Network => Some(&mut self.leases.search),
             Screen::Settings => Some(&mut self.settings.search),
-            Screen::System | Screen::Machine | Screen::Operation | Screen::Rebuild => None,
+            Screen::System | Screen::Machine | Screen::Operation | Screen::Rebuild | Screen::First => None,
         }
     }
 
@@ -317,7 +336,7 @@ impl Model {
             Screen::Artifacts => Some(&self.stock.search),
             Screen::Network => Some(&self.leases.search),
             Screen::Settings => Some(&self.settings.search),
-            Screen::System | Screen::Machine | Screen::Operation | Screen::Rebuild => None,
+            Screen::System | Screen::Machine | Screen::Operation | Screen::Rebuild | Screen::First => None,
         }
     }
 }

@@ -159,6 +159,7 @@ abouts! {
         ArtifactBuild, ArtifactPinned, ArtifactDeleted;
     Access:
         TokenRefused, TokenMade, TokenRevoked, AccessSlowed, LoggedIn, LoginRefused, PasswordChanged,
+        SshKeyAdded, SshKeyDeleted, OneTimePasswordMade,
         CertificateChanged, CertificateRefused;
     Daemon:
         DaemonStarted, SettingsChanged, WebhookTest, HealthChanged, SystemChanging, SystemChangeFailed,

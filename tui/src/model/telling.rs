@@ -149,12 +149,27 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
             (Tone::Bad, format!("{failures} wrong passwords came by {entrance}{from}; it is made to wait"))
         }
         E::PasswordChanged { .. } => plain("the administrator's password is set".into()),
+        E::SshKeyAdded { fingerprint, comment } => {
+            plain(format!("a key may log in over SSH: {}", key(comment, fingerprint)))
+        }
+        E::SshKeyDeleted { fingerprint, comment } => {
+            plain(format!("a key may no longer log in: {}", key(comment, fingerprint)))
+        }
+        E::OneTimePasswordMade { expires_at } => plain(format!(
+            "a one-time password lets keys be added over SSH until {}",
+            human::time(*expires_at)
+        )),
         E::CertificateChanged { expires_at, .. } => {
             plain(format!("the API shows another certificate, good until {}", human::time(*expires_at)))
         }
         E::CertificateRefused { reason } => (Tone::Bad, format!("a certificate cannot be used: {reason}")),
         E::ArtifactDeleted { name, .. } => plain(format!("{name} is deleted")),
     }
+}
+
+/// A key by its comment, or by its fingerprint where it has none.
+fn key<'a>(comment: &'a str, fingerprint: &'a str) -> &'a str {
+    if comment.is_empty() { fingerprint } else { comment }
 }
 
 /// What happened in a stage of a boot, why, and how often.

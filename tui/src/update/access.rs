@@ -2,7 +2,7 @@
 
 use ironwake_api::{Entrance, Problem, Secret};
 
-use super::answer;
+use super::{answer, first};
 use crate::message::Asked;
 use crate::model::Model;
 use crate::model::overlay::{Login, LoginStep, Overlay, Waiting};
@@ -13,7 +13,7 @@ pub(super) fn lock(model: &mut Model, requests: &mut Vec<Request>) {
     if model.access.is_in_session() {
         requests.push(Request::LogOut);
     } else if model.access.is_locked() {
-        open(model, None);
+        open(model, None, requests);
     } else {
         let why = "whoever may use the operators' socket or shows a token needs no login";
         model.toasts.hint("There is nothing to lock", why, model.now);
@@ -21,20 +21,23 @@ pub(super) fn lock(model: &mut Model, requests: &mut Vec<Request>) {
 }
 
 /// Asks for another password, or for a login where that has to come first.
-pub(super) fn set_password(model: &mut Model) {
+pub(super) fn set_password(model: &mut Model, requests: &mut Vec<Request>) {
     if model.access.is_locked() && !model.access.sets_first() {
-        return open(model, None);
+        return open(model, None, requests);
     }
     model.overlay = Some(Overlay::Login(Login::new(LoginStep::First, None)));
 }
 
 /// The password is set where nobody logs in.
-pub(super) fn password_set(model: &mut Model) {
+pub(super) fn password_set(model: &mut Model, requests: &mut Vec<Request>) {
+    if first::logged_in(model, requests) {
+        return requests.push(Request::Whoami);
+    }
     let _ = model.overlay.take_if(|open| matches!(open, Overlay::Login(_)));
 }
 
 /// Opens the dialog, or puts what waits into the one that is open; says where there is nothing to log in with.
-pub(super) fn open(model: &mut Model, waiting: Option<Waiting>) {
+pub(super) fn open(model: &mut Model, waiting: Option<Waiting>, requests: &mut Vec<Request>) {
     if let Some(Overlay::Login(login)) = &mut model.overlay {
         login.then.extend(waiting);
         return;
@@ -44,7 +47,7 @@ pub(super) fn open(model: &mut Model, waiting: Option<Waiting>) {
         (false, true) => LoginStep::First,
         (false, false) => {
             if let Some(Waiting { asked, problem, .. }) = waiting {
-                answer::plainly_refused(model, &asked, &problem);
+                answer::plainly_refused(model, &asked, &problem, requests);
             }
             let how = "`ironwake password set` sets it, on the appliance as root; or log in with a key";
             return model.toasts.hint("No password is set to log in with", how, model.now);
@@ -79,9 +82,9 @@ pub(super) fn accept(model: &mut Model, mut login: Login, requests: &mut Vec<Req
 }
 
 /// Leaves the dialog: what waited for it is refused.
-pub(super) fn leave(model: &mut Model, login: Login) {
+pub(super) fn leave(model: &mut Model, login: Login, requests: &mut Vec<Request>) {
     for Waiting { asked, problem, .. } in login.then {
-        answer::plainly_refused(model, &asked, &problem);
+        answer::plainly_refused(model, &asked, &problem, requests);
     }
 }
 
@@ -89,6 +92,7 @@ pub(super) fn leave(model: &mut Model, login: Login) {
 pub(super) fn logged_in(model: &mut Model, name: &str, requests: &mut Vec<Request>) {
     model.toasts.done(format!("Logged in as {name}"), model.now);
     requests.push(Request::Whoami);
+    first::logged_in(model, requests);
     if let Some(Overlay::Login(login)) = model.overlay.take_if(|open| matches!(open, Overlay::Login(_))) {
         requests.extend(login.then.into_iter().map(|waiting| waiting.request));
     }
@@ -107,19 +111,23 @@ pub(super) fn locked(model: &mut Model, why: &str, requests: &mut Vec<Request>) 
     requests.push(Request::Whoami);
 }
 
-/// The login itself was refused: the dialog says why, and asks again.
+/// The login itself was refused: whatever asked for it says why, and asks again.
 pub(super) fn login_refused(model: &mut Model, problem: &Problem) {
-    match &mut model.overlay {
-        Some(Overlay::Login(login)) => {
-            login.is_asking = false;
-            login.said = Some(problem.detail.clone());
-        }
-        _ => model.toasts.refused("Not logged in", problem, model.now),
+    if let Some(Overlay::Login(login)) = &mut model.overlay {
+        login.is_asking = false;
+        login.said = Some(problem.detail.clone());
+    } else if !first::login_refused(model, problem) {
+        model.toasts.refused("Not logged in", problem, model.now);
     }
 }
 
 /// A refusal for want of a login: asks for one, if that was to change something. Says whether it was such a refusal.
-pub(super) fn wants_login(model: &mut Model, asked: &Asked, problem: &Problem) -> bool {
+pub(super) fn wants_login(
+    model: &mut Model,
+    asked: &Asked,
+    problem: &Problem,
+    requests: &mut Vec<Request>,
+) -> bool {
     if !problem.kind.ends_with(":locked") {
         return false;
     }
@@ -129,7 +137,7 @@ pub(super) fn wants_login(model: &mut Model, asked: &Asked, problem: &Problem) -
         asked => {
             let Some(request) = model.access.recall(asked) else { return false };
             let waiting = Waiting { asked: asked.clone(), problem: problem.clone(), request };
-            open(model, Some(waiting));
+            open(model, Some(waiting), requests);
             true
         }
     }

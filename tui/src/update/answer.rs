@@ -2,7 +2,7 @@
 
 use ironwake_api::{BulkAnswer, Operation, Problem};
 
-use super::{access, own, rebuild, settings, typing};
+use super::{access, first, own, rebuild, settings, typing};
 use crate::message::{Answer, Asked};
 use crate::model::{Model, Screen};
 use crate::request::Request;
@@ -86,7 +86,9 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
         Answer::SystemChoices(choices) => model.own.choices = Some(choices),
         Answer::AddressChanged(change) => model.own.changed(change),
         Answer::AddressKept => model.own.settled(),
+        Answer::First(told) => first::told(model, told, requests),
         Answer::Whoami(whoami) => {
+            first::who(model, &whoami);
             model.access.whoami = Some(whoami);
             if !model.access.shows_settings() {
                 model.settings.all = None;
@@ -99,7 +101,7 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
         Answer::Done { asked, said } => {
             match asked {
                 Asked::Arm => rebuild::armed(model),
-                Asked::Login => access::password_set(model),
+                Asked::Login => access::password_set(model, requests),
                 _ => {}
             }
             typing::saved(model, &asked, true);
@@ -164,20 +166,26 @@ fn said(asked: &Asked) -> String {
         Asked::Login => "log in".into(),
         Asked::Setting(key) => format!("change {key}"),
         Asked::System(what) => format!("change the {}", crate::model::own::word(*what)),
+        Asked::First(what) => what.words().into(),
     }
 }
 
-pub(super) fn refused(model: &mut Model, asked: &Asked, problem: &Problem) {
+pub(super) fn refused(model: &mut Model, asked: &Asked, problem: &Problem, requests: &mut Vec<Request>) {
     if *asked == Asked::Login {
         return access::login_refused(model, problem);
     }
-    if !access::wants_login(model, asked, problem) {
-        plainly_refused(model, asked, problem);
+    if !access::wants_login(model, asked, problem, requests) {
+        plainly_refused(model, asked, problem, requests);
     }
 }
 
 /// A refusal that no login helps.
-pub(super) fn plainly_refused(model: &mut Model, asked: &Asked, problem: &Problem) {
+pub(super) fn plainly_refused(
+    model: &mut Model,
+    asked: &Asked,
+    problem: &Problem,
+    requests: &mut Vec<Request>,
+) {
     match asked {
         Asked::Machine(id) => {
             model.fleet.unanswered(id);
@@ -195,9 +203,15 @@ pub(super) fn plainly_refused(model: &mut Model, asked: &Asked, problem: &Proble
         Asked::Make if rebuild::refused(model, problem) => return,
         Asked::Setting(key) if settings::refused(model, key, problem) => return,
         Asked::System(what) if own::refused(model, *what, problem) => return,
+        Asked::First(what) if first::refused(model, *what, problem, requests) => return,
         Asked::Arm => rebuild::not_armed(model),
         Asked::Do(_) => typing::saved(model, asked, false),
-        Asked::Make | Asked::Show(_) | Asked::Setting(_) | Asked::System(_) | Asked::Login => {}
+        Asked::Make
+        | Asked::Show(_)
+        | Asked::Setting(_)
+        | Asked::System(_)
+        | Asked::Login
+        | Asked::First(_) => {}
     }
     model.toasts.refused(format!("Refused: {}", said(asked)), problem, model.now);
 }

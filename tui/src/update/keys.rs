@@ -1,6 +1,6 @@
 //! What keys, wheel and clicks do: to what is typed first, then by the key table.
 
-use super::{access, machines, own, rebuild, refresh, screens, settings, typing};
+use super::{access, first, machines, own, rebuild, refresh, screens, settings, typing};
 use crate::bindings::{self, Action};
 use crate::key::{Code, Key};
 use crate::list::Step;
@@ -56,6 +56,7 @@ pub(super) fn click(model: &mut Model, column: u16, row: u16, requests: &mut Vec
             act(model, Action::Mark, requests);
             choose(model, place);
         }
+        Target::Line(place) if model.screen() == Screen::First => first::click(model, place, requests),
         Target::Line(place) => {
             if choose(model, place) {
                 let open = match model.screen() {
@@ -118,7 +119,7 @@ fn choose(model: &mut Model, place: usize) -> bool {
             },
             None => return false,
         },
-        Screen::System | Screen::Operation => return false,
+        Screen::System | Screen::Operation | Screen::First => return false,
     };
     let again = std::mem::replace(cursor, place) == place;
     model.fleet.hold();
@@ -133,9 +134,15 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         Action::Help => model.overlay = Some(Overlay::Help { scroll: 0 }),
         Action::Palette => typing::open_palette(model),
         Action::Back => back(model, requests),
+        Action::Next | Action::NextPane | Action::PreviousTab | Action::Choose | Action::Refresh
+            if model.screen() == Screen::First =>
+        {
+            first::act(model, action, requests)
+        }
         Action::Refresh => refresh(model, requests),
         Action::Lock => access::lock(model, requests),
-        Action::Password => access::set_password(model),
+        Action::Password => access::set_password(model, requests),
+        Action::GoFirst => first::open(model, requests),
         Action::Up => step_list(model, Step::Up, requests),
         Action::Down => step_list(model, Step::Down, requests),
         Action::PageUp => step_list(model, Step::PageUp, requests),
@@ -206,10 +213,11 @@ fn leave(model: &mut Model, tab: Screen, requests: &mut Vec<Request>) {
 /// Leaves the innermost thing that is open.
 fn back(model: &mut Model, requests: &mut Vec<Request>) {
     if model.overlay.is_some() {
-        return typing::leave(model);
+        return typing::leave(model, requests);
     }
     match model.screen() {
         Screen::Rebuild => rebuild::back(model, requests),
+        Screen::First => first::leave(model),
         Screen::Settings if settings::clear(model) => {}
         Screen::Machine | Screen::Operation | Screen::Settings => screens::pop(model),
         _ => {
@@ -272,6 +280,7 @@ fn step_list(model: &mut Model, step: Step, requests: &mut Vec<Request>) {
             scrolled(&mut model.works.scroll, step, lines, usize::from(screen.height));
         }
         Screen::Rebuild => rebuild::step(model, step, requests),
+        Screen::First => first::step(model, step, requests),
     }
 }
 

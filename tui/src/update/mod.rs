@@ -2,17 +2,19 @@
 
 mod access;
 mod answer;
+pub(crate) mod first;
 mod keys;
 mod machines;
 mod operations;
 mod own;
 mod rebuild;
 mod screens;
-mod settings;
+pub(crate) mod settings;
 mod typing;
 
 use ironwake_api::{EventKind, Millis};
 
+use crate::first::Ask;
 use crate::message::{Answer, Message};
 use crate::model::fleet::Wanted;
 use crate::model::past::{PAGE_EVENTS, Scope};
@@ -87,6 +89,7 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
                 Link::Connecting | Link::Live => model.now,
             };
             model.link = Link::Lost { why, since, retry_at };
+            first::lost(model);
         }
         Message::Locked { why } => access::locked(model, &why, requests),
         Message::Events(events) => {
@@ -99,6 +102,7 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
                 {
                     opened.event(event);
                 }
+                first::event(model, &event.kind, requests);
                 match event.kind {
                     EventKind::OtherDhcpServer { .. } | EventKind::OtherDhcpServerGone { .. } => {
                         requests.push(Request::Health);
@@ -122,7 +126,7 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
             model.tail.put(events);
         }
         Message::Answer(answer) => answer::answer(model, *answer, requests),
-        Message::Refused { asked, problem } => answer::refused(model, &asked, &problem),
+        Message::Refused { asked, problem } => answer::refused(model, &asked, &problem, requests),
     }
 }
 
@@ -131,8 +135,10 @@ fn is_gone(model: &Model, machine: Option<&str>) -> bool {
 }
 
 fn tick(model: &mut Model, now: Millis, requests: &mut Vec<Request>) {
-    let passes = |every: Millis| now / every != model.now / every;
+    let before = model.now;
+    let passes = |every: Millis| now / every != before / every;
     let (shown, slow) = (passes(SHOWN_EVERY), passes(SLOW_EVERY));
+    first::tick(model, passes, requests);
     model.now = now;
     model.toasts.tick(now);
     if slow {
@@ -159,6 +165,7 @@ fn connected(model: &mut Model, last_event: Option<i64>, requests: &mut Vec<Requ
     model.link = Link::Live;
     model.last_event = last_event;
     refresh(model, requests);
+    requests.push(Request::First(Ask::State { servers: false }));
     model.tail.known.forget();
     requests.extend(model.tail.known.older(&Scope::default(), PAGE_EVENTS).map(Request::Past));
 }

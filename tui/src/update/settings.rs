@@ -134,7 +134,7 @@ pub(super) fn reasons(problem: &Problem) -> Vec<String> {
 }
 
 /// What a mistake at a place of a file says, without the line that it is in: that line is what was typed.
-fn sentences(detail: &str) -> Vec<String> {
+pub(crate) fn sentences(detail: &str) -> Vec<String> {
     let said = |line: &str| match line.split_once('|') {
         Some((number, _)) if number.trim().parse::<usize>().is_ok() => String::new(),
         Some((gutter, marked)) if gutter.trim().is_empty() => {

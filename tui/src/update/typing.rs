@@ -2,7 +2,7 @@
 
 use ironwake_api::MachinePatch;
 
-use super::{access, keys, own, rebuild, screens, settings};
+use super::{access, first, keys, own, rebuild, screens, settings};
 use crate::bindings::{self, Action, BINDINGS, Context};
 use crate::key::Key;
 use crate::message::Asked;
@@ -56,6 +56,7 @@ pub(super) fn key(model: &mut Model, key: Key, requests: &mut Vec<Request>) -> b
 fn screen_key(model: &mut Model, key: Key, requests: &mut Vec<Request>) -> bool {
     match model.screen() {
         Screen::Rebuild => rebuild::key(model, key, requests),
+        Screen::First => first::key(model, key, requests),
         Screen::Machine => {
             // The stages of the boot under the cursor are asked for once the key has moved it.
             let moves = [
@@ -107,7 +108,10 @@ pub(super) fn paste(model: &mut Model, text: &str, requests: &mut Vec<Request>) 
             | Overlay::Own(_)
             | Overlay::Code(_),
         ) => {}
-        None => rebuild::paste(model, text, requests),
+        None => match model.screen() {
+            Screen::First => first::paste(model, text, requests),
+            _ => rebuild::paste(model, text, requests),
+        },
     }
 }
 
@@ -126,11 +130,13 @@ pub(super) fn open_palette(model: &mut Model) {
 
 fn fill_palette(model: &mut Model) {
     let contexts = [model.screen().context(), Context::Everywhere];
-    let rows = area::palette_rows(model);
+    let (rows, needs_set_up) = (area::palette_rows(model), model.needs_set_up);
     let Some(Overlay::Palette(palette)) = &mut model.overlay else { return };
     let typed = palette.input.text();
+    let is_here = |place: &usize| BINDINGS[*place].action != Action::GoFirst || needs_set_up;
     let mut scored: Vec<(usize, usize)> = overlay::offered(&contexts)
         .into_iter()
+        .filter(is_here)
         .filter_map(|place| Some((overlay::score(&typed, BINDINGS[place].name)?, place)))
         .collect();
     if !typed.trim().is_empty() {
@@ -261,7 +267,7 @@ fn run(model: &mut Model, place: usize, requests: &mut Vec<Request>) {
 }
 
 /// Leaves what is typed. A search is dropped with it.
-pub(super) fn leave(model: &mut Model) {
+pub(super) fn leave(model: &mut Model, requests: &mut Vec<Request>) {
     if matches!(model.overlay, Some(Overlay::Search)) {
         if let Some(search) = model.search_mut() {
             *search = crate::input::Input::default();
@@ -269,6 +275,6 @@ pub(super) fn leave(model: &mut Model) {
         model.fleet.rearrange();
     }
     if let Some(Overlay::Login(login)) = model.overlay.take() {
-        access::leave(model, login);
+        access::leave(model, login, requests);
     }
 }

@@ -141,6 +141,7 @@ fn title(asked: &Asked) -> String {
         Asked::System(what) => own::word(*what),
         Asked::Make => "recording the operation",
         Asked::Arm => "arming",
+        Asked::First(what) => what.words(),
         Asked::Machine(_) | Asked::Login => "this",
     };
     human::capital(what)

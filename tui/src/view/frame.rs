@@ -6,8 +6,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
-use super::{area, paint};
-use crate::bindings::{self, Binding};
+use super::{area, first, paint};
+use crate::bindings::{self, Action, Binding};
 use crate::human;
 use crate::look::{Look, Tone};
 use crate::model::overlay::Overlay;
@@ -25,7 +25,10 @@ const TOAST_LINES_MAX: usize = 6;
 /// Header, tabs, rule and banner.
 pub fn top(model: &Model, buffer: &mut Buffer) {
     header(model, buffer);
-    tabs(model, buffer);
+    match model.screen() {
+        Screen::First => first::title(model, buffer),
+        _ => tabs(model, buffer),
+    }
     let look = model.setup.look;
     let mut y = area::TOP_ROWS;
     let mut banner = |text: &str, tone| {
@@ -188,7 +191,9 @@ const HINT_GAP: u16 = 2;
 pub fn hints(model: &Model) -> Vec<Hint> {
     let columns = model.setup.columns;
     let contexts = model.contexts();
-    let hinted = |context| bindings::of(context).filter(|binding| !binding.hint.is_empty());
+    let is_here = |binding: &Binding| binding.action != Action::GoFirst || model.needs_set_up;
+    let hinted =
+        |context| bindings::of(context).filter(move |binding| !binding.hint.is_empty() && is_here(binding));
     let width = |binding: &Binding| (binding.keys[0].width() + 1 + binding.hint.width()) as u16;
     let everywhere: Vec<&'static Binding> =
         contexts.iter().skip(1).flat_map(|context| hinted(*context)).collect();

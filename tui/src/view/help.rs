@@ -53,8 +53,9 @@ fn laid(setup: &Setup, here: Context) -> (usize, Vec<Vec<Line<'static>>>) {
     let room = usize::from(setup.columns).saturating_sub(3);
     let count = ((room + GAP) / (COLUMN_MIN + GAP)).max(1);
     let width = ((room + GAP) / count).saturating_sub(GAP).min(COLUMN_MAX);
-    let others =
-        Context::ALL.into_iter().filter(|context| *context != here && *context != Context::Everywhere);
+    // What counts once in an appliance's life takes no room elsewhere.
+    let apart = [here, Context::Everywhere, Context::First];
+    let others = Context::ALL.into_iter().filter(|context| !apart.contains(context));
     let contexts = [here, Context::Everywhere].into_iter().chain(others);
     let mut seen = HashSet::new();
     let entries: Vec<Entry> = contexts.flat_map(|context| block(setup, context, width, &mut seen)).collect();

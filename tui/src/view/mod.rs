@@ -7,6 +7,7 @@ mod code;
 mod dialogs;
 mod disks;
 mod events;
+pub mod first;
 pub mod frame;
 mod hardware;
 pub mod help;
@@ -67,6 +68,7 @@ pub fn show(model: &Model, buffer: &mut Buffer) {
             Screen::System => system::show(model, buffer, area),
             Screen::Settings => settings::show(model, buffer, area),
             Screen::Rebuild => rebuild::show(model, buffer, area),
+            Screen::First => first::show(model, buffer, area),
         },
     }
     frame::top(model, buffer);

@@ -3,7 +3,7 @@
 
 use ratatui::layout::Rect;
 
-use super::{area, boots, dialogs, frame, machine, machines, paint, rebuild};
+use super::{area, boots, dialogs, first, frame, machine, machines, paint, rebuild};
 use crate::key::Key;
 use crate::model::machine::Tab;
 use crate::model::order::SortBy;
@@ -47,6 +47,9 @@ pub fn at(model: &Model, column: u16, row: u16) -> Option<Target> {
         Some(Overlay::Help { .. } | Overlay::Code(_)) => return None,
         Some(_) => return above(model, column, row),
     }
+    if model.screen() == Screen::First {
+        return first::step_at(model, column, row).map(Target::Line);
+    }
     if row == area::TABS_ROW {
         return area::tab_at(model, column).map(Target::Tab);
     }
@@ -72,7 +75,7 @@ pub fn at(model: &Model, column: u16, row: u16) -> Option<Target> {
             let body = area::below_head(area::settings(screen).0);
             line(body, column, row, model.settings.list.top, model.settings.shown().len())
         }
-        Screen::System | Screen::Operation => None,
+        Screen::System | Screen::Operation | Screen::First => None,
     }
 }
 

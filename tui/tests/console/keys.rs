@@ -391,7 +391,8 @@ fn help_has_every_binding() {
     console.keys("?");
     // In one column, so that what goes on in the next line stands behind what it belongs to.
     let screen = console.screen().split_whitespace().collect::<Vec<_>>().join(" ");
-    for binding in BINDINGS {
+    // The steps of the first set-up tell theirs themselves.
+    for binding in BINDINGS.iter().filter(|binding| binding.context != Context::First) {
         assert!(screen.contains(binding.help), "{binding:?} is not on\n{screen}");
     }
     console.keys("esc").hides(Context::Question.title());

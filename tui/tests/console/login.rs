@@ -18,6 +18,7 @@ fn who(name: Option<&str>, scope: Scope, how: KnownBy, password_set: bool) -> An
         expires_at: None,
         password_set,
         keys_listed: false,
+        one_time_password_set: false,
     })
 }
 

@@ -14,7 +14,7 @@ fn states() -> [(&'static str, Vec<Answer>); 4] {
 }
 
 #[track_caller]
-fn picture(name: &str, console: &Console) {
+pub fn picture(name: &str, console: &Console) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/console/pictures"));
     settings.set_prepend_module_to_snapshot(false);

@@ -1,0 +1,51 @@
+//! The one-time password: whoever logs in with it over SSH may add keys, once, and nothing else.
+
+use std::sync::Mutex;
+
+use ironwake_api::{Actor, EventKind, LoginWith, OneTimePassword, Secret};
+
+use super::{Site, SiteError};
+use crate::access::{ONE_TIME_KEY_BYTES, ONE_TIME_RANDOM_BYTES, OneTime};
+
+/// The one that was made last. It is in memory alone, and ends with the daemon.
+#[derive(Default)]
+pub(super) struct Made(Mutex<Option<OneTime>>);
+
+impl Site {
+    /// Makes another one; that before ends, and the sessions that it began. It is in this answer and nowhere else.
+    pub async fn make_one_time_password(&self, actor: Actor) -> Result<OneTimePassword, SiteError> {
+        let (mut random, mut key) = ([0; ONE_TIME_RANDOM_BYTES], [0; ONE_TIME_KEY_BYTES]);
+        let filled = getrandom::fill(&mut random).and_then(|()| getrandom::fill(&mut key));
+        filled.map_err(|error| SiteError::NoRandomness(error.to_string()))?;
+        let _gate = self.gate.lock().await;
+        let (made, text) = OneTime::make(random, key, self.now());
+        let expires_at = made.expires_at();
+        let event = self.event(actor, None, EventKind::OneTimePasswordMade { expires_at });
+        self.store.save(vec![event]).await?;
+        self.end_one_time_password();
+        *self.one_time.0.lock().expect("no panic while held") = Some(made);
+        tracing::info!("a one-time password lets keys be added over SSH");
+        Ok(OneTimePassword { password: Secret(text), expires_at })
+    }
+
+    /// Whether there is one that is good.
+    pub fn has_one_time_password(&self) -> bool {
+        self.with_one_time(|_| true)
+    }
+
+    /// Whether this is the one that is good.
+    pub(super) fn is_one_time_password(&self, shown: &Secret) -> bool {
+        self.with_one_time(|made| made.matches(&shown.0))
+    }
+
+    fn with_one_time(&self, ask: impl FnOnce(&OneTime) -> bool) -> bool {
+        let made = self.one_time.0.lock().expect("no panic while held");
+        made.as_ref().filter(|made| made.is_good(self.now())).is_some_and(ask)
+    }
+
+    /// It is good no more, nor is a session that it began.
+    pub(super) fn end_one_time_password(&self) {
+        *self.one_time.0.lock().expect("no panic while held") = None;
+        self.end_sessions_with(LoginWith::OneTimePassword, None);
+    }
+}
