@@ -3,10 +3,10 @@
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::access::{Listing, PublicKey, parse_listing};
+use crate::access::{Listed, Listing, PublicKey, parse_listing};
 
 /// A longer file is no list of people's keys.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -35,6 +35,16 @@ impl Authorized {
     /// The file at a path, which need not be there; nothing is read before somebody asks.
     pub fn new(path: PathBuf) -> Self {
         Self { path, read: Mutex::default() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every key whose holder may log in, in its order. May read the file.
+    pub fn keys(&self) -> Vec<Listed> {
+        self.with(|listing| listing.keys.clone())
     }
 
     /// The comment of a key, if its holder may log in. May read the file.
@@ -71,7 +81,7 @@ impl Authorized {
                     _ => format!("read {path}: {error}"),
                 };
                 if read.failed.as_ref() != Some(&why) {
-                    tracing::warn!("nobody may log in over SSH with a key: {why}");
+                    tracing::warn!("of the operator's keys none may log in over SSH: {why}");
                 }
                 *read = Read { failed: Some(why), ..Read::default() };
             }

@@ -20,6 +20,7 @@ pub mod tftp;
 // Edges: may do I/O, may not decide.
 pub mod private;
 pub mod authorized;
+pub mod sticks;
 pub mod config;
 pub mod systemd;
 pub mod vitals;

@@ -50,7 +50,7 @@ fn exit_codes_are_a_contract() {
 fn help_names_every_command_and_exit_code() {
     let output = ironwake(&["--help"]);
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
-    let commands = "serve machine console events lease artifact config simulate probe doctor health version completions man";
+    let commands = "serve machine console events key lease artifact config simulate probe doctor health version completions man";
     for word in commands.split_whitespace().chain(["IRONWAKE_SOCKET", "5  the daemon is not reachable"]) {
         assert!(help.contains(word), "{word} is missing in\n{help}");
     }

@@ -3,13 +3,18 @@
 
 mod authorized;
 mod network;
+mod one_time;
 mod password;
 mod session;
 mod throttle;
 mod token;
 
-pub use authorized::{Listed, Listing, PublicKey, parse_listing};
+pub use authorized::{AddedKey, Listed, Listing, PublicKey, parse_added, parse_listing};
 pub use network::Network;
+pub use one_time::{
+    KEY_BYTES as ONE_TIME_KEY_BYTES, OneTime, RANDOM_BYTES as ONE_TIME_RANDOM_BYTES,
+    TIME_MAX as ONE_TIME_TIME_MAX,
+};
 pub use password::{PASSWORD_BYTES_MAX, PasswordHash, SALT_BYTES, check_password};
 pub use session::{SESSION_TIME_MAX, Session, SessionEnd, SessionId, Sessions};
 pub use throttle::{FAILURES_FREE, Throttle, WAIT_MAX};

@@ -1,9 +1,11 @@
 //! Sessions of people who have logged in: each known by the digest of its token, ended by time, by logout and with the daemon.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ironwake_api::{Entrance, LoginWith, Millis, Scope};
+
+use super::PublicKey;
 
 /// A session ends after so long however much it is used: a day's work.
 pub const SESSION_TIME_MAX: Millis = 24 * 60 * 60 * 1000;
@@ -24,6 +26,10 @@ pub struct Session {
     pub entrance: Entrance,
     /// With what.
     pub with: LoginWith,
+    /// The key, where it was one.
+    pub key: Option<PublicKey>,
+    /// When the one-time password ends, where it was one: the session is worth nothing without that.
+    pub one_time: Option<Millis>,
     /// Over SSH: from where.
     pub from: Option<IpAddr>,
     /// When it began.
@@ -107,6 +113,11 @@ impl<T> Sessions<T> {
         self.held.remove(id)
     }
 
+    /// The keys that sessions were begun with, each once.
+    pub fn keys(&self) -> HashSet<PublicKey> {
+        self.held.values().filter_map(|(session, _)| session.key.clone()).collect()
+    }
+
     /// Ends those of which `ends` says why.
     pub fn end_where<E>(
         &mut self,
@@ -137,6 +148,8 @@ mod tests {
             scope: Scope::Operator,
             entrance: Entrance::Ssh,
             with: LoginWith::Key,
+            key: None,
+            one_time: None,
             from: None,
             began_at: BEGAN,
             used_at,

@@ -120,6 +120,7 @@ const LISTS: &[(&str, &str)] = &[
     (":no_such_operation", "operation list"),
     (":no_such_profile", "profile list"),
     (":no_such_token", "token list"),
+    (":no_such_ssh_key", "key list"),
     (":no_such_unit", "system show"),
 ];
 

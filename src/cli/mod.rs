@@ -21,6 +21,7 @@ mod host;
 mod human;
 mod import;
 mod inventory;
+mod key;
 mod lease;
 mod machine;
 mod machine_list;
@@ -125,6 +126,9 @@ enum Command {
     /// Set what the administrator logs in with at the console and over SSH
     #[command(subcommand)]
     Password(password::Command),
+    /// Show and change whose public keys may log in over SSH
+    #[command(subcommand)]
+    Key(key::Command),
     /// Show who this is to the daemon, and what that may do
     Whoami,
     /// Show the authority that clients check the API's certificate by
@@ -188,6 +192,7 @@ impl Command {
             | Self::Builder(_)
             | Self::Token(_)
             | Self::Password(_)
+            | Self::Key(_)
             | Self::Whoami
             | Self::Ca(_)
             | Self::Config(_)
@@ -257,6 +262,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Builder(builder::Command::Run(args)) => builder::run(&args, context).await,
         Command::Token(command) => token::run(command, context).await,
         Command::Password(command) => password::run(command, context).await,
+        Command::Key(command) => key::run(command, context).await,
         Command::Whoami => whoami::run(context).await,
         Command::Config(command) => config::run(&command, context).await,
         Command::Setup(command) => setup::run(command, context).await,

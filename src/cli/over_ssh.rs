@@ -59,6 +59,9 @@ fn allow(cli: &Cli) -> Result<(), String> {
         Command::Setup(setup::Command::Apply { file: named }) if named.as_os_str() != "-" => {
             file("`setup apply`")
         }
+        Command::Key(command) if command.reads_files() => {
+            Err("keys come on standard input: `ssh HOST key add < FILE`".into())
+        }
         Command::Artifact(artifact::Command::Import(args)) if args.reads_files() => Err(
             "an image comes by URL, or as `-` from standard input: `ssh HOST artifact import NAME - < FILE`"
                 .into(),
@@ -78,6 +81,7 @@ fn allow(cli: &Cli) -> Result<(), String> {
         | Command::Artifact(_)
         | Command::Webhook(_)
         | Command::Token(_)
+        | Command::Key(_)
         | Command::Whoami
         | Command::Ca(_)
         | Command::Config(
@@ -127,6 +131,11 @@ mod tests {
             "config set enrolment.policy=auto",
             "token list",
             "whoami",
+            "key list --json",
+            "key add",
+            "key add -",
+            "key delete SHA256:abc",
+            "key one-time-password",
             "setup apply -",
             "system show",
             "version",
@@ -151,6 +160,7 @@ mod tests {
             ("profile check /etc", "`profile check` names a file"),
             ("config check /etc/shadow", "`config check` names a file"),
             ("setup apply /etc/shadow", "`setup apply` names a file"),
+            ("key add /etc/shadow", "standard input: `ssh HOST key add < FILE`"),
             ("config set --file a=/etc/shadow", "--file names a file"),
             ("machine set node-1 --value-file a=/etc/shadow", "--value-file names a file"),
             ("rebuild node-1 --profile a --var-file a=/etc/shadow", "--var-file names a file"),

@@ -25,7 +25,7 @@ use crate::config::{Config, DhcpMode, Layers, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent, Store};
-use crate::{http, serve, site, systemd, vitals};
+use crate::{http, serve, site, sticks, systemd, vitals};
 use listeners::{ApiListener, HttpListener};
 use supervise::supervise;
 
@@ -124,6 +124,7 @@ impl Daemon {
             },
         });
         site.keep_password(&config.state)?;
+        site.look_for_sticks_in(sticks::FOLDER.into());
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let (parts, untried) = (TaskTracker::new(), TaskTracker::new());
@@ -384,6 +385,7 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
                 site.tick();
                 site.note_health();
                 site.end_sessions();
+                site.end_unlisted_sessions().await;
                 site.refresh_profiles();
                 site.expire_operations().await;
                 site.fail_unmade_boots().await;

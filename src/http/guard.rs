@@ -13,7 +13,7 @@ use ironwake_api::{Entrance, Scope};
 use super::peer::Peer;
 use super::problem::Refusal;
 use super::scopes;
-use crate::site::{Denied, SharedSite, SiteError, Standing};
+use crate::site::{Denied, InSession, SharedSite, SiteError, Standing};
 
 /// What is said where no token is shown (RFC 6750, section 3).
 const CHALLENGE: &str = "Bearer realm=\"ironwake\"";
@@ -50,13 +50,18 @@ fn by_session(site: &SharedSite, entrance: Entrance, request: &mut Request) -> R
         Some(Err(ended)) => return Err(Box::new(Refusal::from(ended).into_response())),
         None => None,
     };
-    let scope = held.as_ref().map_or(Scope::Viewer, |held| held.session.scope);
+    let may = match &held {
+        Some(InSession { session, .. }) => {
+            scopes::session_may(session.with, session.scope, request.method(), route.as_deref())
+        }
+        None => demanded <= Scope::Viewer,
+    };
     // Whoever stands in front of an appliance without a password is the one to set it; the site looks once more.
     let first = held.is_none() && entrance == Entrance::Console && sets_password && !site.has_password();
     let peer = match held {
         Some(held) => {
             // Reading is no sign of somebody who is there: consoles read by themselves.
-            if demanded > Scope::Viewer && scope >= demanded && !request.method().is_safe() {
+            if demanded > Scope::Viewer && may && !request.method().is_safe() {
                 site.renew_session(&held.id);
             }
             request.extensions_mut().insert(held.standing.clone());
@@ -64,7 +69,7 @@ fn by_session(site: &SharedSite, entrance: Entrance, request: &mut Request) -> R
         }
         None => Peer::Viewer(entrance),
     };
-    if scope < demanded && !first {
+    if !may && !first {
         let asked = (request.method(), request.uri().path());
         return Err(Box::new(locked(scopes::locked(&peer, asked, demanded))));
     }

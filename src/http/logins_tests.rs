@@ -20,23 +20,24 @@ use super::*;
 use crate::access::{FAILURES_FREE, SESSION_TIME_MAX};
 use crate::site::{SettingPassword, SiteError};
 
-const PASSWORD: &str = "correct horse battery";
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
-const MINUTE: u64 = 60 * 1000;
+pub(super) const PASSWORD: &str = "correct horse battery";
+pub(super) const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+pub(super) const MINUTE: u64 = 60 * 1000;
 const ENTRANCES: [Entrance; 2] = [Entrance::Console, Entrance::Ssh];
 
-struct Api {
-    site: SharedSite,
+pub(super) struct Api {
+    pub(super) site: SharedSite,
     router: Router,
     state: tempfile::TempDir,
     /// The file of keys.
-    listed: PathBuf,
+    pub(super) listed: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl Api {
     /// One without a password.
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with("", None).await
     }
 
@@ -52,13 +53,13 @@ impl Api {
         Self { router: router(site.clone()), site, state, listed, _folder: folder }
     }
 
-    async fn with_password() -> Self {
+    pub(super) async fn with_password() -> Self {
         let api = Self::with("", Some(&format!("{KEY} anna@laptop\n"))).await;
         api.set_password(PASSWORD).await.expect("set");
         api
     }
 
-    async fn set_password(&self, password: &str) -> Result<(), SiteError> {
+    pub(super) async fn set_password(&self, password: &str) -> Result<(), SiteError> {
         let root = Actor::Operator("root".into());
         self.site.set_password(Secret(password.into()), SettingPassword::Anew(None), root).await
     }
@@ -73,7 +74,7 @@ impl Api {
         request
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         entrance: Entrance,
         token: Option<&str>,
@@ -91,37 +92,37 @@ impl Api {
         (parts.status, parts.headers, serde_json::from_slice(&body).unwrap_or_default())
     }
 
-    async fn log_in(&self, entrance: Entrance, body: Value) -> (StatusCode, HeaderMap, Value) {
+    pub(super) async fn log_in(&self, entrance: Entrance, body: Value) -> (StatusCode, HeaderMap, Value) {
         self.ask(entrance, None, (Method::POST, "/api/v1/login"), body).await
     }
 
-    async fn session(&self, entrance: Entrance, body: Value) -> LoggedIn {
+    pub(super) async fn session(&self, entrance: Entrance, body: Value) -> LoggedIn {
         let (status, _, begun) = self.log_in(entrance, body).await;
         assert_eq!(status, StatusCode::OK, "{begun}");
         serde_json::from_value(begun).expect("a session")
     }
 
-    async fn by_password(&self, entrance: Entrance) -> LoggedIn {
+    pub(super) async fn by_password(&self, entrance: Entrance) -> LoggedIn {
         self.session(entrance, json!({"password": PASSWORD})).await
     }
 
     /// The status of a request that only somebody who has logged in may make.
-    async fn changes(&self, entrance: Entrance, token: &str) -> StatusCode {
+    pub(super) async fn changes(&self, entrance: Entrance, token: &str) -> StatusCode {
         let what = (Method::DELETE, "/api/v1/machines/nobody");
         self.ask(entrance, Some(token), what, Value::Null).await.0
     }
 
-    async fn events(&self) -> Vec<ironwake_api::Event> {
+    pub(super) async fn events(&self) -> Vec<ironwake_api::Event> {
         self.site.store().save(Vec::new()).await.expect("saved");
         self.site.store().events_after(0, None, 100).await.expect("events")
     }
 }
 
-fn code(problem: &Value) -> &str {
+pub(super) fn code(problem: &Value) -> &str {
     problem["type"].as_str().and_then(|kind| kind.strip_prefix("urn:ironwake:problem:")).unwrap_or_default()
 }
 
-fn later(millis: u64) {
+pub(super) fn later(millis: u64) {
     LATER.set(LATER.get() + millis);
 }
 
@@ -234,7 +235,8 @@ async fn only_listed_keys_open_and_only_where_the_ssh_server_asks() {
     }
     let (_, _, whoami) = api.ask(Entrance::Ssh, None, (Method::GET, "/api/v1/whoami"), Value::Null).await;
     let expected = json!({
-        "scope": "viewer", "how": "socket", "entrance": "ssh", "password_set": false, "keys_listed": true
+        "scope": "viewer", "how": "socket", "entrance": "ssh", "password_set": false, "keys_listed": true,
+        "one_time_password_set": false
     });
     assert_eq!(whoami, expected);
 }
@@ -492,7 +494,8 @@ async fn operators_and_tokens_do_not_log_in_and_are_told_who_they_are() {
     }
     let whoami = ask(root(), Method::GET, "/api/v1/whoami", "").await;
     let expected = json!({
-        "name": "root", "scope": "admin", "how": "socket", "password_set": true, "keys_listed": true
+        "name": "root", "scope": "admin", "how": "socket", "password_set": true, "keys_listed": true,
+        "one_time_password_set": false
     });
     assert_eq!(whoami, expected);
 }

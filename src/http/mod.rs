@@ -37,6 +37,7 @@ mod secure;
 mod settings;
 mod setup;
 mod shell;
+mod ssh_keys;
 mod status;
 mod system;
 mod tokens;
@@ -51,6 +52,8 @@ mod logins_tests;
 mod secure_tests;
 #[cfg(test)]
 mod site_tests;
+#[cfg(test)]
+mod ssh_keys_tests;
 #[cfg(test)]
 mod tests;
 
@@ -78,6 +81,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(status::routes())
         .merge(tokens::routes())
         .merge(logins::routes())
+        .merge(ssh_keys::routes())
         .merge(settings::routes())
         .merge(system::routes())
         .merge(setup::routes())

@@ -1,7 +1,7 @@
 //! Which scope each route demands of a token or a session.
 
 use axum::http::{Method, StatusCode};
-use ironwake_api::{Entrance, Scope};
+use ironwake_api::{Entrance, LoginWith, Scope};
 
 use super::peer::Peer;
 use super::problem::Refusal;
@@ -10,6 +10,15 @@ use super::problem::Refusal;
 pub(super) const PASSWORD: (&Method, &str) = (&Method::PUT, "/api/v1/password");
 /// Where one logs in: with an earlier session that has ended, too.
 pub(super) const LOGIN: (&Method, &str) = (&Method::POST, "/api/v1/login");
+
+/// What may be asked for in a session that a one-time password began, and nothing else, whatever its scope: adding keys, and
+/// what is about the session alone.
+const ONE_TIME: &[(Method, &str)] = &[
+    (Method::POST, "/api/v1/ssh-keys"),
+    (Method::GET, "/api/v1/whoami"),
+    (Method::POST, "/api/v1/renew"),
+    (Method::POST, "/api/v1/logout"),
+];
 
 /// Every route of the API. One that is not here demands the most, and fails a test.
 const ROUTES: &[(Method, &str, Scope)] = &[
@@ -81,6 +90,11 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/v1/tokens", Scope::Admin),
     (Method::POST, "/api/v1/tokens", Scope::Admin),
     (Method::DELETE, "/api/v1/tokens/{name}", Scope::Admin),
+    (Method::GET, "/api/v1/ssh-keys", Scope::Admin),
+    (Method::POST, "/api/v1/ssh-keys", Scope::Admin),
+    (Method::DELETE, "/api/v1/ssh-keys/{fingerprint}", Scope::Admin),
+    (Method::GET, "/api/v1/ssh-keys/found", Scope::Admin),
+    (Method::POST, "/api/v1/ssh-keys/one-time-password", Scope::Admin),
     // Who logs in is a viewer before, and these change nothing else.
     (Method::POST, "/api/v1/login", Scope::Viewer),
     (Method::POST, "/api/v1/login/key", Scope::Viewer),
@@ -103,9 +117,21 @@ pub(super) fn listed(method: &Method, route: &str) -> Option<Scope> {
     ROUTES.iter().find(|row| row.0 == *method && row.1 == route).map(|row| row.2)
 }
 
+/// Whether a session that was begun so may ask for this.
+pub(super) fn session_may(with: LoginWith, scope: Scope, method: &Method, route: Option<&str>) -> bool {
+    match with {
+        LoginWith::OneTimePassword => ONE_TIME.iter().any(|row| row.0 == *method && Some(row.1) == route),
+        LoginWith::Password | LoginWith::Key => scope >= demanded(method, route),
+    }
+}
+
 /// What is said to whoever may look and wants to do more: that a login is needed, and how.
 pub(super) fn locked(peer: &Peer, (method, path): (&Method, &str), demanded: Scope) -> Refusal {
     let (status, needs) = match peer {
+        Peer::Session(held) if held.session.with == LoginWith::OneTimePassword => (
+            StatusCode::FORBIDDEN,
+            "another login: a one-time password lets keys be added, and nothing else".to_owned(),
+        ),
         Peer::Session(held) => {
             let (name, scope) = (&held.session.name, held.session.scope);
             (

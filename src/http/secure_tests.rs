@@ -85,11 +85,11 @@ async fn every_route_demands_a_scope_and_keeps_to_it() {
                 serde_json::json!([{"token": [demanded.name()]}]),
                 "{method} {path}"
             );
-            // Whoever reads needs no more than a viewer's token, but for tokens and settings; who changes the appliance
-            // itself needs an admin's.
+            // Whoever reads needs no more than a viewer's token, but for tokens, keys and settings; who changes the
+            // appliance itself needs an admin's.
             let appliance = method != Method::GET && (path.contains("/system") || path.ends_with("/setup"));
-            let secret =
-                appliance || ["/tokens", "/settings", "/password"].iter().any(|part| path.contains(part));
+            let secret = appliance
+                || ["/tokens", "/settings", "/password", "/ssh-keys"].iter().any(|part| path.contains(part));
             assert_eq!(demanded == Scope::Admin, secret, "{method} {path}");
             // What these send is a question, or about the caller alone.
             let asks = method == Method::GET
@@ -98,7 +98,7 @@ async fn every_route_demands_a_scope_and_keeps_to_it() {
                     .any(|end| path.ends_with(end));
             assert!(asks || demanded != Scope::Viewer, "{method} {path}");
             let address = path.replace("{key}", "x").replace("{id}", "1").replace("{name}", "x");
-            let address = address.replace("{interface}", "x");
+            let address = address.replace("{interface}", "x").replace("{fingerprint}", "x");
             for (scope, token) in &tokens {
                 let (status, _, problem) = api.ask(HERE, Some(token), method.clone(), &address).await;
                 let refused = problem["type"] == "urn:ironwake:problem:scope";

@@ -25,6 +25,7 @@ mod keeping;
 mod kept;
 mod learned;
 mod logins;
+mod one_time;
 mod operations;
 mod operators;
 mod orders;
@@ -41,6 +42,7 @@ mod setup;
 mod shells;
 mod sighting;
 mod simulate;
+mod ssh_keys;
 mod steps;
 mod summaries;
 mod tally;
@@ -59,7 +61,6 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
 
 use crate::artifacts::{ImportError, Imports};
-use crate::authorized::Authorized;
 use crate::boot::{MachineView, SitePolicy};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -78,6 +79,7 @@ pub use scripts::{Script, ScriptRequest};
 pub use sessions::InSession;
 pub use setup::AskDhcp;
 pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
+pub use ssh_keys::SSH_KEYS_MAX;
 pub use system::Appliance;
 pub use tally::DhcpTally;
 pub use tokens::{Admitted, Denied, Standing};
@@ -136,6 +138,9 @@ pub enum SiteError {
     /// No token has this name.
     #[error("no token {0:?}")]
     NoSuchToken(String),
+    /// No key has this fingerprint.
+    #[error("no public key {0}: `ironwake key list` shows the fingerprints of those that may log in")]
+    NoSuchSshKey(String),
     /// Settings cannot be read or changed; every mistake with its place.
     #[error("{0}")]
     Settings(String),
@@ -257,8 +262,8 @@ pub struct Site {
     tokens: tokens::Tokens,
     logged: sessions::Logged,
     password: password::Held,
-    /// Whose keys open.
-    authorized: Arc<Authorized>,
+    one_time: one_time::Made,
+    ssh_keys: ssh_keys::SshKeys,
     own: values::OwnValues,
     logins: logins::Logins,
     hosts: hosts::Hosts,
@@ -331,6 +336,8 @@ impl Site {
         let builds = builds::Builds::new(store.builds().await?);
         let own = values::OwnValues::new(store.machine_values().await?, store.hostnames().await?);
         let tokens = tokens::Tokens::new(store.tokens().await?);
+        let ssh_keys =
+            ssh_keys::SshKeys::new(config.console.authorized_keys.clone(), store.ssh_keys().await?);
         let hosts = hosts::Hosts::new(store.hosts().await?, clock());
         let downloads = store.downloads().await?;
         imports.keep_downloads(downloads.iter().filter(|download| download.failed.is_none()));
@@ -356,7 +363,8 @@ impl Site {
             tokens,
             logged: sessions::Logged::default(),
             password: password::Held::default(),
-            authorized: Arc::new(Authorized::new(config.console.authorized_keys.clone())),
+            one_time: one_time::Made::default(),
+            ssh_keys,
             own,
             logins: logins::Logins::default(),
             hosts,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{OnceLock, RwLock};
 
-use ironwake_api::{Actor, EventKind, Secret};
+use ironwake_api::{Actor, EventKind, LoginWith, Secret};
 
 use super::{Site, SiteError};
 use crate::access::{PasswordHash, SALT_BYTES, SessionId, check_password};
@@ -101,7 +101,7 @@ impl Site {
             SettingPassword::Anew(own) => own.as_ref(),
             SettingPassword::First => None,
         };
-        self.end_password_sessions(own);
+        self.end_sessions_with(LoginWith::Password, own);
         tracing::info!("the administrator's password was set");
         let event = self.event(actor, None, EventKind::PasswordChanged { first });
         Ok(self.store.save(vec![event]).await?)

@@ -1,5 +1,6 @@
 //! People who log in: sessions, what begins one, and what ends it.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
@@ -63,6 +64,19 @@ impl Logged {
     pub async fn hashing(&self) -> Result<SemaphorePermit<'_>, SiteError> {
         Ok(self.hashing.acquire().await.map_err(|_| crate::store::StoreError::Closed)?)
     }
+
+    /// The keys that sessions were begun with, each once.
+    pub fn keys(&self) -> HashSet<PublicKey> {
+        self.sessions.lock().expect("no panic while held").keys()
+    }
+
+    /// Ends the sessions that `ends` says, and what was asked for in them.
+    fn end_where(&self, ends: impl Fn(&SessionId, &Session) -> bool) {
+        let mut sessions = self.sessions.lock().expect("no panic while held");
+        for (_, ended, ()) in sessions.end_where(|id, session| ends(id, session).then_some(())) {
+            ended.cancel();
+        }
+    }
 }
 
 /// A session that a request was let in by.
@@ -91,15 +105,21 @@ impl Site {
         }
         let from = from.map(|text| text.parse::<IpAddr>().map_err(|_| text)).transpose();
         let from = from.map_err(|text| SiteError::invalid("from", format!("{text:?} is not an address")))?;
+        let addressed = from.is_some();
         let earlier = before.as_ref().map(|before| &before.session);
         let from = from.or(earlier.and_then(|earlier| earlier.from));
         let user = user.or(earlier.map(|earlier| base(&earlier.name).to_owned())).unwrap_or_default();
-        let (with, who) = match (password, key) {
+        // Not to whoever has a session, nor to a console that asks for the password, which gives no address: they would
+        // have less by it than before.
+        let one_time = entrance == Entrance::Ssh && before.is_none() && addressed;
+        let (who, key, one_time) = match (password, key) {
             (Some(password), None) => {
-                self.check_login(entrance, password, from).await?;
-                (LoginWith::Password, user)
+                (user, None, self.check_login(entrance, password, from, one_time).await?)
             }
-            (None, Some(key)) => (LoginWith::Key, self.check_key(key, user).await?),
+            (None, Some(key)) => {
+                let (who, key) = self.check_key(&key, user).await?;
+                (who, Some(key), None)
+            }
             _ => {
                 let message = "either a password or a key is what one logs in with";
                 return Err(SiteError::Invalid(vec![FieldProblem {
@@ -109,14 +129,19 @@ impl Site {
             }
         };
         let now = self.now();
+        let (with, scope) = match (&key, one_time) {
+            (Some(_), _) => (LoginWith::Key, Scope::Operator),
+            // Even what a viewer may is not for it (`http::guard`).
+            (None, Some(_)) => (LoginWith::OneTimePassword, Scope::Viewer),
+            (None, None) => (LoginWith::Password, Scope::Admin),
+        };
         let session = Session {
             name: name(entrance, with, &who),
-            scope: match with {
-                LoginWith::Password => Scope::Admin,
-                LoginWith::Key => Scope::Operator,
-            },
+            scope,
             entrance,
             with,
+            key,
+            one_time,
             from,
             began_at: now,
             used_at: now,
@@ -163,13 +188,15 @@ impl Site {
         Ok(answer)
     }
 
-    /// Compares the password, one at a time and not too often.
+    /// Compares the password, one at a time and not too often. The one-time password is compared where `one_time` says so; if it
+    /// was that one, says when it ends.
     async fn check_login(
         &self,
         entrance: Entrance,
         password: Secret,
         from: Option<IpAddr>,
-    ) -> Result<(), SiteError> {
+        one_time: bool,
+    ) -> Result<Option<Millis>, SiteError> {
         let full = |_| SiteError::Full { what: "logins under way", limit: LOGINS_MAX };
         let _waiting = self.logged.waiting.try_acquire().map_err(full)?;
         // Before the waits are looked at, so that those who come at once are no faster than one after the other.
@@ -181,12 +208,23 @@ impl Site {
         if let Some(wait) = self.login_wait(caller) {
             return Err(SiteError::LoginSlowed { secs: wait.div_ceil(1000) });
         }
-        let Some(hash) = self.password() else { return Err(SiteError::NoPassword) };
-        let hashed = tokio::task::spawn_blocking(move || hash.matches(&password.0)).await;
-        let good = hashed.map_err(|_| crate::store::StoreError::Closed)?.map_err(SiteError::Password)?;
+        let succeeded = || self.logged.throttle.lock().expect("no panic while held").succeeded(caller);
+        if let Some(ends) = self.one_time_password(&password).filter(|_| one_time) {
+            succeeded();
+            return Ok(Some(ends));
+        }
+        let good = match self.password() {
+            Some(hash) => {
+                let hashed = tokio::task::spawn_blocking(move || hash.matches(&password.0)).await;
+                hashed.map_err(|_| crate::store::StoreError::Closed)?.map_err(SiteError::Password)?
+            }
+            // Guesses at the other one are counted too.
+            None if one_time && self.has_one_time_password() => false,
+            None => return Err(SiteError::NoPassword),
+        };
         if good {
-            self.logged.throttle.lock().expect("no panic while held").succeeded(caller);
-            return Ok(());
+            succeeded();
+            return Ok(None);
         }
         self.note_login_failure(entrance, caller, from);
         Err(SiteError::LoginRefused("that is not the password"))
@@ -223,21 +261,14 @@ impl Site {
         }
     }
 
-    /// Whose key it is: the comment of its line, or who they say they are.
-    async fn check_key(&self, key: String, user: String) -> Result<String, SiteError> {
-        match self.listed(&key).await? {
-            Some(comment) if comment.is_empty() => Ok(user),
-            Some(comment) => Ok(comment),
+    /// The key, and whose it is: the comment of its line, or who they say they are.
+    async fn check_key(&self, key: &str, user: String) -> Result<(String, PublicKey), SiteError> {
+        let key = PublicKey::parse(key).map_err(|why| SiteError::invalid("key", why))?;
+        match self.ssh_keys.listed(&key).await? {
+            Some(comment) if comment.is_empty() => Ok((user, key)),
+            Some(comment) => Ok((comment, key)),
             None => Err(SiteError::LoginRefused("the key is not among those that may log in")),
         }
-    }
-
-    /// The comment of a key, if its holder may log in.
-    pub async fn listed(&self, key: &str) -> Result<Option<String>, SiteError> {
-        let key = PublicKey::parse(key).map_err(|why| SiteError::invalid("key", why))?;
-        let authorized = self.authorized.clone();
-        let found = tokio::task::spawn_blocking(move || authorized.find(&key)).await;
-        Ok(found.map_err(|_| crate::store::StoreError::Closed)?)
     }
 
     /// The session of a token that is shown at a socket.
@@ -248,6 +279,9 @@ impl Site {
         let sessions = self.logged.sessions.lock().expect("no panic while held");
         let (session, ended) =
             sessions.find(&id, entrance, now, lock_after).ok_or(SiteError::SessionEnded)?;
+        if !self.is_worth(session) {
+            return Err(SiteError::SessionEnded);
+        }
         Ok(InSession { id, session: session.clone(), standing: Standing::of_session(ended.clone()) })
     }
 
@@ -269,7 +303,11 @@ impl Site {
     pub fn end_sessions(&self) {
         let (now, lock_after) = (self.now(), self.live().lock_after);
         let mut sessions = self.logged.sessions.lock().expect("no panic while held");
-        for (session, ended, why) in sessions.end_where(|_, session| session.end(now, lock_after)) {
+        let end = |_: &SessionId, session: &Session| match self.is_worth(session) {
+            true => session.end(now, lock_after),
+            false => Some(SessionEnd::Over),
+        };
+        for (session, ended, why) in sessions.end_where(end) {
             let why = match why {
                 SessionEnd::Locked => "nothing was done in it",
                 SessionEnd::Over => "it has lasted for as long as any may",
@@ -279,15 +317,14 @@ impl Site {
         }
     }
 
-    /// Ends every session that a password began but this one.
-    pub(super) fn end_password_sessions(&self, but: Option<&SessionId>) {
-        let mut sessions = self.logged.sessions.lock().expect("no panic while held");
-        let ends = |id: &SessionId, session: &Session| {
-            (session.with == LoginWith::Password && Some(id) != but).then_some(())
-        };
-        for (_, ended, ()) in sessions.end_where(ends) {
-            ended.cancel();
-        }
+    /// Ends every session that was begun so, but this one.
+    pub(super) fn end_sessions_with(&self, with: LoginWith, but: Option<&SessionId>) {
+        self.logged.end_where(|id, session| session.with == with && Some(id) != but);
+    }
+
+    /// Ends every session of a key.
+    pub(super) fn end_key_sessions(&self, key: &PublicKey) {
+        self.logged.end_where(|_, session| session.key.as_ref() == Some(key));
     }
 
     /// When a session ends if nothing is done.
@@ -297,9 +334,12 @@ impl Site {
 
     /// Fills in what whoever asks may log in with.
     pub async fn with_logins(&self, whoami: Whoami) -> Whoami {
-        let authorized = self.authorized.clone();
-        let listed = tokio::task::spawn_blocking(move || !authorized.is_empty()).await;
-        Whoami { password_set: self.password().is_some(), keys_listed: listed.unwrap_or_default(), ..whoami }
+        Whoami {
+            password_set: self.password().is_some(),
+            keys_listed: self.ssh_keys.any().await.unwrap_or_default(),
+            one_time_password_set: self.has_one_time_password(),
+            ..whoami
+        }
     }
 }
 
@@ -311,6 +351,7 @@ fn name(entrance: Entrance, with: LoginWith, who: &str) -> String {
     match (entrance, with) {
         // With a password anybody may say any name.
         (Entrance::Ssh, LoginWith::Password) => format!("{who} (ssh, password)"),
+        (Entrance::Ssh, LoginWith::OneTimePassword) => format!("{who} (ssh, one-time password)"),
         (entrance, _) => format!("{who} ({entrance})"),
     }
 }

@@ -74,6 +74,13 @@ impl Writer {
             ),
             Change::Token(kept) => self.put_token(kept),
             Change::TokenDeleted(name) => self.execute("DELETE FROM tokens WHERE name = ?1", [name]),
+            Change::SshKey(added) => self.execute(
+                "INSERT INTO ssh_keys (fingerprint, doc) VALUES (?1, ?2)",
+                params![added.key.fingerprint(), row::encode(added)?],
+            ),
+            Change::SshKeyDeleted(fingerprint) => {
+                self.execute("DELETE FROM ssh_keys WHERE fingerprint = ?1", [fingerprint])
+            }
             Change::MachineValues { machine, values } => self.execute(
                 "INSERT INTO machine_values (machine, doc) VALUES (?1, ?2) \
                  ON CONFLICT (machine) DO UPDATE SET doc = excluded.doc",

@@ -29,7 +29,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use crate::access::Kept;
+use crate::access::{AddedKey, Kept};
 use crate::artifact::{Download, Import};
 use crate::operation;
 use crate::profile::{Secret, Written};
@@ -119,6 +119,10 @@ pub enum Change {
     Token(Box<Kept>),
     /// Forget the token of this name.
     TokenDeleted(String),
+    /// Insert a public key that may log in over SSH.
+    SshKey(Box<AddedKey>),
+    /// Forget the public key of this fingerprint.
+    SshKeyDeleted(String),
     /// Replace a machine's own values.
     MachineValues {
         /// The machine's id.
@@ -371,6 +375,11 @@ impl Store {
     /// Every token of the API; for the start.
     pub async fn tokens(&self) -> Result<Vec<Kept>, StoreError> {
         self.inner.readers.read(read::tokens).await
+    }
+
+    /// Every added public key, the oldest first; for the start.
+    pub async fn ssh_keys(&self) -> Result<Vec<AddedKey>, StoreError> {
+        self.inner.readers.read(read::ssh_keys).await
     }
 
     /// Own values of machines, by id; for the start.

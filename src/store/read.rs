@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use tokio::sync::Semaphore;
 
 use super::{READ_ROWS_MAX, StoreError, row};
-use crate::access::Kept;
+use crate::access::{AddedKey, Kept};
 use crate::artifact::{Download, Import};
 use crate::operation::{HostRecord, Record};
 use crate::profile::Written;
@@ -212,6 +212,10 @@ pub(super) fn tokens(db: &Connection) -> rusqlite::Result<Vec<Kept>> {
             },
         })
     })
+}
+
+pub(super) fn ssh_keys(db: &Connection) -> rusqlite::Result<Vec<AddedKey>> {
+    all(db, "SELECT doc FROM ssh_keys ORDER BY id", [], |row| row::decode(row, 0))
 }
 
 pub(super) fn machine_values(db: &Connection) -> rusqlite::Result<Vec<(String, Written)>> {

@@ -15,6 +15,7 @@ use ironwake_api::{
 use rusqlite::Connection;
 
 use super::*;
+use crate::access::PublicKey;
 use crate::artifact::Digest;
 
 struct Folder {
@@ -380,6 +381,7 @@ async fn parity_pv19_an_older_database_is_copied_and_migrated() {
     assert_eq!(store.machines().await.expect("machines")[0].name.as_deref(), Some("web1"));
     assert_eq!(store.inventory("m1").await.expect("inventory").expect("one").id, 41);
     assert!(store.tokens().await.expect("tokens").is_empty());
+    assert!(store.ssh_keys().await.expect("keys").is_empty());
     assert!(store.machine_values().await.expect("values").is_empty());
     assert!(store.hostnames().await.expect("names").is_empty());
     let events = store.events_after(0, Some("m1".into()), 9).await.expect("events");
@@ -534,4 +536,30 @@ async fn tokens_are_kept_by_name_and_a_digest_belongs_to_one() {
     assert_eq!(store.tokens().await.expect("tokens"), [second.clone(), first]);
     store.save(vec![Change::TokenDeleted("ci".into())]).await.expect("saved");
     assert_eq!(store.tokens().await.expect("tokens"), [second]);
+}
+
+#[tokio::test]
+async fn public_keys_are_kept_in_the_order_in_which_they_came() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let kept = |last: char| AddedKey {
+        key: PublicKey::parse(&format!(
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZ{last}"
+        ))
+        .expect("a key"),
+        comment: "anna@laptop".into(),
+        at: 5,
+        by: Actor::Operator("root".into()),
+    };
+    let keys = [kept('M'), kept('J')];
+    for key in &keys {
+        store.save(vec![Change::SshKey(Box::new(key.clone()))]).await.expect("saved");
+        assert!(store.save(vec![Change::SshKey(Box::new(key.clone()))]).await.is_err(), "it is there");
+    }
+    store.close().await.expect("closed");
+    drop(store);
+    let store = folder.open();
+    assert_eq!(store.ssh_keys().await.expect("keys"), keys);
+    store.save(vec![Change::SshKeyDeleted(keys[0].key.fingerprint())]).await.expect("saved");
+    assert_eq!(store.ssh_keys().await.expect("keys"), keys[1..]);
 }

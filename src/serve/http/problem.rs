@@ -31,6 +31,7 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::SessionEnded => (StatusCode::UNAUTHORIZED, "session_ended"),
         SiteError::Password(_) => (StatusCode::INTERNAL_SERVER_ERROR, "password"),
         SiteError::NoSuchToken(_) => (StatusCode::NOT_FOUND, "no_such_token"),
+        SiteError::NoSuchSshKey(_) => (StatusCode::NOT_FOUND, "no_such_ssh_key"),
         SiteError::Settings(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_settings"),
         SiteError::NoRandomness(_) => (StatusCode::INTERNAL_SERVER_ERROR, "no_randomness"),
         SiteError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
