@@ -4,6 +4,8 @@
 mod daemon;
 #[path = "ssh/host.rs"]
 mod host;
+#[path = "ssh/keys.rs"]
+mod keys;
 
 use std::fs;
 use std::sync::atomic::{AtomicU16, Ordering};

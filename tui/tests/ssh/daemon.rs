@@ -78,6 +78,12 @@ impl Daemon {
         self.serve();
     }
 
+    /// Makes a one-time password.
+    pub fn one_time_password(&self) -> String {
+        let made = self.runtime.block_on(self.site().make_one_time_password(root()));
+        made.expect("made").password.0
+    }
+
     /// Sets the administrator's password.
     pub fn set_password(&self) {
         let site = self.site();

@@ -19,6 +19,8 @@ use super::daemon::Daemon;
 
 /// How long anything may take on a loaded test host.
 const WITHIN: Duration = Duration::from_secs(90);
+/// Whose keys these are, as they say.
+pub const COMMENT: &str = "anna@laptop";
 /// How often is looked where nothing tells.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -116,7 +118,12 @@ impl Host {
 
     /// A key that may not.
     pub fn another_key(&self) -> PathBuf {
-        let key = self.folder.path().join("another_key");
+        self.key_named("another_key")
+    }
+
+    /// A key in a file of this name, which may not.
+    pub fn key_named(&self, name: &str) -> PathBuf {
+        let key = self.folder.path().join(name);
         make_key(&key);
         key
     }
@@ -128,27 +135,43 @@ impl Host {
 
     /// Somebody with a key.
     pub fn person_with(&self, key: &Path, arguments: &[&str]) -> Person {
-        let known = self.folder.path().join("known_hosts");
+        let identity = format!("IdentityFile={}", key.display());
         let mut options = vec!["-F".to_owned(), "none".to_owned()];
-        for option in [
-            format!("Port={}", self.address.port()),
-            "HostName=127.0.0.1".into(),
-            "User=admin".into(),
-            format!("IdentityFile={}", key.display()),
-            "IdentitiesOnly=yes".into(),
-            "IdentityAgent=none".into(),
-            "StrictHostKeyChecking=accept-new".into(),
-            format!("UserKnownHostsFile={}", known.display()),
-            // One client at a time would write there otherwise.
-            "UpdateHostKeys=no".into(),
-        ] {
+        for option in self.options().into_iter().chain([identity, "IdentitiesOnly=yes".into()]) {
             options.extend(["-o".to_owned(), option]);
         }
         options.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         if !arguments.contains(&"host") {
             options.push("host".into());
         }
-        Person::start(&options)
+        Person::start("ssh", &options, self.folder.path())
+    }
+
+    /// Somebody who has a key copied by OpenSSH's script, with the password that they are asked for.
+    pub fn copies_key(&self, key: &Path) -> Person {
+        let mut arguments = vec!["-i".to_owned(), key.with_extension("pub").display().to_string()];
+        for option in self.options().into_iter().chain(["NumberOfPasswordPrompts=1".into()]) {
+            arguments.extend(["-o".to_owned(), option]);
+        }
+        arguments.push("host".into());
+        // It makes a folder there.
+        fs::create_dir_all(self.folder.path().join(".ssh")).expect("a folder");
+        Person::start("ssh-copy-id", &arguments, self.folder.path())
+    }
+
+    /// How the client comes to this server.
+    fn options(&self) -> [String; 7] {
+        let known = self.folder.path().join("known_hosts");
+        [
+            format!("Port={}", self.address.port()),
+            "HostName=127.0.0.1".into(),
+            "User=admin".into(),
+            "IdentityAgent=none".into(),
+            "StrictHostKeyChecking=accept-new".into(),
+            format!("UserKnownHostsFile={}", known.display()),
+            // One client at a time would write there otherwise.
+            "UpdateHostKeys=no".into(),
+        ]
     }
 
     /// Waits for a text in the log; gives the line.
@@ -261,7 +284,10 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 fn make_key(path: &Path) {
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path).status();
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", COMMENT, "-f"])
+        .arg(path)
+        .status();
     assert!(made.expect("ssh-keygen is there").success());
 }
 
@@ -278,7 +304,7 @@ pub struct Person {
 }
 
 impl Person {
-    fn start(arguments: &[String]) -> Self {
+    fn start(program: &str, arguments: &[String], home: &Path) -> Self {
         let size = Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(Some(&size), None).expect("a terminal");
         let path = ttyname(&pair.slave).expect("a name");
@@ -286,8 +312,8 @@ impl Person {
         let copy = || Stdio::from(slave.try_clone().expect("a descriptor"));
         // Only a terminal that a process belongs to tells it of another size.
         let mut command = Command::new("setsid");
-        command.args(["--ctty", "ssh"]).args(arguments).env("TERM", "xterm-256color");
-        for variable in ["LANG", "LC_ALL", "LC_CTYPE", "COLORTERM", "NO_COLOR", "DISPLAY"] {
+        command.args(["--ctty", program]).args(arguments).env("TERM", "xterm-256color").env("HOME", home);
+        for variable in ["SSH_AUTH_SOCK", "LANG", "LC_ALL", "LC_CTYPE", "COLORTERM", "NO_COLOR", "DISPLAY"] {
             command.env_remove(variable);
         }
         let child = command.stdin(copy()).stdout(copy()).stderr(copy()).spawn().expect("setsid is there");

@@ -6,6 +6,7 @@
 
 mod command;
 mod connection;
+mod copy_id;
 mod door;
 mod host_key;
 mod keys;

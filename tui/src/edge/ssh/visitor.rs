@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ironwake_api::client::{Client as Daemon, ClientError, Place as Where};
-use ironwake_api::{LoginRequest, Secret, Whoami};
+use ironwake_api::{LoginRequest, LoginWith, Secret, Whoami};
 use russh::keys::{HashAlg, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
@@ -16,11 +16,14 @@ use tracing::{error, info, warn};
 use super::Shared;
 use super::command::{self, Asked, LINE_BYTES_MAX};
 use super::connection::Stage;
+use super::copy_id::{self, Wanted};
 use super::door::Place;
 use super::screen::{self, Client};
 use super::session::{self, Opened};
 use crate::edge::log_out;
 
+/// Exit code of what was done.
+const DONE: u32 = 0;
 /// Exit code of what is not served, as of wrong arguments.
 const REFUSED: u32 = 2;
 /// Standard error (RFC 4254, 5.2).
@@ -44,6 +47,8 @@ pub(super) struct Visitor {
     /// The daemon, in the session of who has logged in.
     daemon: Daemon,
     token: Option<String>,
+    /// Whether a one-time password was shown: the daemon lets keys be added, and nothing else.
+    keys_only: bool,
     /// Dropped with the connection.
     here: Option<oneshot::Sender<()>>,
 }
@@ -69,6 +74,7 @@ impl Visitor {
             client: Client::default(),
             daemon,
             token: None,
+            keys_only: false,
             here: None,
         }
     }
@@ -107,6 +113,7 @@ impl Visitor {
                 let name = named(&begun.name);
                 info!("{from} has logged in as {user} with {with}: {name}, scope {}", begun.scope);
                 self.token = Some(begun.token);
+                self.keys_only = begun.with == LoginWith::OneTimePassword;
                 self.stage.send_replace(Stage::LoggedIn);
                 Auth::Accept
             }
@@ -125,7 +132,14 @@ impl Visitor {
     fn refuse(&mut self, channel: ChannelId, session: &mut Session, why: &str) -> Result<(), russh::Error> {
         session.channel_success(channel)?;
         session.extended_data(channel, STDERR, format!("{why}\r\n").into_bytes())?;
-        session.exit_status_request(channel, REFUSED)?;
+        self.end(channel, session, REFUSED)
+    }
+
+    /// Ends the channel with an exit code, and the session with it.
+    fn end(&mut self, channel: ChannelId, session: &mut Session, code: u32) -> Result<(), russh::Error> {
+        let daemon = self.daemon.clone();
+        tokio::spawn(async move { log_out(&daemon).await });
+        session.exit_status_request(channel, code)?;
         session.eof(channel)?;
         session.close(channel)?;
         self.stage.send_replace(Stage::Over);
@@ -191,7 +205,7 @@ impl Visitor {
 /// What is said before a login, where none can succeed.
 fn banner(asked: Result<Whoami, ClientError>) -> Option<&'static str> {
     match asked {
-        Ok(who) if who.keys_listed || who.password_set => None,
+        Ok(who) if who.keys_listed || who.password_set || who.one_time_password_set => None,
         Ok(_) => Some(
             "Nobody may log in to this console: no public key is listed for it, and no password is set.\r\n",
         ),
@@ -301,6 +315,11 @@ impl Handler for Visitor {
     }
 
     async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+        if self.keys_only {
+            let why = "ironwake: a one-time password lets keys be added, and nothing else: use ssh-copy-id, or \
+                       `ssh HOST key add < KEY.pub`";
+            return self.refuse(channel, session, why);
+        }
         if self.terminal.is_none() {
             let why = "ironwake: this is a console for a terminal, and none was asked for: try ssh -t";
             return self.refuse(channel, session, why);
@@ -329,6 +348,13 @@ impl Handler for Visitor {
         let Some(line) = std::str::from_utf8(data).ok().filter(legal).map(str::to_owned) else {
             let why = format!("ironwake: a command is text of at most {LINE_BYTES_MAX} bytes");
             return self.refuse(channel, session, &why);
+        };
+        let line = match copy_id::read(line) {
+            Wanted::Command(line) => line,
+            Wanted::Nothing => {
+                session.channel_success(channel)?;
+                return self.end(channel, session, DONE);
+            }
         };
         let (Where::Socket(socket), Some(token)) = (self.daemon.place(), self.token.clone()) else {
             let why = "ironwake: commands are run beside the daemon, by its socket: log in without one, for the console";
