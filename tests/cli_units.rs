@@ -39,6 +39,7 @@ fn the_units_are_understood_in_full() {
         "ironwake-builder.service",
         "ironwake-ssh.service",
         "ironwake-console@.service",
+        "ironwake-stick@.service",
     ];
     // What they start is not installed where tests run, nor is the console built: the command stands for both.
     let programs = ["/usr/bin/ironwake-console", "/usr/bin/ironwake"];
@@ -139,6 +140,25 @@ fn the_console_is_confined() {
             run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold=20", path]);
         assert!(output.status.success(), "{name}: {}", shown(&output));
     }
+}
+
+/// It mounts for all the host, as root, and so cannot hide from it; it can do nothing else.
+#[test]
+fn what_mounts_sticks_is_confined_as_far_as_mounting_allows() {
+    let path = units().join("ironwake-stick@.service");
+    let text = std::fs::read_to_string(&path).expect("the unit");
+    assert!(
+        text.contains("\nCapabilityBoundingSet=CAP_SYS_ADMIN\n") && text.contains("\nNoNewPrivileges=yes\n")
+    );
+    let mounts = text.lines().find(|line| line.starts_with("ExecStart=")).expect("it starts something");
+    assert!(mounts.contains(" --options ro,nosuid,nodev,noexec,nosymfollow "), "{mounts}");
+    assert!(mounts.ends_with(&format!(" {}/%I", ironwake::sticks::FOLDER)), "{mounts}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join("ironwake-stick@sda1.service");
+    std::fs::copy(&path, &copy).expect("copied");
+    let path = copy.to_str().expect("UTF-8");
+    let output = run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold=40", path]);
+    assert!(output.status.success(), "{}", shown(&output));
 }
 
 /// Who is in the group `ironwake` is an operator: neither the console's user nor the SSH server's may be.

@@ -5,6 +5,8 @@
 
 #[path = "lab/mod.rs"]
 mod lab;
+#[path = "systemd/sticks.rs"]
+mod sticks;
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -54,6 +56,10 @@ fn lay_out(folder: &Path, boot: &Path) -> io::Result<()> {
     run(Command::new("chmod").arg("755").arg(folder.join("usr/bin/ironwake"))).map_err(io::Error::other)?;
     put("usr/lib/checks/checks.sh", CHECKS.as_bytes())?;
     put("usr/lib/checks/veth.ko.xz", &fs::read(boot.join(MODULE))?)?;
+    for module in sticks::MODULES {
+        let module = format!("modules/kernel/{module}.ko.xz");
+        put(&format!("usr/lib/checks/{module}"), &fs::read(boot.join("kernel").join(&module))?)?;
+    }
     put("etc/credstore/ironwake.toml", include_bytes!("systemd/ironwake.toml"))?;
     put("etc/systemd/system/checks.service", include_bytes!("systemd/checks.service"))?;
     // A machine that knows itself does not ask who it is at its first boot.
@@ -94,6 +100,7 @@ impl Guest {
                      -device virtio-rng-pci";
         command.args(fixed.split_whitespace()).args(["-m", &MEMORY_MIB.to_string()]);
         command.arg("-kernel").arg(boot.join("kernel/vmlinuz")).arg("-initrd").arg(initramfs);
+        command.args(sticks::plugged(folder)?);
         command.args(["-append", "console=ttyS0 panic=-1 systemd.show_status=0"]);
         // The checks have the second port for themselves.
         command.arg("-serial").arg(format!("file:{}", console.display())).args(["-serial", "stdio"]);

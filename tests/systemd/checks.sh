@@ -116,6 +116,56 @@ writes_fields_to_the_journal() {
         '"INTERFACE":"veth0"' '"KIND":"DISCOVER"' '"TARGET":"ironwake::serve::dhcp::session"'
 }
 
+sticks=/run/ironwake-sticks
+
+# The disk on USB that says so of itself: 1 is removable.
+usb_disk() { # REMOVABLE
+    local disk
+    for disk in /sys/block/sd*; do
+        [ "$(cat "$disk/removable" 2>/dev/null)" != "$1" ] || basename "$disk"
+    done
+}
+
+is_there() { [ -n "$(usb_disk "$1")" ] && [ -b "/dev/$(usb_disk "$1")1" ]; }
+
+is_mounted() { mountpoint -q "$1"; }
+
+is_not_mounted() { ! mountpoint -q "$1" && [ ! -e "$1" ]; }
+
+finds_keys_on_a_stick() {
+    local stick disk rules=/usr/lib/udev/rules.d/70-ironwake-stick.rules
+    udevadm verify --no-summary "$rules" || fail "udev does not understand $rules"
+    same "whose the folder is" "$(stat -c '%U %G %a' $sticks)" "root ironwake 750"
+    same "what is found" "$(ironwake key found --json)" "[]"
+    # With its driver the stick is plugged in. The daemon runs already: the mount has to reach its namespace.
+    mkdir -p /usr/lib/modules
+    cp -R /usr/lib/checks/modules "/usr/lib/modules/$(uname -r)"
+    # It misses lists that nobody needs here.
+    depmod 2>/dev/null || fail "depmod fails"
+    modprobe -a xhci-pci usb-storage sd_mod vfat nls_ascii nls_cp437 || fail "the modules cannot be loaded"
+    wait_for "the stick" is_there 1
+    wait_for "the disk" is_there 0
+    stick=$(usb_disk 1)1
+    disk=$(usb_disk 0)1
+    wait_for "the mount of $stick" is_mounted "$sticks/$stick"
+    holds "its mount" "$(grep " $sticks/$stick " /proc/self/mounts)" "/dev/$stick " " vfat " ro, nosuid nodev noexec nosymfollow
+    holds "what is found" "$(ironwake key found --json)" '"label": "STICK"' '"path": "ironwake/anna.pub"' \
+        '"comment": "anna@laptop"' '"listed": false'
+    systemctl restart ironwake.service || fail "it does not start again"
+    holds "what is found" "$(ironwake key found --json)" '"label": "STICK"' '"comment": "anna@laptop"'
+    ironwake key add - <"$sticks/$stick/ironwake/anna.pub" || fail "the key is not added"
+    holds "what is found" "$(ironwake key found --json)" '"listed": true'
+    # What is not removable is left alone: by this time udev is done with it.
+    udevadm settle
+    is_not_mounted "$sticks/$disk" || fail "$disk is mounted"
+    same "its unit" "$(systemctl is-active "ironwake-stick@$disk.service")" inactive
+    # Pulled out.
+    echo 1 >"$(readlink -f "/sys/block/${stick%1}/device")/../../../../remove" || fail "it cannot be pulled out"
+    wait_for "the end of the mount" is_not_mounted "$sticks/$stick"
+    same "what is found" "$(ironwake key found --json)" "[]"
+    same "its unit" "$(systemctl is-active "ironwake-stick@$stick.service")" inactive
+}
+
 keeps_its_socket_over_a_restart() {
     local inode main
     inode=$(stat -c %i "$socket")
@@ -278,6 +328,7 @@ check is_confined
 check lets_the_builder_have_a_namespace
 check is_configured_by_credential
 check writes_fields_to_the_journal
+check finds_keys_on_a_stick
 check keeps_its_socket_over_a_restart
 check serves_who_waits_in_the_queue
 check stops_in_time_with_transfers_drained
