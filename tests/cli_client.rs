@@ -272,6 +272,53 @@ fn events_and_operations_name_machines_as_people_do() {
 }
 
 #[test]
+fn keys_are_listed_added_deleted_and_found() {
+    let key = |place: &str| {
+        format!(r#"{{"fingerprint":"SHA256:a/b","kind":"ssh-ed25519","comment":"anna@laptop"{place}}}"#)
+    };
+    let listed = key(r#","place":"file","path":"/etc/ironwake/authorized_keys","line":3"#);
+    let added = key(r#","place":"added","at":1,"by":{"token":"ci"}"#);
+    let found = key(r#","line":"ssh-ed25519 AAAA anna@laptop","listed":false"#);
+    let double = Double::new(&[
+        ("GET /api/v1/ssh-keys", "200 OK", &[&format!("[{listed},{added}]")]),
+        ("POST /api/v1/ssh-keys", "200 OK", &[&format!(r#"{{"added":[{}],"present":[]}}"#, key(""))]),
+        ("DELETE /api/v1/ssh-keys/SHA256%3Aa%2Fb", "204 No Content", &[""]),
+        (
+            "GET /api/v1/ssh-keys/found",
+            "200 OK",
+            &[&format!(
+                r#"[{{"label":"STICK","files":[{{"path":"a.pub","keys":[{found}],
+                "problems":[{{"field":"line 2","message":"no key"}}]}}]}}]"#
+            )],
+        ),
+        (
+            "POST /api/v1/ssh-keys/one-time-password",
+            "201 Created",
+            &[r#"{"password":"abcd-efgh","expires_at":1}"#],
+        ),
+    ]);
+    let said = |arguments: &[&str]| {
+        let output = double.run(arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let table = said(&["key", "list"]);
+    assert!(table.contains("SHA256:a/b   ssh-ed25519  /etc/ironwake/authorized_keys:3 "), "{table}");
+    assert!(table.contains(" by token ci") && table.contains("anna@laptop"), "{table}");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "ssh-ed25519 AAAA anna@laptop\n").expect("written");
+    let path = file.path().to_str().expect("UTF-8");
+    assert_eq!(said(&["key", "add", path]), "SHA256:a/b (anna@laptop) added\n");
+    assert_eq!(double.seen()[1].body, r#"{"keys":"ssh-ed25519 AAAA anna@laptop\n"}"#);
+    assert!(said(&["key", "add", path, "--json"]).contains("\"present\": []"));
+    said(&["key", "delete", "SHA256:a/b"]);
+    let shown = "STICK\n  a.pub\n    SHA256:a/b (anna@laptop) not listed\n    line 2: no key\n";
+    assert_eq!(said(&["key", "found"]), shown);
+    // Alone, for a script.
+    assert_eq!(said(&["key", "one-time-password"]), "abcd-efgh\n");
+}
+
+#[test]
 fn a_failing_daemon_is_a_finding() {
     let health = r#"{"state":"failed","checks":[{"name":"store","state":"failed","message":"disk full",
         "remedy":"make room"}],"networks":[]}"#;

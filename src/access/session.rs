@@ -28,6 +28,8 @@ pub struct Session {
     pub with: LoginWith,
     /// The key, where it was one.
     pub key: Option<PublicKey>,
+    /// When the one-time password ends, where it was one: the session is worth nothing without that.
+    pub one_time: Option<Millis>,
     /// Over SSH: from where.
     pub from: Option<IpAddr>,
     /// When it began.
@@ -147,6 +149,7 @@ mod tests {
             entrance: Entrance::Ssh,
             with: LoginWith::Key,
             key: None,
+            one_time: None,
             from: None,
             began_at: BEGAN,
             used_at,

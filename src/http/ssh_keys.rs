@@ -3,7 +3,7 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use ironwake_api::{LoginWith, OneTimePassword, SshKeyListed, SshKeyStick, SshKeysAdded, SshKeysNew};
+use ironwake_api::{OneTimePassword, SshKeyListed, SshKeyStick, SshKeysAdded, SshKeysNew};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -39,10 +39,15 @@ async fn add(
     Operator(actor): Operator,
     Json(new): Json<SshKeysNew>,
 ) -> Result<axum::Json<SshKeysAdded>, Refusal> {
-    let by_one_time = matches!(peer, Peer::Session(held) if held.session.with == LoginWith::OneTimePassword);
+    let session = match peer {
+        Peer::Session(held) => Some(held),
+        _ => None,
+    };
     let standing = standing.map(|Extension(standing)| standing);
     let added =
-        to_its_end(async move { site.add_ssh_keys(&new, actor, standing.as_ref(), by_one_time).await });
+        to_its_end(
+            async move { site.add_ssh_keys(&new, actor, session.as_deref(), standing.as_ref()).await },
+        );
     Ok(axum::Json(added.await?))
 }
 

@@ -1,12 +1,12 @@
 //! Public keys that are listed: how they come and go, and what a one-time password is good for.
 
 use axum::http::{Method, StatusCode};
-use ironwake_api::{Actor, Entrance, EventKind, LoginWith, Scope};
+use ironwake_api::{Actor, Entrance, EventKind, LoginWith, Scope, SshKeysNew};
 use serde_json::{Value, json};
 
 use super::logins_tests::{Api, KEY, MINUTE, PASSWORD, code, later};
 use crate::access::{FAILURES_FREE, ONE_TIME_TIME_MAX};
-use crate::site::SSH_KEYS_MAX;
+use crate::site::{SSH_KEYS_MAX, SiteError};
 
 /// What `ssh-keygen -l` says of [`KEY`], and the path of it.
 const FINGERPRINT: &str = "SHA256:T7SvZ2cslqpPj6nKzitCBHHlpVF3r3MvLwmFL0fk0IE";
@@ -197,6 +197,26 @@ async fn a_one_time_password_lets_keys_be_added_once_and_nothing_else() {
     };
     assert!(events.iter().any(|event| event.kind == begun));
     assert!(!format!("{events:?}").contains(&password));
+}
+
+#[tokio::test]
+async fn a_session_of_a_one_time_password_that_was_used_is_worth_nothing_with_the_next_one() {
+    let api = Api::new().await;
+    api.set_password(PASSWORD).await.expect("set");
+    let password = api.one_time().await;
+    let begun = api.by_ssh(json!({"password": password})).await.1;
+    // What another request with that session has got as far as.
+    let token = begun["token"].as_str().expect("a token");
+    let held = api.site.in_session(Entrance::Ssh, token).expect("it is good");
+    let add = async |number| {
+        let (new, actor) = (SshKeysNew { keys: key(number) }, Actor::Operator(held.session.name.clone()));
+        api.site.add_ssh_keys(&new, actor, Some(&held), None).await
+    };
+    assert_eq!(add(1).await.expect("added").added.len(), 1);
+    assert!(matches!(add(2).await, Err(SiteError::SessionEnded)));
+    later(1);
+    api.one_time().await;
+    assert!(matches!(add(2).await, Err(SiteError::SessionEnded)));
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 use std::sync::Mutex;
 
-use ironwake_api::{Actor, EventKind, LoginWith, OneTimePassword, Secret};
+use ironwake_api::{Actor, EventKind, LoginWith, Millis, OneTimePassword, Secret};
 
 use super::{Site, SiteError};
-use crate::access::{ONE_TIME_KEY_BYTES, ONE_TIME_RANDOM_BYTES, OneTime};
+use crate::access::{ONE_TIME_KEY_BYTES, ONE_TIME_RANDOM_BYTES, OneTime, Session};
 
 /// The one that was made last. It is in memory alone, and ends with the daemon.
 #[derive(Default)]
@@ -30,17 +30,22 @@ impl Site {
 
     /// Whether there is one that is good.
     pub fn has_one_time_password(&self) -> bool {
-        self.with_one_time(|_| true)
+        self.good_one_time(|_| true).is_some()
     }
 
-    /// Whether this is the one that is good.
-    pub(super) fn is_one_time_password(&self, shown: &Secret) -> bool {
-        self.with_one_time(|made| made.matches(&shown.0))
+    /// When the one ends that is good, if this is its text.
+    pub(super) fn one_time_password(&self, shown: &Secret) -> Option<Millis> {
+        self.good_one_time(|made| made.matches(&shown.0))
     }
 
-    fn with_one_time(&self, ask: impl FnOnce(&OneTime) -> bool) -> bool {
+    /// Whether the one is good that a session was begun with. A session may have come into being while its password ended.
+    pub(super) fn is_worth(&self, session: &Session) -> bool {
+        session.one_time.is_none_or(|ends| self.good_one_time(|made| made.expires_at() == ends).is_some())
+    }
+
+    fn good_one_time(&self, is_it: impl FnOnce(&OneTime) -> bool) -> Option<Millis> {
         let made = self.one_time.0.lock().expect("no panic while held");
-        made.as_ref().filter(|made| made.is_good(self.now())).is_some_and(ask)
+        made.as_ref().filter(|made| made.is_good(self.now()) && is_it(made)).map(OneTime::expires_at)
     }
 
     /// It is good no more, nor is a session that it began.

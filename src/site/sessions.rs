@@ -112,13 +112,13 @@ impl Site {
         // Not to whoever has a session, nor to a console that asks for the password, which gives no address: they would
         // have less by it than before.
         let one_time = entrance == Entrance::Ssh && before.is_none() && addressed;
-        let (with, who, key) = match (password, key) {
+        let (who, key, one_time) = match (password, key) {
             (Some(password), None) => {
-                (self.check_login(entrance, password, from, one_time).await?, user, None)
+                (user, None, self.check_login(entrance, password, from, one_time).await?)
             }
             (None, Some(key)) => {
                 let (who, key) = self.check_key(&key, user).await?;
-                (LoginWith::Key, who, Some(key))
+                (who, Some(key), None)
             }
             _ => {
                 let message = "either a password or a key is what one logs in with";
@@ -129,17 +129,19 @@ impl Site {
             }
         };
         let now = self.now();
+        let (with, scope) = match (&key, one_time) {
+            (Some(_), _) => (LoginWith::Key, Scope::Operator),
+            // Even what a viewer may is not for it (`http::guard`).
+            (None, Some(_)) => (LoginWith::OneTimePassword, Scope::Viewer),
+            (None, None) => (LoginWith::Password, Scope::Admin),
+        };
         let session = Session {
             name: name(entrance, with, &who),
-            scope: match with {
-                LoginWith::Password => Scope::Admin,
-                LoginWith::Key => Scope::Operator,
-                // Even what a viewer may is not for it (`http::guard`).
-                LoginWith::OneTimePassword => Scope::Viewer,
-            },
+            scope,
             entrance,
             with,
             key,
+            one_time,
             from,
             began_at: now,
             used_at: now,
@@ -186,15 +188,15 @@ impl Site {
         Ok(answer)
     }
 
-    /// Compares the password, one at a time and not too often; says which one it is. The one-time password is compared where
-    /// `one_time` says so.
+    /// Compares the password, one at a time and not too often. The one-time password is compared where `one_time` says so; if it
+    /// was that one, says when it ends.
     async fn check_login(
         &self,
         entrance: Entrance,
         password: Secret,
         from: Option<IpAddr>,
         one_time: bool,
-    ) -> Result<LoginWith, SiteError> {
+    ) -> Result<Option<Millis>, SiteError> {
         let full = |_| SiteError::Full { what: "logins under way", limit: LOGINS_MAX };
         let _waiting = self.logged.waiting.try_acquire().map_err(full)?;
         // Before the waits are looked at, so that those who come at once are no faster than one after the other.
@@ -207,9 +209,9 @@ impl Site {
             return Err(SiteError::LoginSlowed { secs: wait.div_ceil(1000) });
         }
         let succeeded = || self.logged.throttle.lock().expect("no panic while held").succeeded(caller);
-        if one_time && self.is_one_time_password(&password) {
+        if let Some(ends) = self.one_time_password(&password).filter(|_| one_time) {
             succeeded();
-            return Ok(LoginWith::OneTimePassword);
+            return Ok(Some(ends));
         }
         let good = match self.password() {
             Some(hash) => {
@@ -222,7 +224,7 @@ impl Site {
         };
         if good {
             succeeded();
-            return Ok(LoginWith::Password);
+            return Ok(None);
         }
         self.note_login_failure(entrance, caller, from);
         Err(SiteError::LoginRefused("that is not the password"))
@@ -273,13 +275,11 @@ impl Site {
     pub fn in_session(&self, entrance: Entrance, shown: &str) -> Result<InSession, SiteError> {
         let id = digest_of(shown).ok_or(SiteError::SessionEnded)?;
         let (now, lock_after) = (self.now(), self.live().lock_after);
-        let one_time = self.has_one_time_password();
         // Looked up by a digest, of which whoever guesses chooses no bit: its timing tells nothing.
         let sessions = self.logged.sessions.lock().expect("no panic while held");
         let (session, ended) =
             sessions.find(&id, entrance, now, lock_after).ok_or(SiteError::SessionEnded)?;
-        // Whoever made another one ended the sessions of the one before: it is this session's.
-        if session.with == LoginWith::OneTimePassword && !one_time {
+        if !self.is_worth(session) {
             return Err(SiteError::SessionEnded);
         }
         Ok(InSession { id, session: session.clone(), standing: Standing::of_session(ended.clone()) })
@@ -302,11 +302,10 @@ impl Site {
     /// Ends those sessions whose time is over, and what was asked for in them.
     pub fn end_sessions(&self) {
         let (now, lock_after) = (self.now(), self.live().lock_after);
-        let one_time = self.has_one_time_password();
         let mut sessions = self.logged.sessions.lock().expect("no panic while held");
-        let end = |_: &SessionId, session: &Session| match session.with {
-            LoginWith::OneTimePassword if !one_time => Some(SessionEnd::Over),
-            _ => session.end(now, lock_after),
+        let end = |_: &SessionId, session: &Session| match self.is_worth(session) {
+            true => session.end(now, lock_after),
+            false => Some(SessionEnd::Over),
         };
         for (session, ended, why) in sessions.end_where(end) {
             let why = match why {

@@ -7,7 +7,7 @@ use ironwake_api::{
     Actor, EventKind, FieldProblem, SshKeyListed, SshKeyPlace, SshKeyStick, SshKeysAdded, SshKeysNew,
 };
 
-use super::{Site, SiteError, Standing};
+use super::{InSession, Site, SiteError, Standing};
 use crate::access::{AddedKey, Listed, PublicKey, parse_added};
 use crate::authorized::Authorized;
 use crate::sticks::Sticks;
@@ -99,8 +99,8 @@ impl Site {
         &self,
         new: &SshKeysNew,
         actor: Actor,
+        session: Option<&InSession>,
         standing: Option<&Standing>,
-        by_one_time: bool,
     ) -> Result<SshKeysAdded, SiteError> {
         let read = parse_added(&new.keys);
         if !read.warnings.is_empty() || read.keys.is_empty() {
@@ -108,6 +108,10 @@ impl Site {
         }
         let _gate = self.gate.lock().await;
         Standing::check(standing)?;
+        // Of two who come with it at once, one adds keys.
+        if session.is_some_and(|held| !self.is_worth(&held.session)) {
+            return Err(SiteError::SessionEnded);
+        }
         let (mut answer, mut changes, mut adding) = (SshKeysAdded::default(), Vec::new(), Vec::new());
         for Listed { key, comment, .. } in read.keys {
             let shown = key.shown(&comment);
@@ -131,7 +135,7 @@ impl Site {
             tracing::info!(fingerprint = key.fingerprint, comment = key.comment, "a key may log in over SSH");
         }
         self.ssh_keys.added.write().expect("no panic while held").extend(adding);
-        if by_one_time {
+        if session.is_some_and(|held| held.session.one_time.is_some()) {
             self.end_one_time_password();
         }
         Ok(answer)

@@ -138,8 +138,10 @@ finds_keys_on_a_stick() {
     same "whose the folder is" "$(stat -c '%U %G %a' $sticks)" "root ironwake 750"
     same "what is found" "$(ironwake key found --json)" "[]"
     # With its driver the stick is plugged in. The daemon runs already: the mount has to reach its namespace.
+    mkdir -p /usr/lib/modules
     cp -R /usr/lib/checks/modules "/usr/lib/modules/$(uname -r)"
-    depmod
+    # It misses lists that nobody needs here.
+    depmod 2>/dev/null || fail "depmod fails"
     modprobe -a xhci-pci usb-storage sd_mod vfat nls_ascii nls_cp437 || fail "the modules cannot be loaded"
     wait_for "the stick" is_there 1
     wait_for "the disk" is_there 0
