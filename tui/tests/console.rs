@@ -4,6 +4,8 @@
 mod events;
 #[path = "console/first.rs"]
 mod first;
+#[path = "console/first_bench.rs"]
+mod first_bench;
 #[path = "console/fleet.rs"]
 mod fleet;
 #[path = "console/harness.rs"]

@@ -1,9 +1,6 @@
 //! The first set-up: each step by keys, what the daemon says against it, and a whole run.
 
-use ironwake_api::{
-    Actor, DhcpChoice, Entrance, Event, EventKind, KnownBy, OneTimePassword, Problem, Scope, Secret, Setup,
-    Whoami,
-};
+use ironwake_api::{DhcpChoice, Entrance, EventKind, Problem, Scope, Secret, Setup};
 use ironwake_tui::edge::record::Recorder;
 use ironwake_tui::first::{Ask, Told, What};
 use ironwake_tui::look::{Colours, Look};
@@ -11,214 +8,16 @@ use ironwake_tui::message::{Answer, Asked, Message};
 use ironwake_tui::request::Request;
 use serde_json::{Value, json};
 
+use super::first_bench::{
+    Bench, choices, console_screen, key, listed, one_time, read, run, state, static_address, sticks, system,
+    until, who,
+};
 use super::fleet::empty;
 use super::harness::{Console, NOW};
 use super::screens::picture;
 
 /// The small and the large terminal.
 const SIZES: [(u16, u16); 2] = [(80, 24), (200, 60)];
-
-fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).expect("the contract")
-}
-
-/// Three interfaces: beside another server, in a network of its own, and without a cable.
-fn state(servers: bool) -> Told {
-    let asked = |found: &[&str]| servers.then(|| json!({ "asked_at": NOW, "servers": found }));
-    let mut state = json!({ "needed": true, "interfaces": [
-        { "name": "enp1s0", "mac": "52:54:00:00:00:01", "up": true, "link": true, "addresses": ["10.0.0.5/24", "fe80::5/64"],
-          "suggested": "proxy", "suggested_range": "10.0.0.128-10.0.0.254" },
-        { "name": "enp2s0", "mac": "52:54:00:00:00:02", "up": true, "link": true, "addresses": [], "suggested": "proxy" },
-        { "name": "enp3s0", "mac": "52:54:00:00:00:03", "up": false, "link": false, "addresses": [], "suggested": "proxy" },
-    ] });
-    for (place, found) in [asked(&["10.0.0.254"]), asked(&[])].into_iter().enumerate() {
-        if let Some(found) = found {
-            state["interfaces"][place]["dhcp"] = found;
-        }
-    }
-    Told::State { servers, state: read(state) }
-}
-
-/// The appliance, with why it cannot do what it cannot.
-fn system(cannot: &[&str], why: &str) -> Told {
-    let all = [
-        "hostname",
-        "timezone",
-        "ntp",
-        "ntp_servers",
-        "keyboard",
-        "network",
-        "restart",
-        "reboot",
-        "power_off",
-    ];
-    let change = |what: &&str| match cannot.contains(what) {
-        true => json!({ "what": what, "unavailable": why }),
-        false => json!({ "what": what }),
-    };
-    let changes: Vec<Value> = all.iter().map(change).collect();
-    Told::System(Box::new(read(json!({
-        "version": "0.1.0", "hostname": "ironwake", "started_at": NOW, "now": NOW, "uptime_secs": 60,
-        "clock": { "timezone": "Etc/UTC", "ntp": true, "synchronized": false, "ntp_servers": [] },
-        "keyboard": "us", "interfaces": [], "cpu": { "count": 2, "used_percent": 1 },
-        "memory": { "total_bytes": 1, "available_bytes": 1 }, "disk": { "total_bytes": 1, "free_bytes": 1 },
-        "services": [], "changes": changes,
-    }))))
-}
-
-fn choices() -> Told {
-    let mut timezones: Vec<String> = (0..400).map(|number| format!("Area/Place_{number:03}")).collect();
-    timezones.extend(["Etc/UTC", "Europe/Berlin", "Europe/Vienna", "Indian/Mahe"].map(str::to_owned));
-    let keyboards = ["cz", "de", "de-latin1", "dk", "es", "fr", "it", "se", "uk", "us"];
-    Told::Choices(read(json!({ "timezones": timezones, "keyboards": keyboards })))
-}
-
-/// Who is there: on the appliance's own screen, or as `entrance` says.
-fn who(entrance: Option<Entrance>, scope: Scope, password_set: bool) -> Answer {
-    let how = if scope == Scope::Viewer || entrance.is_none() { KnownBy::Socket } else { KnownBy::Session };
-    Answer::Whoami(Whoami {
-        name: (scope == Scope::Admin).then(|| "administrator (console)".to_owned()),
-        scope,
-        how,
-        entrance,
-        locks_at: None,
-        expires_at: None,
-        password_set,
-        keys_listed: false,
-        one_time_password_set: false,
-    })
-}
-
-fn console_screen(password_set: bool) -> Answer {
-    who(Some(Entrance::Console), Scope::Viewer, password_set)
-}
-
-/// What a set-up would do, in words; and what is wrong with it.
-fn run(steps: &[&str], mistakes: &[(&str, &str)]) -> Value {
-    let mistake = |(field, message): &(&str, &str)| json!({ "field": field, "message": message });
-    let mistakes: Vec<Value> = mistakes.iter().map(mistake).collect();
-    json!({ "mistakes": mistakes, "steps": steps, "confirms": false, "restarts": true })
-}
-
-/// A console that has met an appliance which is not set up.
-struct Bench {
-    console: Console,
-    /// The last document that was to be looked at.
-    setup: Setup,
-    number: u64,
-}
-
-impl Bench {
-    fn sized(columns: u16, rows: u16, who: Answer, more: Vec<Told>) -> Self {
-        let mut console = Console::new(columns, rows);
-        console.take(Message::Connected { last_event: Some(0) });
-        for answer in empty() {
-            console.answer(answer);
-        }
-        console.answer(who);
-        let mut bench = Self { console, setup: Setup::default(), number: 0 };
-        bench.told(state(false));
-        more.into_iter().for_each(|told| bench.told(told));
-        bench
-    }
-
-    /// On the appliance's own screen, with a password that is to be set.
-    fn new() -> Self {
-        Self::sized(100, 36, console_screen(false), vec![system(&[], ""), choices(), state(true)])
-    }
-
-    /// By somebody who may do everything.
-    fn permitted(columns: u16, rows: u16) -> Self {
-        let who = who(Some(Entrance::Console), Scope::Admin, true);
-        Self::sized(columns, rows, who, vec![system(&[], ""), choices(), state(true)])
-    }
-
-    fn told(&mut self, told: Told) {
-        self.console.answer(Answer::First(told));
-    }
-
-    /// What changes something, of all that was asked for. Dry runs are kept.
-    fn asked(&mut self) -> Vec<Request> {
-        let mut changes = Vec::new();
-        for request in self.console.asked() {
-            match request {
-                Request::First(Ask::DryRun { number, setup }) => {
-                    (self.setup, self.number) = (*setup, number);
-                }
-                Request::First(ask) if !ask.changes() => {}
-                request @ (Request::First(_) | Request::LogIn(_) | Request::SetPassword(_)) => {
-                    changes.push(request);
-                }
-                _ => {}
-            }
-        }
-        changes
-    }
-
-    /// The daemon answers the last dry run.
-    fn runs(&mut self, run: Value) -> &mut Self {
-        self.asked();
-        let run = Told::DryRun { number: self.number, run: read(run) };
-        self.told(run);
-        self
-    }
-
-    /// It finds nothing wrong.
-    fn right(&mut self) -> &mut Self {
-        self.runs(run(&["enp1s0 is served, DHCP proxy"], &[]))
-    }
-
-    fn keys(&mut self, keys: &str) -> &mut Self {
-        self.console.keys(keys);
-        self
-    }
-
-    fn types(&mut self, text: &str) -> &mut Self {
-        self.console.types(text);
-        self
-    }
-
-    #[track_caller]
-    fn shows(&mut self, text: &str) -> &mut Self {
-        self.console.shows(text);
-        self
-    }
-
-    #[track_caller]
-    fn hides(&mut self, text: &str) -> &mut Self {
-        self.console.hides(text);
-        self
-    }
-
-    fn happens(&mut self, kind: EventKind) {
-        let event = Event { id: 7, at: NOW, actor: Actor::Daemon, machine: None, kind };
-        self.console.take(Message::Events(vec![event]));
-    }
-
-    /// Sets the password, as somebody in front of the appliance does.
-    fn password(&mut self) -> &mut Self {
-        self.keys("").types("correct horse").keys("enter").types("correct horse").keys("enter");
-        assert_eq!(self.asked(), [Request::SetPassword(Secret("correct horse".into()))]);
-        self.console.answer(Answer::LoggedIn { name: "administrator (console)".into() });
-        self.console.answer(who(Some(Entrance::Console), Scope::Admin, true));
-        self.right()
-    }
-}
-
-/// Presses Enter until a step is open; the daemon finds nothing wrong.
-fn until(bench: &mut Bench, step: &str) {
-    for _ in 0..12 {
-        if bench.console.screen().contains(&format!(": {step}")) {
-            return;
-        }
-        bench.keys("enter").right();
-    }
-    panic!("{step} is not on\n{}", bench.console.screen());
-}
-
-fn static_address() -> Value {
-    json!({ "interface": "enp1s0", "to": "10.0.0.5/24", "confirm_by": NOW + 42_000, "token": "00ff" })
-}
 
 #[test]
 fn it_opens_by_itself_and_only_where_it_is_needed() {
@@ -423,36 +222,6 @@ fn name_time_zone_and_clock_are_set() {
     assert_eq!((bench.setup.system.ntp, bench.setup.system.ntp_servers.clone()), (Some(false), None));
     // Back and forth, everything is as it was.
     bench.keys("shift-tab shift-tab").shows("boot1").right().keys("enter").shows("Europe/Vienna");
-}
-
-fn key(comment: &str) -> Value {
-    json!({ "fingerprint": "SHA256:mVPwvezndPv/ARoIadVY98vAC0g+P/5633yTC4d/wXE", "kind": "ssh-ed25519", "comment": comment })
-}
-
-fn listed() -> Told {
-    let mut key = key("anna@laptop");
-    key["place"] = json!("added");
-    key["at"] = json!(NOW);
-    key["by"] = json!("daemon");
-    Told::Keys(read(json!([key])))
-}
-
-fn sticks() -> Told {
-    let found = |comment: &str, listed: bool| {
-        let mut found = key(comment);
-        found["line"] = json!(format!("ssh-ed25519 AAAA {comment}"));
-        found["listed"] = json!(listed);
-        found
-    };
-    Told::Sticks(read(json!([{ "label": "KEYS", "files": [
-        { "path": "ironwake/anna.pub", "keys": [found("anna@laptop", true)] },
-        { "path": "team.pub", "keys": [found("berta@desk", false)] },
-    ] }])))
-}
-
-fn one_time() -> Told {
-    let password = Secret("k7fm-2xqp-9dhw".into());
-    Told::OneTimePassword(OneTimePassword { password, expires_at: NOW + 600_000 })
 }
 
 fn at_keys(columns: u16, rows: u16) -> Bench {

@@ -1,6 +1,7 @@
 //! The first set-up: the list of steps, the step that is open, and what it is about.
 
 mod about;
+mod keys;
 mod page;
 mod progress;
 mod steps;

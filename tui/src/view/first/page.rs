@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::{dialogs, paint};
-use super::about;
+use super::{about, keys};
 use crate::human;
 use crate::input::Input;
 use crate::list::List;
@@ -57,8 +57,10 @@ pub struct Listing {
 pub struct Page {
     rows: Vec<Row>,
     list: Option<Listing>,
-    look: Look,
-    columns: usize,
+    /// How it looks.
+    pub look: Look,
+    /// How wide it is.
+    pub columns: usize,
     /// Rows above the screen; where the cursor is, unless told otherwise.
     pub scroll: Option<usize>,
 }
@@ -107,7 +109,8 @@ impl Page {
         }
     }
 
-    fn choice(&mut self, symbol: (&str, Tone), name: &str, rest: &str, focused: bool) {
+    /// Something that can be chosen.
+    pub fn choice(&mut self, symbol: (&str, Tone), name: &str, rest: &str, focused: bool) {
         let line = paint::line(
             self.look,
             [(symbol.0, symbol.1), (" ", Tone::Plain), (name, Tone::Strong), (rest, Tone::Dim)],
@@ -115,7 +118,8 @@ impl Page {
         self.rows.push(Row::Choice { line, focused });
     }
 
-    fn typed(&mut self, first: &First, field: Field) {
+    /// A line that is typed.
+    pub fn typed(&mut self, first: &First, field: Field) {
         self.rows.push(Row::Typed {
             label: field.label(),
             input: first.input(field),
@@ -252,7 +256,7 @@ pub fn page(model: &Model, first: &First, body: Rect, tells: bool) -> Page {
         }
         Stage::Name => page.typed(first, Field::Name),
         Stage::Time => time(&mut page, first, busy),
-        Stage::Keys => keys(&mut page, model, first, busy),
+        Stage::Keys => keys::keys(&mut page, model, first, busy),
         Stage::Summary => {}
     }
     if let Some(refused) = &first.refused {
@@ -553,88 +557,4 @@ fn time(page: &mut Page, first: &First, busy: &str) {
         page.gap();
         pick(page, first, Field::Zone, busy);
     }
-}
-
-fn keys(page: &mut Page, model: &Model, first: &First, busy: &str) {
-    let look = page.look;
-    let symbols = look.symbols();
-    for listed in &first.keys.listed {
-        let text = format!("{} {} {}", listed.key.comment, listed.key.kind, listed.key.fingerprint);
-        let text = human::fit(text.trim(), page.columns.saturating_sub(3), symbols.cut);
-        page.said(symbols.ok, &text, Tone::Ok);
-    }
-    if first.keys.listed.is_empty() {
-        page.text(("", Tone::Plain), "No key is listed yet.", Tone::Plain);
-    }
-    page.gap();
-    page.typed(first, Field::Paste);
-    sticks(page, first);
-    one_time(page, model, first);
-    let at = |field| first.field() == Some(field);
-    page.gap();
-    page.choice((symbols.arrow, Tone::Accent), "Go on", "  to the summary", at(Field::GoOn));
-    if first.keys.is_asking {
-        page.said(busy, "Asking the daemon", Tone::Busy);
-    }
-    let refused = first.keys.refused.clone();
-    refused.iter().for_each(|text| page.said(symbols.bad, text, Tone::Bad));
-}
-
-fn sticks(page: &mut Page, first: &First) {
-    let symbols = page.look.symbols();
-    let at = first.field() == Some(Field::Sticks);
-    let found = first.keys.found();
-    if found.is_empty() {
-        let said = match &first.keys.sticks {
-            None => "  looking for one",
-            Some(sticks) if sticks.is_empty() => "  none is plugged in",
-            Some(_) => "  no key is on it",
-        };
-        page.choice((symbols.unknown, Tone::Faint), "USB stick", said, at);
-    }
-    for (place, (file, key)) in found.into_iter().enumerate() {
-        let symbol = if key.listed { (symbols.ok, Tone::Ok) } else { (symbols.unknown, Tone::Accent) };
-        let whose = if key.key.comment.is_empty() { key.key.kind.as_str() } else { key.key.comment.as_str() };
-        let does = if key.listed { "listed" } else { "enter adds it" };
-        let rest = format!("  {} in {file}, {does}", key.key.kind);
-        page.choice(symbol, whose, &rest, at && place == first.keys.list.cursor);
-    }
-    let problems = first
-        .keys
-        .sticks
-        .iter()
-        .flatten()
-        .filter_map(|stick| stick.problem.as_ref().map(|why| format!("{}: {why}", stick.label)));
-    for problem in problems {
-        page.said(symbols.warn, &problem, Tone::Warn);
-    }
-}
-
-/// The port of the console over SSH, unless it was told another one.
-const SSH_PORT: u16 = 2222;
-
-fn one_time(page: &mut Page, model: &Model, first: &First) {
-    let look = page.look;
-    let symbols = look.symbols();
-    let at = first.field() == Some(Field::OneTime);
-    let Some(made) = first.keys.one_time.as_ref().filter(|made| made.expires_at > model.now) else {
-        let rest = "  enter makes a password that lets a key in once";
-        return page.choice((symbols.unknown, Tone::Faint), "ssh-copy-id", rest, at);
-    };
-    page.choice((symbols.ok, Tone::Accent), "ssh-copy-id", "  on the computer that has the key, type:", at);
-    let state = first.state.iter().flat_map(|state| &state.interfaces);
-    let own = state.flat_map(|found| &found.addresses).find_map(|text| text.split_once('/'));
-    let host = own.map_or("ADDRESS", |(address, _)| address);
-    let line = format!("ssh-copy-id -p {SSH_PORT} admin@{host}");
-    page.line(paint::line(look, [("     ", Tone::Plain), (&line, Tone::Accent)]));
-    let left = human::until(made.expires_at, model.now);
-    page.line(paint::line(
-        look,
-        [
-            ("     with the password ", Tone::Dim),
-            (&made.password.0, Tone::Strong),
-            (", which ends ", Tone::Dim),
-            (&left, Tone::Dim),
-        ],
-    ));
 }
