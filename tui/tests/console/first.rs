@@ -136,7 +136,7 @@ fn an_interface_is_chosen_by_what_is_heard_there() {
     assert_eq!(bench.setup.interface, "enp2s0");
     // It stays chosen, whatever is plugged in meanwhile.
     bench.told(state(true));
-    bench.keys("enter").shows("an address of its own").asked();
+    bench.keys("enter").shows("one of its own").asked();
     let address = bench.setup.address.clone().expect("it has none");
     assert!(address.dhcp && bench.setup.dhcp == DhcpChoice::Proxy);
     // It is looked at again while one is chosen, and asked again when a cable is plugged in.
@@ -171,6 +171,20 @@ fn server_mode_has_an_address_of_its_own_first() {
     bench.asked();
     let setup = bench.setup.clone();
     assert_eq!((setup.range, setup.router), (vec!["10.0.0.128-10.0.0.254".into()], Some("10.0.0.1".into())));
+}
+
+/// Addresses that were only suggested go with the address that they lie beside, and what was said of them is asked anew.
+#[test]
+fn another_address_has_other_addresses_to_give() {
+    let mut bench = Bench::permitted(100, 36);
+    until(&mut bench, "DHCP");
+    bench.keys("down enter ctrl-u").types("10.9.0.1/24").asked();
+    assert_eq!(bench.setup.range, ["10.0.0.128-10.0.0.254"]);
+    let mut told = run(&[], &[("address.address", "the range is not within 10.9.0.0/24")]);
+    told["suggested_range"] = json!("10.9.0.128-10.9.0.254");
+    bench.runs(told).asked();
+    assert_eq!(bench.setup.range, ["10.9.0.128-10.9.0.254"]);
+    bench.right().hides("is not within").keys("enter enter enter").shows(": DHCP");
 }
 
 #[test]

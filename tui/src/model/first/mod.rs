@@ -360,16 +360,18 @@ impl First {
         self.keyboard.choose(keyboard, &self.choices.keyboards);
     }
 
-    /// Takes what a dry run told.
-    pub fn ran(&mut self, number: u64, run: SetupDryRun) {
+    /// Takes what a dry run told; says whether other addresses are to be given because of it, which makes it out of date.
+    pub fn ran(&mut self, number: u64, run: SetupDryRun) -> bool {
         if number < self.answered {
-            return;
+            return false;
         }
         self.answered = number;
+        let before = self.text(Field::Range);
         if let Some(range) = &run.suggested_range {
             self.suggest(Field::Range, range);
         }
         self.run = Some(run);
+        self.dhcp == DhcpChoice::Server && self.text(Field::Range) != before
     }
 
     /// Whether what the last dry run told is of what is chosen.

@@ -22,7 +22,11 @@ pub(crate) fn told(model: &mut Model, told: Told, requests: &mut Vec<Request>) {
             skip_left_out(model, requests);
         }
         Told::Choices(choices) => first.choices(choices),
-        Told::DryRun { number, run } => first.ran(number, run),
+        Told::DryRun { number, run } => {
+            if first.ran(number, run) {
+                check(model, requests);
+            }
+        }
         Told::Keys(keys) => first.keys.listed = keys,
         Told::Sticks(sticks) => {
             first.keys.sticks = Some(sticks);

@@ -26,7 +26,7 @@ pub fn paragraphs(stage: Stage) -> &'static [&'static str] {
         Stage::Interface => &[
             "The interface whose network machines boot from.",
             "Others are left alone: Ironwake answers nothing there. More of them can be served later under System, Settings.",
-            "The column at the right is what answered when the network was asked for DHCP servers.",
+            "Below each stands what answered when its network was asked for DHCP servers.",
         ],
         Stage::Address => &[
             "The appliance's own address on this interface. Server mode needs a static one.",

@@ -49,7 +49,7 @@ fn sticks(page: &mut Page, first: &First) {
         let symbol = if key.listed { (symbols.ok, Tone::Ok) } else { (symbols.unknown, Tone::Accent) };
         let whose = if key.key.comment.is_empty() { key.key.kind.as_str() } else { key.key.comment.as_str() };
         let does = if key.listed { "listed" } else { "enter adds it" };
-        let rest = format!("  {} in {file}, {does}", key.key.kind);
+        let rest = format!("  {does}; {} in {file}", key.key.kind);
         page.choice(symbol, whose, &rest, at && place == first.keys.list.cursor);
     }
     let problems = first
@@ -74,7 +74,7 @@ fn one_time(page: &mut Page, model: &Model, first: &First) {
         let rest = "  enter makes a password that lets a key in once";
         return page.choice((symbols.unknown, Tone::Faint), "ssh-copy-id", rest, at);
     };
-    page.choice((symbols.ok, Tone::Accent), "ssh-copy-id", "  on the computer that has the key, type:", at);
+    page.choice((symbols.ok, Tone::Accent), "ssh-copy-id", "  on the computer with the key, type:", at);
     let state = first.state.iter().flat_map(|state| &state.interfaces);
     let own = state.flat_map(|found| &found.addresses).find_map(|text| text.split_once('/'));
     let host = own.map_or("ADDRESS", |(address, _)| address);
@@ -84,7 +84,7 @@ fn one_time(page: &mut Page, model: &Model, first: &First) {
     page.line(paint::line(
         look,
         [
-            ("     with the password ", Tone::Dim),
+            ("     password ", Tone::Dim),
             (&made.password.0, Tone::Strong),
             (", which ends ", Tone::Dim),
             (&left, Tone::Dim),

@@ -438,7 +438,7 @@ fn address(page: &mut Page, first: &First, look: Look) {
         let (name, rest) = match how {
             How::Keep => ("As it is", format!("  {keep}, wherever that comes from")),
             How::Dhcp => ("DHCP", "  another server on this network gives it".into()),
-            How::Static => ("Static", "  an address of its own, which server mode needs".into()),
+            How::Static => ("Static", "  one of its own, as server mode needs".into()),
         };
         page.choice(symbol, name, &rest, chosen && focused);
     }

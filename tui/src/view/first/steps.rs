@@ -82,7 +82,9 @@ fn state(first: &First, stage: Stage) -> (State, Tone) {
     match stage {
         _ if first.left_out(stage).is_some() => (State::LeftOut, Tone::Faint),
         _ if seen && !first.mistakes(stage).is_empty() => (State::Wrong, Tone::Bad),
-        Stage::Password if !permitted && first.stage != Stage::Password => (State::Wrong, Tone::Bad),
+        Stage::Password if !permitted && first.stage != Stage::Password && first.phase == Phase::Filling => {
+            (State::Wrong, Tone::Bad)
+        }
         Stage::Summary if first.phase == Phase::Filling => (State::ToCome, Tone::Dim),
         _ if seen && (first.stage != stage || first.phase != Phase::Filling) => (State::Done, Tone::Ok),
         _ => (State::ToCome, Tone::Dim),
