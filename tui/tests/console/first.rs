@@ -397,6 +397,20 @@ fn an_address_is_confirmed_in_time_and_the_daemon_comes_back() {
     bench.hides("First set-up").hides("f2");
 }
 
+/// A stream of events that goes on by itself tells nobody that the daemon was gone.
+#[test]
+fn a_restart_that_nobody_saw_is_seen_by_what_the_daemon_says() {
+    let mut bench = applied(100, 36);
+    bench.told(Told::SetUp(read(json!({ "steps": [], "restarts": true }))));
+    bench.shows("The daemon starts again").console.asked();
+    bench.console.take(Message::Tick { now: NOW + 2_000 });
+    assert!(bench.console.asked().contains(&Request::First(Ask::State { servers: false })));
+    bench.told(state(false));
+    bench.shows("The daemon starts again");
+    bench.told(Told::State { servers: false, state: read(json!({ "needed": false, "interfaces": [] })) });
+    bench.shows("Ironwake is set up");
+}
+
 #[test]
 fn an_address_that_nobody_confirms_goes_back_and_can_be_tried_again() {
     let mut bench = applied(100, 36);

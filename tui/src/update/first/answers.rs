@@ -83,7 +83,8 @@ fn state_told(model: &mut Model, servers: bool, state: SetupState, requests: &mu
             found.clone().any(|found| found.link && found.dhcp.is_none())
         };
         match phase {
-            Phase::Restarting { gone: true } if is_set_up => first.phase = Phase::Done { by_hand: false },
+            // Whoever says so was started since; that it was gone need not have been seen.
+            Phase::Restarting { .. } if is_set_up => first.phase = Phase::Done { by_hand: false },
             Phase::Restarting { gone: true } => {
                 first.phase = Phase::Filling;
                 go(model, Stage::Summary, requests);

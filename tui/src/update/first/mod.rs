@@ -86,7 +86,7 @@ pub(super) fn tick(model: &Model, passes: impl Fn(u64) -> bool, requests: &mut V
         (Phase::Filling, Stage::Keys) if passes(STICKS_EVERY) && !first.keys.is_asking => {
             ask(requests, Ask::Sticks);
         }
-        (Phase::Restarting { gone: true }, _) if passes(RESTART_EVERY) => {
+        (Phase::Restarting { .. }, _) if passes(RESTART_EVERY) => {
             ask(requests, Ask::State { servers: false });
         }
         _ => {}
