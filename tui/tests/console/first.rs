@@ -9,8 +9,8 @@ use ironwake_tui::request::Request;
 use serde_json::{Value, json};
 
 use super::first_bench::{
-    Bench, choices, console_screen, key, listed, one_time, read, run, state, static_address, sticks, system,
-    until, who,
+    Bench, answer, applied, at_keys, choices, console_screen, key, listed, one_time, read, run, server,
+    state, static_address, step, sticks, system, until, who, whole,
 };
 use super::fleet::empty;
 use super::harness::{Console, NOW};
@@ -209,16 +209,6 @@ fn ranges_are_checked_as_they_are_typed_and_shown_at_their_field() {
     bench.shows("overlaps the range before").hides("2 | range");
 }
 
-/// Server mode, with addresses to give being typed.
-fn server() -> Bench {
-    let mut bench = Bench::permitted(100, 36);
-    until(&mut bench, "DHCP");
-    bench.keys("down enter tab tab enter").right();
-    bench.keys("enter").right();
-    bench.shows("Addresses to give");
-    bench
-}
-
 #[test]
 fn name_time_zone_and_clock_are_set() {
     let mut bench = Bench::permitted(100, 36);
@@ -236,12 +226,6 @@ fn name_time_zone_and_clock_are_set() {
     assert_eq!((bench.setup.system.ntp, bench.setup.system.ntp_servers.clone()), (Some(false), None));
     // Back and forth, everything is as it was.
     bench.keys("shift-tab shift-tab").shows("boot1").right().keys("enter").shows("Europe/Vienna");
-}
-
-fn at_keys(columns: u16, rows: u16) -> Bench {
-    let mut bench = Bench::permitted(columns, rows);
-    until(&mut bench, "SSH keys");
-    bench
 }
 
 #[test]
@@ -342,34 +326,6 @@ fn what_is_wrong_at_the_end_is_shown_where_it_is_put_right() {
     bench.console.take(Message::Refused { asked: Asked::First(What::SetUp), problem: Box::new(problem) });
     bench.shows(": Summary").shows("hostnamed does not answer").keys("enter");
     assert!(matches!(bench.asked().as_slice(), [Request::First(Ask::SetUp(_))]));
-}
-
-/// At the end, with everything answered.
-fn applied(columns: u16, rows: u16) -> Bench {
-    let mut bench = Bench::permitted(columns, rows);
-    until(&mut bench, "Summary");
-    bench.runs(whole()).keys("enter");
-    bench
-}
-
-/// What would be done in all.
-fn whole() -> Value {
-    let steps = [
-        "host name boot1; time zone Europe/Vienna",
-        "enp1s0 is served, DHCP server",
-        "enp1s0 gets 10.0.0.5/24 behind 10.0.0.1",
-    ];
-    json!({ "mistakes": [], "steps": steps, "confirms": true, "restarts": true })
-}
-
-fn step(what: &str) -> EventKind {
-    EventKind::SetupStep { what: what.into(), problem: None }
-}
-
-fn answer() -> Told {
-    let steps: Vec<Value> =
-        whole()["steps"].as_array().expect("steps").iter().map(|what| json!({ "what": what })).collect();
-    Told::SetUp(read(json!({ "steps": steps, "network_change": static_address(), "restarts": true })))
 }
 
 #[test]

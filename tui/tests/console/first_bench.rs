@@ -243,3 +243,47 @@ pub fn one_time() -> Told {
     let password = Secret("k7fm-2xqp-9dhw".into());
     Told::OneTimePassword(OneTimePassword { password, expires_at: NOW + 600_000 })
 }
+
+/// Server mode, with addresses to give being typed.
+pub fn server() -> Bench {
+    let mut bench = Bench::permitted(100, 36);
+    until(&mut bench, "DHCP");
+    bench.keys("down enter tab tab enter").right();
+    bench.keys("enter").right();
+    bench.shows("Addresses to give");
+    bench
+}
+
+pub fn at_keys(columns: u16, rows: u16) -> Bench {
+    let mut bench = Bench::permitted(columns, rows);
+    until(&mut bench, "SSH keys");
+    bench
+}
+
+/// At the end, with everything answered.
+pub fn applied(columns: u16, rows: u16) -> Bench {
+    let mut bench = Bench::permitted(columns, rows);
+    until(&mut bench, "Summary");
+    bench.runs(whole()).keys("enter");
+    bench
+}
+
+/// What would be done in all.
+pub fn whole() -> Value {
+    let steps = [
+        "host name boot1; time zone Europe/Vienna",
+        "enp1s0 is served, DHCP server",
+        "enp1s0 gets 10.0.0.5/24 behind 10.0.0.1",
+    ];
+    json!({ "mistakes": [], "steps": steps, "confirms": true, "restarts": true })
+}
+
+pub fn step(what: &str) -> EventKind {
+    EventKind::SetupStep { what: what.into(), problem: None }
+}
+
+pub fn answer() -> Told {
+    let steps: Vec<Value> =
+        whole()["steps"].as_array().expect("steps").iter().map(|what| json!({ "what": what })).collect();
+    Told::SetUp(read(json!({ "steps": steps, "network_change": static_address(), "restarts": true })))
+}
