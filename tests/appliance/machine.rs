@@ -13,8 +13,7 @@ use crate::lab::{Firmware, LabError, Piped, run};
 use crate::qmp::Qmp;
 use crate::report::Report;
 
-/// The longest wait for what the probe says next: a boot takes a minute on an idle host, and the first one builds the
-/// discovery image.
+/// The longest wait for what the probe says next: a boot takes a minute on an idle host, and three on a loaded one.
 const SILENCE_MAX: Duration = Duration::from_secs(280);
 /// A switched off machine ends its services within seconds.
 const OFF_MAX: Duration = Duration::from_secs(90);

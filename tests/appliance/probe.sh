@@ -4,7 +4,7 @@ set -u
 export NO_COLOR=1 LC_ALL=C.UTF-8
 
 # Anything that is waited for: emulated machines are slow, and hosts loaded.
-wait_max=150
+wait_max=200
 state=/var/lib/appliance/etc/upper
 stty -F /dev/ttyS1 raw
 
@@ -30,13 +30,13 @@ wait_for() { # WHAT COMMAND...
 }
 
 shows() { screen | grep -q Ironwake; }
-listens() { grep -q ':08AE 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; }
 discovers() { ironwake artifact list --json | tr -d ' \n' | grep -q '"name":"discovery/initramfs"[^}]*"state":"done"'; }
+listens() { grep -q ':08AE 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; }
 
+say began "$(cut -d ' ' -f 1 /proc/uptime) s"
 wait_for "the daemon" systemctl --quiet is-active ironwake.service
 wait_for "the console" shows
 wait_for "port 2222" listens
-wait_for "the discovery image" discovers
 /usr/lib/systemd/systemd-networkd-wait-online --any --timeout=$wait_max
 
 for unit in ironwake ironwake-builder ironwake-console@tty1 ironwake-ssh systemd-networkd systemd-resolved systemd-timesyncd; do
@@ -55,7 +55,8 @@ say var-mib "$(($(stat -f -c '%b * %S' /var) / 1048576))"
 
 say machine-id "$(cat /etc/machine-id)"
 say machine-id-kept "$(cat $state/machine-id)"
-say changed-in-etc "$(find $state -type f -printf '%P\n' | LC_ALL=C sort | paste -sd ' ')"
+# Debian's console-setup keeps there what it made of the keyboard's settings.
+say changed-in-etc "$(find $state -type f ! -path '*/console-setup/*' -printf '%P\n' | LC_ALL=C sort | paste -sd ' ')"
 say host-key "$(find /var/lib/ironwake-ssh -type f -exec sha256sum {} + | cut -c 1-64 | paste -sd ' ')"
 say journal "$(ls /var/log/journal)"
 say journal-boots "$(journalctl --quiet --list-boots | wc -l)"
@@ -68,6 +69,8 @@ say machines-before "$(line ironwake machine list --json)"
 ironwake machine add --mac 52:54:00:77:00:01 --name probe >/dev/null 2>&1
 say machines "$(line ironwake machine list --json)"
 
+wait_for "the discovery image" discovers
+say discovery "$(journalctl --quiet --boot --unit ironwake.service --output json | grep -o '"REASON":"[^"]*"' | tail -n 1)"
 say daemon-ready-ms "$(($(property ActiveEnterTimestampMonotonic ironwake.service) / 1000))"
 say initrd-left-ms "$(($(property UserspaceTimestampMonotonic) / 1000))"
 say memory-used-mib "$(awk '/^MemTotal/ { all = $2 } /^MemAvailable/ { left = $2 } END { print int((all - left) / 1024) }' /proc/meminfo)"
