@@ -13,7 +13,7 @@ say() { printf '%s: %s\n' "$1" "$2"; }
 # What a command says, in one line.
 line() { "$@" 2>&1 | paste -sd ';'; }
 
-property() { systemctl show --property "$1" --value "${2:-}"; }
+property() { systemctl show --property "$1" --value ${2:+"$2"}; }
 
 # The text of the first screen, line by line; what is no ASCII is a blank.
 screen() {
@@ -47,7 +47,7 @@ say restarts "$(property NRestarts ironwake.service)"
 
 disk=$(findmnt -no SOURCE / | sed 's/p\?[0-9]*$//')
 say disk "$(lsblk -bdnro NAME,TRAN "$disk")"
-say partitions "$(lsblk -nro PARTLABEL "$disk" | paste -sd ' ')"
+say partitions "$(lsblk -nro PARTLABEL "$disk" | sed '/^$/d' | paste -sd ' ')"
 say root "$(findmnt -no FSTYPE,OPTIONS /)"
 say root-written "$(touch /usr/probe 2>/dev/null && echo yes || echo no)"
 say etc "$(findmnt -no FSTYPE /etc)"
