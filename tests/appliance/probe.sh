@@ -33,6 +33,8 @@ shows() { screen | grep -q Ironwake; }
 discovers() { ironwake artifact list --json | tr -d ' \n' | grep -q '"name":"discovery/initramfs"[^}]*"state":"done"'; }
 listens() { grep -q ':08AE 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; }
 
+# Firmware wrote to this port too.
+echo
 say began "$(cut -d ' ' -f 1 /proc/uptime) s"
 wait_for "the daemon" systemctl --quiet is-active ironwake.service
 wait_for "the console" shows
