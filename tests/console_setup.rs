@@ -22,7 +22,7 @@ ip link add eth0 type veth peer name eth1
 ip link set eth0 up
 ip link set eth1 up
 echo ready
-exec sleep 600";
+exec cat";
 /// What the administrator types.
 const PASSWORD: &str = "correct horse";
 
@@ -32,7 +32,7 @@ struct Network(Child);
 impl Network {
     fn new() -> anyhow::Result<Self> {
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--net", "sh", "-c", NETWORK]).stdout(Stdio::piped());
+        command.args(["--mount", "--net", "sh", "-c", NETWORK]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut network = Self(command.spawn().context("run unshare (package util-linux)")?);
         let mut line = String::new();
         BufReader::new(network.0.stdout.take().context("a pipe")?).read_line(&mut line)?;
@@ -80,14 +80,16 @@ async fn an_empty_appliance_is_set_up_by_keys_alone() -> anyhow::Result<()> {
 
     // What changes something needs the password first.
     terminal.wait("New password or PIN")?;
-    for _ in 0..2 {
+    for typed in 1..=2 {
         terminal.types(PASSWORD)?;
-        terminal.wait(&"*".repeat(PASSWORD.len()))?;
+        terminal.wait_until("the password as asterisks", |screen| {
+            screen.matches(&"*".repeat(PASSWORD.len())).count() == typed
+        })?;
         terminal.key("Enter")?;
     }
     terminal.wait("step 2 of")?;
     terminal.types("de")?;
-    terminal.wait("de")?;
+    terminal.wait("▌   de")?;
     terminal.key("Enter")?;
     // It was typed on another keyboard.
     terminal.wait("The keyboard is de from here on")?;
@@ -97,7 +99,7 @@ async fn an_empty_appliance_is_set_up_by_keys_alone() -> anyhow::Result<()> {
     terminal.key("Enter")?;
 
     // It gives addresses, so it has one of its own.
-    terminal.wait("Own address")?;
+    terminal.wait(": Own address")?;
     terminal.wait("another server on this network gives it")?;
     terminal.key("Enter")?;
     terminal.wait("machines get no address")?;

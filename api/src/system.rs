@@ -43,6 +43,13 @@ pub struct OwnSystem {
     pub network_change: Option<NetworkChange>,
 }
 
+impl OwnSystem {
+    /// Why something cannot be changed here; none where it can be, or is not known.
+    pub fn unavailable(&self, what: SystemAction) -> Option<&str> {
+        self.changes.iter().find(|change| change.what == what)?.unavailable.as_deref()
+    }
+}
+
 /// Time zone, and how the clock is set. What is absent cannot be asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ironwake_api::Millis;
 pub use ironwake_api::human::{duration, size, time};
+use ironwake_api::{Actor, Millis};
 
 /// The time, in milliseconds since 1970.
 pub fn now() -> Millis {
@@ -20,6 +20,15 @@ pub fn ago(at: Millis, now: Millis) -> String {
         60..3600 => format!("{} m ago", secs / 60),
         3600..86_400 => format!("{} h ago", secs / 3600),
         _ => format!("{} d ago", secs / 86_400),
+    }
+}
+
+/// Who did something that only people do.
+pub fn person(actor: &Actor) -> String {
+    match actor {
+        Actor::Operator(name) => name.clone(),
+        Actor::Token(name) => format!("token {name}"),
+        Actor::Machine | Actor::Daemon => String::new(),
     }
 }
 

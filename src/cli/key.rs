@@ -4,13 +4,13 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use ironwake_api::{Actor, SshKey, SshKeyListed, SshKeyPlace, SshKeyStick};
+use ironwake_api::{SshKey, SshKeyListed, SshKeyPlace, SshKeyStick};
 
 use super::output::{Output, Style, clean};
 use super::table::Table;
 use super::{Context, Failure, human};
 
-/// The daemon takes no more in one request, and no list of people's keys is longer.
+/// No list of people's keys is longer; the daemon takes twice as much in one request.
 const FILE_BYTES_MAX: u64 = 512 << 10;
 /// Standard input, as an argument.
 const STDIN: &str = "-";
@@ -63,21 +63,15 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
     let mut table = Table::new(&["FINGERPRINT", "KIND", "STANDS", "COMMENT"]);
     for SshKeyListed { key, place } in keys {
         let stands = match place {
-            SshKeyPlace::Added { at, by } => format!("added {} by {}", human::ago(at, now), who(&by)),
+            SshKeyPlace::Added { at, by } => {
+                format!("added {} by {}", human::ago(at, now), human::person(&by))
+            }
             SshKeyPlace::File { path, line } => format!("{path}:{line}"),
         };
         let texts = [key.fingerprint, key.kind, clean(&stands), clean(&key.comment)];
         table.row(texts.map(|text| (text, Style::Plain)));
     }
     Ok(table.write(&mut context.output, "nobody may log in with a key: `ironwake key add FILE` adds one")?)
-}
-
-fn who(actor: &Actor) -> String {
-    match actor {
-        Actor::Operator(name) => name.clone(),
-        Actor::Token(name) => format!("token {name}"),
-        Actor::Machine | Actor::Daemon => String::new(),
-    }
 }
 
 async fn add(file: &Path, context: &mut Context) -> Result<(), Failure> {

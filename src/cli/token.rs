@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ironwake_api::{Actor, Scope, Token, TokenNew};
+use ironwake_api::{Scope, Token, TokenNew};
 
 use super::output::{Style, clean};
 use super::table::Table;
@@ -81,11 +81,7 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
     let mut table = Table::new(&["NAME", "SCOPE", "ENDS", "MADE", "BY"]);
     for token in tokens {
         let (ends, style) = ends(&token, now);
-        let by = match &token.created_by {
-            Actor::Operator(name) => name.clone(),
-            Actor::Token(name) => format!("token {name}"),
-            Actor::Machine | Actor::Daemon => String::new(),
-        };
+        let by = human::person(&token.created_by);
         let plain = |text: String| (text, Style::Plain);
         table.row([
             plain(token.name),

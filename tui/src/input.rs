@@ -51,11 +51,6 @@ impl Input {
         Self { chars: self.chars.split_off(self.cursor), cursor: 0 }
     }
 
-    /// Columns before the cursor.
-    pub fn cursor_columns(&self) -> usize {
-        self.chars[..self.cursor].iter().collect::<String>().width()
-    }
-
     /// The part that is shown in `columns`, and the cursor's column in it.
     pub fn window(&self, columns: usize, secret: bool) -> (String, usize) {
         let shown: Vec<char> = if secret { vec!['*'; self.chars.len()] } else { self.chars.clone() };

@@ -63,8 +63,7 @@ impl Own {
 
     /// Why something cannot be changed here.
     pub fn unavailable(&self, what: SystemAction) -> Option<&str> {
-        let changes = self.system.as_ref().map(|system| system.changes.as_slice()).unwrap_or_default();
-        changes.iter().find(|change| change.what == what)?.unavailable.as_deref()
+        self.system.as_ref()?.unavailable(what)
     }
 
     /// What cannot be changed here, by the reason why.

@@ -212,16 +212,6 @@ pub fn stage_brief(stage: &Stage) -> String {
     }
 }
 
-/// How long a stage took and how much it moved, where it says so.
-pub fn stage_size(stage: &Stage) -> Option<(u64, u64)> {
-    match &stage.kind {
-        StageKind::Tftp { bytes, duration_ms, .. } | StageKind::Http { bytes, duration_ms, .. } => {
-            Some((*bytes, *duration_ms))
-        }
-        _ => None,
-    }
-}
-
 /// How an outcome is to be seen.
 pub fn outcome_tone(outcome: AttemptOutcome) -> Tone {
     match outcome {

@@ -240,8 +240,7 @@ impl First {
 
     /// Why this host cannot do something.
     pub fn cannot(&self, action: SystemAction) -> Option<&str> {
-        let changes = &self.system.as_ref()?.changes;
-        changes.iter().find(|change| change.what == action)?.unavailable.as_deref()
+        self.system.as_ref()?.unavailable(action)
     }
 
     /// Why a step is left out.

@@ -2,6 +2,7 @@
 
 use ironwake_api::{EventKind, Problem, SetupAnswer, SetupState, Whoami};
 
+use super::super::settings;
 use super::{ask, check, finish, forget_passwords, go, is_shown, keyboard_set, open};
 use crate::first::{Ask, Told, What};
 use crate::input::Input;
@@ -219,12 +220,7 @@ pub(crate) fn login_refused(model: &mut Model, problem: &Problem) -> bool {
 /// Shows a refusal where it can be put right; says whether there is a place for it.
 pub(crate) fn refused(model: &mut Model, what: What, problem: &Problem, requests: &mut Vec<Request>) -> bool {
     let Some(first) = &mut model.first else { return false };
-    let said = || {
-        let told = |error: &&ironwake_api::FieldProblem| problem.detail.contains(&error.message);
-        let errors = problem.errors.iter().filter(|error| !told(error));
-        let errors = errors.map(|error| format!("{}: {}", error.field, error.message));
-        std::iter::once(problem.detail.clone()).chain(errors).collect::<Vec<_>>()
-    };
+    let said = || settings::reasons(problem);
     match what {
         What::DryRun => {
             first.answered = first.asked;

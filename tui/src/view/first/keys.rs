@@ -75,9 +75,8 @@ fn one_time(page: &mut Page, model: &Model, first: &First) {
         return page.choice((symbols.unknown, Tone::Faint), "ssh-copy-id", rest, at);
     };
     page.choice((symbols.ok, Tone::Accent), "ssh-copy-id", "  on the computer with the key, type:", at);
-    let state = first.state.iter().flat_map(|state| &state.interfaces);
-    let own = state.flat_map(|found| &found.addresses).find_map(|text| text.split_once('/'));
-    let host = own.map_or("ADDRESS", |(address, _)| address);
+    let host =
+        first.address().and_then(|text| text.split_once('/')).map_or("ADDRESS", |(address, _)| address);
     let line = format!("ssh-copy-id -p {SSH_PORT} admin@{host}");
     page.line(paint::line(look, [("     ", Tone::Plain), (&line, Tone::Accent)]));
     let left = human::until(made.expires_at, model.now);

@@ -1,0 +1,85 @@
+#!/bin/bash
+# Runs in the appliance that tests/appliance.rs boots, and tells what it finds: `NAME: VALUE` in lines, and `end`.
+set -u
+export NO_COLOR=1 LC_ALL=C.UTF-8
+
+# Anything that is waited for: emulated machines are slow, and hosts loaded.
+wait_max=200
+state=/var/lib/appliance/etc/upper
+stty -F /dev/ttyS1 raw
+
+say() { printf '%s: %s\n' "$1" "$2"; }
+
+# What a command says, in one line.
+line() { "$@" 2>&1 | paste -sd ';'; }
+
+property() { systemctl show --property "$1" --value ${2:+"$2"}; }
+
+# The text of the first screen, line by line; what is no ASCII is a blank.
+screen() {
+    fold -w "$(stty -F /dev/tty1 size | cut -d ' ' -f 2)" /dev/vcs1 | tr -c '[:print:]\n' ' ' | sed 's/ *$//'
+}
+
+wait_for() { # WHAT COMMAND...
+    local what=$1 end=$((SECONDS + wait_max))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || { say failed "waited $wait_max s for $what"; return; }
+        sleep 0.2
+    done
+}
+
+shows() { screen | grep -q Ironwake; }
+discovers() { ironwake artifact list --json | tr -d ' \n' | grep -q '"name":"discovery/initramfs"[^}]*"state":"done"'; }
+listens() { grep -q ':08AE 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; }
+
+# Firmware wrote to this port too.
+echo
+say began "$(cut -d ' ' -f 1 /proc/uptime) s"
+wait_for "the daemon" systemctl --quiet is-active ironwake.service
+wait_for "the console" shows
+wait_for "port 2222" listens
+/usr/lib/systemd/systemd-networkd-wait-online --any --timeout=$wait_max
+
+for unit in ironwake ironwake-builder ironwake-console@tty1 ironwake-ssh systemd-networkd systemd-resolved systemd-timesyncd; do
+    say "$unit" "$(systemctl is-active "$unit.service")"
+done
+say failed-units "$(systemctl list-units --failed --plain --no-legend | cut -d ' ' -f 1 | paste -sd ' ')"
+say restarts "$(property NRestarts ironwake.service)"
+
+disk=$(findmnt -no SOURCE / | sed 's/p\?[0-9]*$//')
+say disk "$(lsblk -bdnro NAME,TRAN "$disk")"
+say partitions "$(lsblk -nro PARTLABEL "$disk" | sed '/^$/d' | paste -sd ' ')"
+say root "$(findmnt -no FSTYPE,OPTIONS /)"
+say root-written "$(touch /usr/probe 2>/dev/null && echo yes || echo no)"
+say etc "$(findmnt -no FSTYPE /etc)"
+say var-mib "$(($(stat -f -c '%b * %S' /var) / 1048576))"
+
+say machine-id "$(cat /etc/machine-id)"
+say machine-id-kept "$(cat $state/machine-id)"
+# Debian's console-setup keeps there what it made of the keyboard's settings.
+say changed-in-etc "$(find $state -type f ! -path '*/console-setup/*' -printf '%P\n' | LC_ALL=C sort | paste -sd ' ')"
+say host-key "$(find /var/lib/ironwake-ssh -type f -exec sha256sum {} + | cut -c 1-64 | paste -sd ' ')"
+say journal "$(ls /var/log/journal)"
+say journal-boots "$(journalctl --quiet --list-boots | wc -l)"
+say journal-max "$(journalctl --quiet --boot --identifier systemd-journald --output cat | grep -o 'max [0-9.]*[MG]' | paste -sd ' ')"
+
+say address "$(ip -brief -4 address show scope global | tr -s ' ')"
+say setup "$(line ironwake setup show)"
+say health "$(line ironwake health)"
+say machines-before "$(line ironwake machine list --json)"
+ironwake machine add --mac 52:54:00:77:00:01 --name probe >/dev/null 2>&1
+say machines "$(line ironwake machine list --json)"
+
+wait_for "the discovery image" discovers
+say discovery "$(journalctl --quiet --boot --unit ironwake.service --output json | grep -o '"REASON":"[^"]*"' | tail -n 1)"
+say daemon-ready-ms "$(($(property ActiveEnterTimestampMonotonic ironwake.service) / 1000))"
+say initrd-left-ms "$(($(property UserspaceTimestampMonotonic) / 1000))"
+say memory-used-mib "$(awk '/^MemTotal/ { all = $2 } /^MemAvailable/ { left = $2 } END { print int((all - left) / 1024) }' /proc/meminfo)"
+grep -H VmRSS /proc/[0-9]*/status | sort -k 2 -rn | head -n 14 | while IFS=': 	' read -r file _ kib _; do
+    say process "$kib KiB $(cat "${file%status}comm")"
+done
+screen | sed 's/^/screen: /'
+echo
+sync
+echo end

@@ -1,0 +1,59 @@
+//! QEMU's own protocol: what a person does at the machine.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::lab::LabError;
+
+/// QEMU answers at once, but for a host that is loaded.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// A connection, past its greeting.
+pub struct Qmp {
+    reader: BufReader<UnixStream>,
+    writer: UnixStream,
+}
+
+impl Qmp {
+    /// Connects to a QEMU that runs.
+    pub fn connect(socket: &Path) -> Result<Self, LabError> {
+        let failed = |source| LabError::io(format!("talk to QEMU at {}", socket.display()))(source);
+        let writer = UnixStream::connect(socket).map_err(failed)?;
+        writer.set_read_timeout(Some(ANSWER_MAX)).map_err(failed)?;
+        let mut qmp = Self { reader: BufReader::new(writer.try_clone().map_err(failed)?), writer };
+        qmp.read()?;
+        qmp.execute("qmp_capabilities", json!({}))?;
+        Ok(qmp)
+    }
+
+    /// Gives a command and waits for its answer; events that come in between are nothing to us.
+    pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, LabError> {
+        let text = json!({ "execute": command, "arguments": arguments });
+        writeln!(self.writer, "{text}").map_err(LabError::io(format!("tell QEMU {command}")))?;
+        loop {
+            let mut answer = self.read()?;
+            if answer.get("error").is_some() {
+                return Err(LabError::Unexpected {
+                    what: format!("QEMU refuses {command}"),
+                    text: answer.to_string(),
+                });
+            }
+            if let Some(value) = answer.get_mut("return") {
+                return Ok(value.take());
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<Value, LabError> {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).map_err(LabError::io("hear what QEMU says"))?;
+        serde_json::from_str(&line).map_err(|error| LabError::Unexpected {
+            what: format!("QEMU says no JSON ({error})"),
+            text: line,
+        })
+    }
+}
