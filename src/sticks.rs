@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 use tokio::sync::Semaphore;
 
-use crate::access::parse_added;
+use crate::access::{ADDED_KEYS_MAX, parse_added};
 
 /// Where the file systems of sticks are mounted, each in a folder of its own.
 pub const FOLDER: &str = "/run/ironwake-sticks";
@@ -95,10 +95,16 @@ fn stick(root: &Path, name: &str) -> SshKeyStick {
                     stick.problem =
                         Some(format!("not every file of {what} was looked at: there are too many"));
                 }
-                stick.files.extend(names.iter().take(FILES_MAX).map(|name| {
+                for name in names.iter().take(FILES_MAX) {
+                    let keys: usize = stick.files.iter().map(|file| file.keys.len()).sum();
+                    if keys >= ADDED_KEYS_MAX {
+                        stick.problem =
+                            Some(format!("not every file was looked at: there are {keys} keys already"));
+                        break;
+                    }
                     let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
-                    file(&folder.join(name), path)
-                }));
+                    stick.files.push(file(&folder.join(name), path));
+                }
             }
             Err(error) => stick.problem = Some(format!("it cannot be read: {error}")),
         }

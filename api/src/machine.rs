@@ -146,12 +146,12 @@ impl Machine {
         }
     }
 
-    /// What people call it: its name, else its first MAC address, else its serial number, else the end of its id. Each
-    /// finds it as a key does.
+    /// What people call it: its name, else its first MAC address, else the end of its id. Each finds it as a key does. A serial
+    /// number does too, but is whatever the machine says: it could spell another one's name, or a command.
     pub fn called(&self) -> String {
         let mac = || self.macs.first().map(ToString::to_string);
         let end_of_id = || crate::human::short(&self.id).to_owned();
-        self.name.clone().or_else(mac).or_else(|| self.serial.clone()).unwrap_or_else(end_of_id)
+        self.name.clone().or_else(mac).unwrap_or_else(end_of_id)
     }
 }
 
@@ -299,8 +299,8 @@ mod tests {
     fn a_machine_is_called_by_what_people_know_of_it() {
         let mut machine = Machine::new("01900000-0000-7000-8000-00000000cafe", 1);
         assert_eq!(machine.called(), "00000000cafe");
-        machine.serial = Some("S1".into());
-        assert_eq!(machine.called(), "S1");
+        machine.serial = Some("node-7".into());
+        assert_eq!(machine.called(), "00000000cafe", "it could be anybody's word");
         machine.macs = vec![MacAddr([0x52, 0x54, 0, 0, 0, 1]), MacAddr([0x52, 0x54, 0, 0, 0, 2])];
         assert_eq!(machine.called(), "52:54:00:00:00:01");
         machine.name = Some("node-7".into());

@@ -18,6 +18,8 @@ const KINDS: &[&str] = &[
 const KINDS_NOT_TAKEN: &[&str] = &["ssh-rsa", "ssh-dss"];
 /// The longest key, in base64: one of RSA with 16,384 bits.
 const KEY_CHARS_MAX: usize = 4096;
+/// Keys that can be added: those of all people of a large site.
+pub const ADDED_KEYS_MAX: usize = 256;
 /// The longest comment of a key that is added: it is shown wherever the key is.
 const COMMENT_CHARS_MAX: usize = 256;
 /// The longest line of a key that is added: its kind, its base64 and a comment, each as long as it may be.
@@ -102,7 +104,7 @@ impl PublicKey {
         let length = u32::try_from(kind.len()).unwrap_or_default().to_be_bytes();
         let body = bytes.strip_prefix(&length).and_then(|rest| rest.strip_prefix(kind.as_bytes()));
         match body {
-            Some(body) if !body.is_empty() => Ok(Self { bytes }),
+            Some(body) if is_whole(kind, body) => Ok(Self { bytes }),
             _ => Err(no_key()),
         }
     }
@@ -165,6 +167,10 @@ pub fn parse_added(text: &str) -> Listing {
     let mut read = Listing::default();
     for (number, line) in lines(text) {
         match parse_line(line) {
+            Ok(_) if read.keys.len() == ADDED_KEYS_MAX => {
+                read.warnings.push((number, format!("more than {ADDED_KEYS_MAX} keys")));
+                break;
+            }
             Ok((key, comment)) if read.find(&key).is_none() => {
                 read.keys.push(Listed { key, comment: comment.to_owned(), line: number });
             }
@@ -179,6 +185,37 @@ pub fn parse_added(text: &str) -> Listing {
         }
     }
     read
+}
+
+/// Whether what follows the kind is as long as keys of that kind are: one that was cut off would open nothing (RFC 8709, section
+/// 4; RFC 5656, section 3.1; OpenSSH's PROTOCOL.u2f).
+fn is_whole(kind: &str, body: &[u8]) -> bool {
+    let (point, curve) = match kind.trim_start_matches("sk-").trim_end_matches("@openssh.com") {
+        "ssh-ed25519" => (32, None),
+        "ecdsa-sha2-nistp256" => (65, Some("nistp256")),
+        "ecdsa-sha2-nistp384" => (97, Some("nistp384")),
+        "ecdsa-sha2-nistp521" => (133, Some("nistp521")),
+        _ => return false,
+    };
+    let Some(rest) = curve.map_or(Some(body), |curve| {
+        string(body).filter(|(name, _)| *name == curve.as_bytes()).map(|(_, rest)| rest)
+    }) else {
+        return false;
+    };
+    let Some((found, rest)) = string(rest) else { return false };
+    // Those of security keys name the application that they are for.
+    let ends = if kind.starts_with("sk-") {
+        string(rest).is_some_and(|(_, rest)| rest.is_empty())
+    } else {
+        rest.is_empty()
+    };
+    found.len() == point && ends
+}
+
+/// A string with its length before it (RFC 4251, section 5), and what follows it.
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
 /// Whether a private key begins here, whatever wrote it (RFC 7468, OpenSSH's PROTOCOL.key, PuTTY).
@@ -347,8 +384,23 @@ mod tests {
         check_added(&comment(COMMENT_CHARS_MAX), 1, &[]);
         check_added(&comment(COMMENT_CHARS_MAX + 1), 0, &[(1, "longer than 256 characters")]);
         check_added(&comment(LINE_BYTES_MAX), 0, &[(1, "bytes: at most 5184")]);
+        let cut_off = &KEY[..KEY.len() - 8];
+        check_added(cut_off, 0, &[(1, "no public key")]);
         check_added(&format!("{KEY} \u{1b}[31m"), 0, &[(1, "steer a terminal")]);
         assert_eq!(parse_added(&"x\n".repeat(1000)).warnings.len(), MISTAKES_MAX);
+    }
+
+    #[test]
+    fn more_keys_than_can_be_added_are_not_read() {
+        let line = |number: u16| {
+            let body = number.to_be_bytes().repeat(16);
+            let bytes = [&[0, 0, 0, 11][..], b"ssh-ed25519", &[0, 0, 0, 32], &body].concat();
+            format!("ssh-ed25519 {}\n", Base64::encode_string(&bytes))
+        };
+        let lines = |count: u16| (0..count).map(line).collect::<String>();
+        let max = ADDED_KEYS_MAX as u16;
+        check_added(&lines(max), ADDED_KEYS_MAX, &[]);
+        check_added(&lines(max + 9), ADDED_KEYS_MAX, &[(ADDED_KEYS_MAX + 1, "more than 256 keys")]);
     }
 
     #[test]

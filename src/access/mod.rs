@@ -9,7 +9,7 @@ mod session;
 mod throttle;
 mod token;
 
-pub use authorized::{AddedKey, Listed, Listing, PublicKey, parse_added, parse_listing};
+pub use authorized::{ADDED_KEYS_MAX, AddedKey, Listed, Listing, PublicKey, parse_added, parse_listing};
 pub use network::Network;
 pub use one_time::{
     KEY_BYTES as ONE_TIME_KEY_BYTES, OneTime, RANDOM_BYTES as ONE_TIME_RANDOM_BYTES,

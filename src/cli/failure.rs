@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use ironwake_api::Problem;
 use ironwake_api::client::{ClientError, Place};
 
+use super::output::clean;
+
 /// How a command can fail; each has its exit code in `main.rs`.
 #[derive(Debug)]
 pub enum Failure {
@@ -84,7 +86,12 @@ impl Failure {
     /// Says on standard error what failed and what to do next.
     pub fn print(&self) {
         // Where standard error is closed too, the exit code is all that is left to say.
-        let _ = io::stderr().lock().write_all(self.text().as_bytes());
+        let _ = io::stderr().lock().write_all(self.shown().as_bytes());
+    }
+
+    /// The text as a terminal may show it: the daemon's words repeat what machines said of themselves.
+    fn shown(&self) -> String {
+        self.text().split('\n').map(clean).collect::<Vec<_>>().join("\n")
     }
 
     fn text(&self) -> String {
@@ -181,6 +188,13 @@ fn next_step_remote(error: &io::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_machines_say_of_themselves_steers_no_terminal() {
+        let problem = Problem::new(409, "Conflict", "conflict", "machine \u{1b}]0;x\u{7} is unknown");
+        let shown = Failure::Refused { problem }.shown();
+        assert_eq!(shown, "error: machine \u{fffd}]0;x\u{fffd} is unknown\n");
+    }
 
     fn check(error: ClientError, expected: &str) {
         let text = Failure::from(error).text();

@@ -208,9 +208,8 @@ impl Site {
         if let Some(wait) = self.login_wait(caller) {
             return Err(SiteError::LoginSlowed { secs: wait.div_ceil(1000) });
         }
-        let succeeded = || self.logged.throttle.lock().expect("no panic while held").succeeded(caller);
+        // Guesses at the administrator's password are not forgotten for it.
         if let Some(ends) = self.one_time_password(&password).filter(|_| one_time) {
-            succeeded();
             return Ok(Some(ends));
         }
         let good = match self.password() {
@@ -223,7 +222,7 @@ impl Site {
             None => return Err(SiteError::NoPassword),
         };
         if good {
-            succeeded();
+            self.logged.throttle.lock().expect("no panic while held").succeeded(caller);
             return Ok(None);
         }
         self.note_login_failure(entrance, caller, from);

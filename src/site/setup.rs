@@ -10,6 +10,7 @@ use ironwake_api::{
     Actor, DhcpChoice, EventKind, FieldProblem, MacAddr, Millis, OwnAddress, Setup, SetupAnswer, SetupDhcp,
     SetupDryRun, SetupInterface, SetupState, SetupStep, SystemAction, SystemInterface,
 };
+use serde_json::json;
 
 use super::own_address::surroundings;
 use super::system::Own;
@@ -175,10 +176,24 @@ impl Site {
                 }
             }
             Err(SiteError::Invalid(mistakes)) => run.mistakes = mistakes,
-            Err(error @ SiteError::Settings(_)) => run.mistakes = vec![mistake("network", &error)],
+            Err(error @ SiteError::Settings(_)) => {
+                run.mistakes = vec![self.mistake_of_settings(&error).await]
+            }
             Err(error) => return Err(error),
         }
         Ok(run)
+    }
+
+    /// What the settings have against a set-up. What is wrong in them without it is not shown: whoever may read may ask, and
+    /// their lines are for administrators.
+    async fn mistake_of_settings(&self, error: &SiteError) -> FieldProblem {
+        match self.plan_settings(&json!({})).await {
+            Ok(_) => mistake("network", error),
+            Err(_) => FieldProblem {
+                field: "network".into(),
+                message: "the settings have mistakes of their own: `ironwake config check` shows them".into(),
+            },
+        }
     }
 
     /// Looks at all of a set-up; says every mistake in it. Nothing is done.

@@ -8,14 +8,14 @@ use ironwake_api::{
 };
 
 use super::{InSession, Site, SiteError, Standing};
-use crate::access::{AddedKey, Listed, PublicKey, parse_added};
+use crate::access::{ADDED_KEYS_MAX, AddedKey, Listed, PublicKey, parse_added};
 use crate::authorized::Authorized;
 use crate::sticks::Sticks;
 use crate::store::{Change, StoreError};
 
 /// Keys in the daemon's own list: those of every administrator of a large site, each with several. Each is looked at when
 /// somebody logs in.
-pub const SSH_KEYS_MAX: usize = 256;
+pub const SSH_KEYS_MAX: usize = ADDED_KEYS_MAX;
 
 /// Whose keys open.
 pub(super) struct SshKeys {

@@ -5,6 +5,7 @@ use ironwake_api::{Entrance, Problem, Secret};
 use super::{answer, first};
 use crate::message::Asked;
 use crate::model::Model;
+use crate::model::first::First;
 use crate::model::overlay::{Login, LoginStep, Overlay, Waiting};
 use crate::request::Request;
 
@@ -102,6 +103,7 @@ pub(super) fn logged_in(model: &mut Model, name: &str, requests: &mut Vec<Reques
 pub(super) fn locked(model: &mut Model, why: &str, requests: &mut Vec<Request>) {
     model.access.lock();
     model.settings.all = None;
+    model.first.iter_mut().for_each(First::lock);
     let over_ssh = model.access.whoami.as_ref().is_some_and(|who| who.entrance == Some(Entrance::Ssh));
     let how = match over_ssh {
         true => "Ctrl-L asks for the administrator's password; or connect again",

@@ -6,11 +6,11 @@ use ironwake_tui::first::{Ask, Told, What};
 use ironwake_tui::look::{Colours, Look};
 use ironwake_tui::message::{Answer, Asked, Message};
 use ironwake_tui::request::Request;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::first_bench::{
     Bench, answer, applied, at_keys, choices, console_screen, key, listed, one_time, read, run, server,
-    state, static_address, step, sticks, system, until, who, whole,
+    state, step, sticks, system, until, who, whole,
 };
 use super::fleet::empty;
 use super::harness::{Console, NOW};
@@ -425,6 +425,15 @@ fn no_password_is_in_a_recording() {
     assert_eq!(typed.iter().filter(|line| line.contains("\"*\"")).count(), 14, "{typed:?}");
     assert!(typed.last().is_some_and(|line| line.contains("\"u\"")), "what is no secret is recorded");
     assert!(!format!("{:?}", bench.console.model).contains("hunter2"));
+}
+
+#[test]
+fn a_lock_hides_the_one_time_password() {
+    let mut bench = at_keys(100, 36);
+    bench.told(one_time());
+    bench.shows("k7fm-2xqp-9dhw");
+    bench.console.take(Message::Locked { why: "Locked".into() });
+    bench.hides("k7fm-2xqp-9dhw");
 }
 
 #[test]

@@ -84,6 +84,17 @@ impl Daemon {
         made.expect("made").password.0
     }
 
+    /// Takes every added key away.
+    pub fn delete_keys(&self) {
+        let site = self.site();
+        let deleted = async move {
+            for listed in site.ssh_keys().await.expect("keys") {
+                site.delete_ssh_key(&listed.key.fingerprint, root()).await.expect("deleted");
+            }
+        };
+        self.runtime.block_on(deleted);
+    }
+
     /// Sets the administrator's password.
     pub fn set_password(&self) {
         let site = self.site();

@@ -131,3 +131,16 @@ fn the_administrators_password_copies_keys_too_and_a_key_alone_does_not() {
     assert_eq!(person.exit_code(), 4, "{}", person.text());
     person.sees("log in with the administrator's password");
 }
+
+#[test]
+fn a_key_that_is_taken_away_takes_its_consoles_with_it() {
+    let mut host = Host::start();
+    let key = without_keys(&host);
+    let password = host.daemon().one_time_password();
+    assert_eq!(answers(&host.copies_key(&key), &password), 0);
+    let person = host.person_with(&key, &["-tt"]);
+    person.sees("node-7");
+    host.daemon().delete_keys();
+    person.exit_code();
+    person.sees("its key is not listed any more");
+}

@@ -40,6 +40,8 @@ pub(super) struct Opened {
     pub(super) client: Client,
     /// The daemon.
     pub(super) daemon: Daemon,
+    /// The key that the client showed; none where it was a password.
+    pub(super) key: Option<String>,
     /// How long it may be left alone.
     pub(super) idle: Duration,
     /// Whether the server ends.
@@ -55,6 +57,8 @@ pub(super) enum End {
     ClientGone,
     /// Nobody pressed a key for so long.
     Idle(Duration),
+    /// The key that it was opened with is not listed any more.
+    Unlisted,
     /// The server ends.
     Stopped,
 }
@@ -65,6 +69,7 @@ impl fmt::Display for End {
             Self::Left => f.write_str("it was left"),
             Self::ClientGone => f.write_str("the client has gone"),
             Self::Idle(time) => write!(f, "no key for {} s", time.as_secs()),
+            Self::Unlisted => f.write_str("its key is not listed any more"),
             Self::Stopped => f.write_str("the server ends"),
         }
     }
@@ -72,18 +77,18 @@ impl fmt::Display for End {
 
 /// Runs a console until its end. If it breaks, the client's terminal is put back nevertheless.
 pub(super) async fn run(opened: Opened) -> Result<End, JoinError> {
-    let Opened { channel, client, daemon, idle, stop } = opened;
+    let Opened { channel, client, daemon, key, idle, stop } = opened;
     let (mut reader, writer) = channel.split();
     let (frames, frames_out) = mpsc::channel(FRAMES_MAX);
     let sending = tokio::spawn(send(writer.make_writer(), frames_out));
     let last = frames.clone();
     let console: JoinHandle<(End, ChannelReadHalf)> = tokio::spawn(async move {
-        let end = console(&mut reader, client, daemon, idle, stop, frames).await;
+        let end = console(&mut reader, client, daemon, key, idle, stop, frames).await;
         (end, reader)
     });
     let ended = console.await;
     let said = match &ended {
-        Ok((End::Idle(_) | End::Stopped, _)) => {
+        Ok((End::Idle(_) | End::Unlisted | End::Stopped, _)) => {
             format!("ironwake: {}\r\n", ended.as_ref().map(|end| end.0).unwrap_or(End::Left))
         }
         Ok(_) => String::new(),
@@ -132,6 +137,7 @@ async fn console(
     reader: &mut ChannelReadHalf,
     client: Client,
     daemon: Daemon,
+    key: Option<String>,
     idle: Duration,
     mut stop: watch::Receiver<bool>,
     frames: mpsc::Sender<Vec<u8>>,
@@ -192,6 +198,14 @@ async fn console(
                     && let Ok(message) = answers.try_recv()
                 {
                     batch.push(message);
+                }
+                // A session that was locked may be looked at still; one whose key was taken away may not.
+                let is_over = batch.iter().any(|message| matches!(message, Message::Locked { .. }));
+                if is_over
+                    && let Some(key) = &key
+                    && matches!(leaving.key_is_listed(key).await, Ok(false))
+                {
+                    break End::Unlisted;
                 }
             }
         }

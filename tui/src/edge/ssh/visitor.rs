@@ -47,6 +47,8 @@ pub(super) struct Visitor {
     /// The daemon, in the session of who has logged in.
     daemon: Daemon,
     token: Option<String>,
+    /// The key that let it in.
+    key: Option<String>,
     /// Whether a one-time password was shown: the daemon lets keys be added, and nothing else.
     keys_only: bool,
     /// Dropped with the connection.
@@ -74,6 +76,7 @@ impl Visitor {
             client: Client::default(),
             daemon,
             token: None,
+            key: None,
             keys_only: false,
             here: None,
         }
@@ -113,6 +116,7 @@ impl Visitor {
                 let name = named(&begun.name);
                 info!("{from} has logged in as {user} with {with}: {name}, scope {}", begun.scope);
                 self.token = Some(begun.token);
+                self.key = request.key;
                 self.keys_only = begun.with == LoginWith::OneTimePassword;
                 self.stage.send_replace(Stage::LoggedIn);
                 Auth::Accept
@@ -184,6 +188,7 @@ impl Visitor {
             channel,
             client,
             daemon: self.daemon.clone(),
+            key: self.key.clone(),
             idle: self.shared.idle,
             stop: self.stop.clone(),
         };

@@ -286,6 +286,14 @@ impl First {
         }
     }
 
+    /// Nobody is logged in any more: forgets what only they may see.
+    pub fn lock(&mut self) {
+        self.keys = Keys::default();
+        for field in [Field::Login, Field::New, Field::Again, Field::Paste] {
+            self.forget(field);
+        }
+    }
+
     /// Takes who is there.
     pub fn who(&mut self, who: &Whoami) {
         self.permit = match () {
