@@ -92,12 +92,12 @@ fn full_console_rebuilds_a_machine_by_keys_alone() -> anyhow::Result<()> {
     terminal.key("b")?;
     terminal.wait("marker")?;
     for _ in 0..20 {
-        if terminal.screen()?.lines().any(|line| line.starts_with("▌ marker")) {
+        if terminal.screen()?.lines().any(|line| line.starts_with("▌ ● marker")) {
             break;
         }
         terminal.key("Down")?;
     }
-    terminal.wait("▌ marker")?;
+    terminal.wait("▌ ● marker")?;
     terminal.key("Enter")?;
     terminal.wait("This profile needs nothing")?;
     terminal.key("Enter")?;
