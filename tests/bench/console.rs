@@ -61,7 +61,7 @@ fn running(bench: &Bench, ironwake: &Path, report: &mut Report) -> Result<()> {
     machines::register(&socket)?;
     let console = ironwake.with_file_name("ironwake-console");
     idle(&console, &socket, report)?;
-    sessions(bench, &console, &socket, report)?;
+    sessions(bench, ironwake, &server.state, report)?;
     server.stop()
 }
 
@@ -91,19 +91,21 @@ fn ticks(pid: u32) -> Result<u64> {
 }
 
 /// What each of some sessions adds to the server of consoles.
-fn sessions(bench: &Bench, console: &Path, socket: &Path, report: &mut Report) -> Result<()> {
+fn sessions(bench: &Bench, ironwake: &Path, state: &Path, report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let place = |name: &str| folder.path().join(name);
     let mut keygen = Command::new("ssh-keygen");
     keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(place("key"));
     succeed(keygen)?;
-    fs::copy(place("key.pub"), place("authorized_keys"))?;
+    let mut add = Command::new(ironwake);
+    add.arg("--socket").arg(ours::socket(state)).args(["key", "add"]).arg(place("key.pub"));
+    succeed(add)?;
     fs::create_dir(place("state"))?;
-    let mut command = bench.wire.on_server(console);
+    let mut command = bench.wire.on_server(ironwake.with_file_name("ironwake-console"));
     command
         .args(["--ssh", "--listen", &format!("127.0.0.1:{SSH_PORT}"), "--host-key"])
         .arg(place("host_key"));
-    command.arg("--authorized-keys").arg(place("authorized_keys")).arg("--socket").arg(socket);
+    command.arg("--socket").arg(ours::ssh_socket(state));
     let log = place("state").join("log");
     let server = Server::start("ironwake-console --ssh", place("state"), command)?
         .ready(|| Ok(fs::read_to_string(&log)?.contains("listens on")))?;
