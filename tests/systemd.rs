@@ -9,11 +9,11 @@ mod lab;
 mod sticks;
 
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use lab::{Piped, run};
@@ -105,15 +105,7 @@ impl Guest {
         // The checks have the second port for themselves.
         command.arg("-serial").arg(format!("file:{}", console.display())).args(["-serial", "stdio"]);
         let mut qemu = Piped::start("qemu", command, &folder.join("qemu.log")).map_err(io::Error::other)?;
-        let output = qemu.0.stdout.take().expect("it is piped");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line.trim_end().to_owned()).is_err() {
-                    return;
-                }
-            }
-        });
+        let lines = qemu.lines();
         Ok(Self { lines, console, _qemu: qemu })
     }
 

@@ -89,15 +89,15 @@ pub use shell::{
 };
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use ssh_key::{
-    OneTimePassword, SshKey, SshKeyFile, SshKeyFound, SshKeyListed, SshKeyPlace, SshKeyStick, SshKeysAdded,
-    SshKeysNew,
+    OneTimePassword, SSH_PORT, SshKey, SshKeyFile, SshKeyFound, SshKeyListed, SshKeyPlace, SshKeyStick,
+    SshKeysAdded, SshKeysNew,
 };
 pub use step::{StepResult, StepState};
 pub use summary::{AttemptBrief, HardwareSummary, MachineProfile, ProfileStanding};
 pub use system::{
-    NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, ServiceState, SystemAction, SystemChange,
-    SystemChoices, SystemClock, SystemCpu, SystemDisk, SystemInterface, SystemMemory, SystemPatch,
-    SystemService,
+    CONFIRM_WITHIN, NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, ServiceState, SystemAction,
+    SystemChange, SystemChoices, SystemClock, SystemCpu, SystemDisk, SystemInterface, SystemMemory,
+    SystemPatch, SystemService,
 };
 pub use webhook::{DeliveryOutcome, Webhook, WebhookDelivery};
 pub use work::{

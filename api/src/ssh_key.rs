@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Actor, FieldProblem, Millis, Secret};
 
+/// The port of the console over SSH, unless it was told another one: below 1024 it could not listen without a capability.
+pub const SSH_PORT: u16 = 2222;
+
 /// A public key, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -285,6 +285,10 @@ pub struct NetworkChange {
     pub token: Option<String>,
 }
 
+/// How long a changed address has to be confirmed in: long enough to open another connection and log in, short enough to
+/// wait for before walking to the machine.
+pub const CONFIRM_WITHIN: Millis = 60_000;
+
 /// `POST /api/v1/system/network/confirm`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

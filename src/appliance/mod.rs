@@ -9,7 +9,7 @@ mod url;
 
 pub use address::{Address, Leased, Surroundings, check_address, file_name, network_file};
 pub use patch::{Step, check_patch};
-pub use pending::{CONFIRM_WITHIN, Pending};
+pub use pending::Pending;
 pub use server::{AddressOrigin, check_server};
 pub use setup::{PlannedSetup, check_setup, suggested_beside, suggested_range};
 pub use url::url;

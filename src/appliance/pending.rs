@@ -1,12 +1,8 @@
 //! An address that goes back to what it was unless somebody who reaches the appliance confirms it.
 
-use ironwake_api::Millis;
+use ironwake_api::{CONFIRM_WITHIN, Millis};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-/// How long a changed address has to be confirmed in: long enough to open another connection and log in, short enough to
-/// wait for before walking to the machine.
-pub const CONFIRM_WITHIN: Millis = 60_000;
 
 /// A change that is not confirmed, as it is kept on the disk from before it is made until it is kept or taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -60,8 +60,7 @@ impl Site {
         actor: Actor,
     ) -> Result<NetworkChange, SiteError> {
         let own = self.own()?;
-        let interfaces = tokio::task::spawn_blocking(own.appliance.interfaces).await;
-        let around = surroundings(&own.appliance, interfaces.map_err(|_| StoreError::Closed)?);
+        let around = surroundings(&own.appliance, own.interfaces().await?);
         let address = check_address(interface, &asked, &around).map_err(SiteError::Invalid)?;
         let index = (own.appliance.index_of)(interface)
             .ok_or_else(|| SiteError::Conflict(format!("the interface {interface} has just gone")))?;

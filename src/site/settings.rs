@@ -122,8 +122,7 @@ impl Site {
     async fn check_networks(&self, networks: &[Network]) -> Result<Vec<String>, SiteError> {
         // Without the appliance's system nothing is known of its interfaces.
         let Ok(own) = self.own() else { return Ok(Vec::new()) };
-        let interfaces = tokio::task::spawn_blocking(own.appliance.interfaces).await;
-        let interfaces = interfaces.map_err(|_| StoreError::Closed)?;
+        let interfaces = own.interfaces().await?;
         let (mut warnings, mut wrong) = (Vec::new(), Vec::new());
         for (number, network) in networks.iter().enumerate() {
             let name = &network.interface;

@@ -19,7 +19,6 @@ use crate::appliance::{
     Address, Step, check_patch, check_setup, file_name, network_file, suggested_beside, suggested_range,
 };
 use crate::config::parse_range;
-use crate::store::StoreError;
 use crate::systemd::DAEMON;
 
 /// How long it is good what a network answered: a wizard's page, and not a server that was plugged in since.
@@ -98,17 +97,11 @@ fn mistake(field: &str, error: &SiteError) -> FieldProblem {
     FieldProblem { field: field.to_owned(), message: error.to_string() }
 }
 
-/// The appliance's interfaces.
-async fn interfaces(own: &Own) -> Result<Vec<SystemInterface>, SiteError> {
-    let interfaces = tokio::task::spawn_blocking(own.appliance.interfaces).await;
-    Ok(interfaces.map_err(|_| StoreError::Closed)?)
-}
-
 impl Site {
     /// Whether the appliance is as it was made, and what there is to choose from.
     pub async fn setup_state(&self, ask: bool) -> Result<SetupState, SiteError> {
         let own = self.own()?;
-        let interfaces = interfaces(&own).await?;
+        let interfaces = own.interfaces().await?;
         if ask {
             let linked = interfaces.iter().filter(|found| found.mac.is_some() && found.link);
             self.ask_for_servers(linked.map(|found| found.name.clone()).collect()).await;
@@ -155,7 +148,7 @@ impl Site {
     /// What a set-up would do if it was asked for at this moment, and every mistake in it. Nothing is saved or noted.
     pub async fn dry_run_setup(&self, setup: &Setup) -> Result<SetupDryRun, SiteError> {
         let own = self.own()?;
-        let interfaces = interfaces(&own).await?;
+        let interfaces = own.interfaces().await?;
         let range = suggested_beside(setup, &interfaces);
         let mut run = SetupDryRun {
             suggested_range: range.map(|range| format!("{}-{}", range.start(), range.end())),
@@ -240,7 +233,7 @@ impl Site {
     pub async fn set_up(&self, setup: Setup, actor: Actor) -> Result<SetupAnswer, SiteError> {
         let own = self.own()?;
         // All of it is looked at before any of it is done.
-        let looked = self.looked_at(&own, &setup, interfaces(&own).await?).await?;
+        let looked = self.looked_at(&own, &setup, own.interfaces().await?).await?;
         let actions = looked.actions();
         if !actions.is_empty() {
             own.available(&actions).await?;

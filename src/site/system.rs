@@ -259,6 +259,12 @@ impl Site {
 }
 
 impl Own {
+    /// The appliance's interfaces.
+    pub async fn interfaces(&self) -> Result<Vec<SystemInterface>, SiteError> {
+        let interfaces = tokio::task::spawn_blocking(self.appliance.interfaces).await;
+        Ok(interfaces.map_err(|_| StoreError::Closed)?)
+    }
+
     fn servers(&self) -> MutexGuard<'_, Servers> {
         self.servers.lock().expect("no panic while held")
     }

@@ -1,10 +1,9 @@
 //! A machine with the appliance's image on its disk.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding as _};
@@ -79,15 +78,7 @@ impl Machine {
     pub fn boot(&self) -> Result<Report, LabError> {
         let socket = self.path("qmp");
         let mut qemu = Piped::start("qemu", self.command(&socket)?, &self.path("qemu.log"))?;
-        let output = qemu.0.stdout.take().expect("it is piped");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line.trim_end().to_owned()).is_err() {
-                    return;
-                }
-            }
-        });
+        let lines = qemu.lines();
         let report = self.report(&lines)?;
         let mut qmp = Qmp::connect(&socket)?;
         self.look(&mut qmp, &report)?;

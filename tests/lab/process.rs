@@ -1,9 +1,11 @@
 //! Child processes: their output goes to a file, and none outlives the lab.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -105,6 +107,20 @@ impl Piped {
             .map_err(LabError::io(format!("open {}", log.display())))?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         Ok(Self(spawn(name, &mut command)?))
+    }
+
+    /// What it writes, line by line, until it ends.
+    pub fn lines(&mut self) -> Receiver<String> {
+        let output = self.0.stdout.take().expect("it is piped, and taken once");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line.trim_end().to_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        lines
     }
 }
 

@@ -140,6 +140,18 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// What a mistake at a place of a file says, without the line that it is in: that line is what was typed.
+pub fn sentences(detail: &str) -> Vec<String> {
+    let said = |line: &str| match line.split_once('|') {
+        Some((number, _)) if number.trim().parse::<usize>().is_ok() => String::new(),
+        Some((gutter, marked)) if gutter.trim().is_empty() => {
+            marked.trim().trim_start_matches('^').trim().to_owned()
+        }
+        _ => line.trim().to_owned(),
+    };
+    detail.lines().map(said).filter(|line| !line.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,5 +180,13 @@ mod tests {
         assert_eq!(wrap("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
         assert_eq!(wrap("", 4), [""]);
         assert_eq!(clean("a\x1b[31mb\u{202e}c"), "a [31mb c");
+    }
+
+    #[test]
+    fn a_mistake_is_told_without_the_line_that_was_typed() {
+        let detail = "settings.toml:4:10: \"rulez\" is not one of the choices\n  |\n4 | policy = \"rulez\"\n  |          ^^^^^^^ did you mean \"rules\"?\n";
+        let said = ["settings.toml:4:10: \"rulez\" is not one of the choices", "did you mean \"rules\"?"];
+        assert_eq!(sentences(detail), said);
+        assert_eq!(sentences("a | b"), ["a | b"]);
     }
 }

@@ -9,7 +9,7 @@ mod operations;
 mod own;
 mod rebuild;
 mod screens;
-pub(crate) mod settings;
+mod settings;
 mod typing;
 
 use ironwake_api::{EventKind, Millis};

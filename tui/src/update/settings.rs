@@ -5,6 +5,7 @@ use ironwake_api::{Problem, SettingOrigin};
 
 use super::keys;
 use crate::bindings::Action;
+use crate::human;
 use crate::input::Input;
 use crate::key::{Code, Key};
 use crate::list::List;
@@ -128,21 +129,9 @@ pub(super) fn refused(model: &mut Model, key: &str, problem: &Problem) -> bool {
 pub(super) fn reasons(problem: &Problem) -> Vec<String> {
     let told = |error: &&ironwake_api::FieldProblem| problem.detail.contains(&error.message);
     let errors = problem.errors.iter().filter(|error| !told(error));
-    let mut lines = sentences(&problem.detail);
+    let mut lines = human::sentences(&problem.detail);
     lines.extend(errors.map(|error| format!("{}: {}", error.field, error.message)));
     lines
-}
-
-/// What a mistake at a place of a file says, without the line that it is in: that line is what was typed.
-pub(crate) fn sentences(detail: &str) -> Vec<String> {
-    let said = |line: &str| match line.split_once('|') {
-        Some((number, _)) if number.trim().parse::<usize>().is_ok() => String::new(),
-        Some((gutter, marked)) if gutter.trim().is_empty() => {
-            marked.trim().trim_start_matches('^').trim().to_owned()
-        }
-        _ => line.trim().to_owned(),
-    };
-    detail.lines().map(said).filter(|line| !line.is_empty()).collect()
 }
 
 /// Drops search or filter; says whether there was one.
@@ -155,17 +144,4 @@ pub(super) fn clear(model: &mut Model) -> bool {
         book.only = Only::All;
     }
     narrowed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mistake_is_told_without_the_line_that_was_typed() {
-        let detail = "settings.toml:4:10: \"rulez\" is not one of the choices\n  |\n4 | policy = \"rulez\"\n  |          ^^^^^^^ did you mean \"rules\"?\n";
-        let said = ["settings.toml:4:10: \"rulez\" is not one of the choices", "did you mean \"rules\"?"];
-        assert_eq!(sentences(detail), said);
-        assert_eq!(sentences("a | b"), ["a | b"]);
-    }
 }

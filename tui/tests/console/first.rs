@@ -9,8 +9,8 @@ use ironwake_tui::request::Request;
 use serde_json::json;
 
 use super::first_bench::{
-    Bench, answer, applied, at_keys, choices, console_screen, key, listed, one_time, read, run, server,
-    state, step, sticks, system, until, who, whole,
+    ACTIONS, Bench, answer, applied, at_keys, choices, console_screen, key, listed, one_time, read, run,
+    server, state, step, sticks, system, until, who, whole,
 };
 use super::fleet::empty;
 use super::harness::{Console, NOW};
@@ -266,19 +266,8 @@ fn keys_are_pasted_taken_from_a_stick_or_sent() {
 #[test]
 fn what_this_host_cannot_do_is_left_out_and_said() {
     let why = "there is no D-Bus at /run/dbus/system_bus_socket";
-    let cannot = [
-        "hostname",
-        "timezone",
-        "ntp",
-        "ntp_servers",
-        "keyboard",
-        "network",
-        "restart",
-        "reboot",
-        "power_off",
-    ];
     let who = who(None, Scope::Admin, true);
-    let mut bench = Bench::sized(100, 36, who, vec![system(&cannot, why), choices(), state(true)]);
+    let mut bench = Bench::sized(100, 36, who, vec![system(&ACTIONS, why), choices(), state(true)]);
     bench.shows("step 1 of 5: Password").keys("enter").right().shows("step 2 of 5: Interface");
     bench.keys("enter").right().shows("step 3 of 5: DHCP").keys("enter").right().shows(": SSH keys");
     bench.keys("enter");
@@ -292,7 +281,7 @@ fn what_this_host_cannot_do_is_left_out_and_said() {
     bench.shows("start the daemon again").keys("enter").hides("First set-up").shows("Machines");
     // Server mode takes the address that is there.
     let who = self::who(None, Scope::Admin, true);
-    let mut bench = Bench::sized(100, 36, who, vec![system(&cannot, why), choices(), state(true)]);
+    let mut bench = Bench::sized(100, 36, who, vec![system(&ACTIONS, why), choices(), state(true)]);
     bench.keys("enter").right().keys("enter").right().keys("down enter").right().shows("Addresses to give");
 }
 

@@ -32,24 +32,17 @@ pub fn state(servers: bool) -> Told {
     Told::State { servers, state: read(state) }
 }
 
+/// What may be asked of an appliance's own system.
+pub const ACTIONS: [&str; 9] =
+    ["hostname", "timezone", "ntp", "ntp_servers", "keyboard", "network", "restart", "reboot", "power_off"];
+
 /// The appliance, with why it cannot do what it cannot.
 pub fn system(cannot: &[&str], why: &str) -> Told {
-    let all = [
-        "hostname",
-        "timezone",
-        "ntp",
-        "ntp_servers",
-        "keyboard",
-        "network",
-        "restart",
-        "reboot",
-        "power_off",
-    ];
     let change = |what: &&str| match cannot.contains(what) {
         true => json!({ "what": what, "unavailable": why }),
         false => json!({ "what": what }),
     };
-    let changes: Vec<Value> = all.iter().map(change).collect();
+    let changes: Vec<Value> = ACTIONS.iter().map(change).collect();
     Told::System(Box::new(read(json!({
         "version": "0.1.0", "hostname": "ironwake", "started_at": NOW, "now": NOW, "uptime_secs": 60,
         "clock": { "timezone": "Etc/UTC", "ntp": true, "synchronized": false, "ntp_servers": [] },

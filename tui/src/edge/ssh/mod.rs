@@ -16,12 +16,13 @@ mod visitor;
 
 use std::borrow::Cow;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use ironwake_api::SSH_PORT;
 use ironwake_api::client::Client;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::server::Config;
@@ -36,10 +37,10 @@ use tracing::{debug, error, info, warn};
 use door::Door;
 pub use door::{ENTERING_EACH_MAX, ENTERING_MAX, SESSIONS_EACH_MAX, SESSIONS_MAX};
 
-/// Where it listens unless told otherwise: below 1024 it could not without a capability.
-const LISTEN: &str = "[::]:2222";
+/// Where it listens unless told otherwise.
+const LISTEN: (Ipv6Addr, u16) = (Ipv6Addr::UNSPECIFIED, SSH_PORT);
 /// The same on a host without IPv6.
-const LISTEN_IPV4: &str = "0.0.0.0:2222";
+const LISTEN_IPV4: (Ipv4Addr, u16) = (Ipv4Addr::UNSPECIFIED, SSH_PORT);
 /// Places that it listens at: one for each network of an appliance.
 const LISTENERS_MAX: usize = 16;
 /// How long a refused key waits for its answer, so that trying keys takes its time.
@@ -159,7 +160,7 @@ async fn listen(asked: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
             Err(_) => TcpListener::bind(LISTEN_IPV4).await,
             bound => bound,
         };
-        return Ok(vec![bound.with_context(|| format!("listen on {LISTEN}"))?]);
+        return Ok(vec![bound.with_context(|| format!("listen on port {SSH_PORT}"))?]);
     }
     let mut listeners = Vec::new();
     for address in asked {

@@ -75,6 +75,9 @@ pub enum Phase {
     },
 }
 
+/// Ways of serving DHCP, in the order in which they are listed.
+pub const MODES: [DhcpChoice; 3] = [DhcpChoice::Proxy, DhcpChoice::Server, DhcpChoice::Off];
+
 /// What is known and done about SSH keys.
 #[derive(Debug, Default)]
 pub struct Keys {

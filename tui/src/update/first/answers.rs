@@ -3,11 +3,11 @@
 use ironwake_api::{EventKind, Problem, SetupAnswer, SetupState, Whoami};
 
 use super::super::settings;
-use super::{ask, check, finish, forget_passwords, go, is_shown, keyboard_set, open};
+use super::{ask, check, close, finish, forget_passwords, go, is_shown, keyboard_set, open};
 use crate::first::{Ask, Told, What};
 use crate::input::Input;
+use crate::model::Model;
 use crate::model::first::{Field, Permit, Phase, Stage};
-use crate::model::{Model, Screen};
 use crate::request::Request;
 
 /// Takes an answer.
@@ -96,10 +96,7 @@ fn state_told(model: &mut Model, servers: bool, state: SetupState, requests: &mu
             }
             Phase::Filling if is_set_up => {
                 model.first = None;
-                model.screens.retain(|screen| *screen != Screen::First);
-                if model.screens.is_empty() {
-                    model.screens.push(Screen::Machines);
-                }
+                close(model);
                 model.toasts.done("It is set up", model.now);
             }
             Phase::Filling => {

@@ -1,16 +1,13 @@
 //! What Enter and the arrows do in each field of the first set-up.
 
-use ironwake_api::{DhcpChoice, Secret};
+use ironwake_api::Secret;
 
 use super::{add_keys, apply, ask, finish, forget_passwords, go};
 use crate::first::Ask;
 use crate::list::{List, Step};
 use crate::model::Model;
-use crate::model::first::{Field, First, How, Permit, Pick, Stage};
+use crate::model::first::{Field, First, How, MODES, Permit, Pick, Stage};
 use crate::request::Request;
-
-/// Ways of serving DHCP, in the order in which they are listed.
-pub(crate) const MODES: [DhcpChoice; 3] = [DhcpChoice::Proxy, DhcpChoice::Server, DhcpChoice::Off];
 
 /// The long list of a field.
 pub(super) fn pick(first: &mut First, field: Field) -> &mut Pick {

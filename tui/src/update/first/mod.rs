@@ -15,7 +15,6 @@ use crate::request::Request;
 use crate::view;
 
 pub(super) use answers::{event, logged_in, login_refused, lost, refused, told, who};
-pub(crate) use fields::MODES;
 
 /// How often interfaces are looked at while one is chosen: somebody plugs a cable in.
 const INTERFACES_EVERY: u64 = 3_000;
@@ -56,12 +55,17 @@ pub(super) fn open(model: &mut Model, requests: &mut Vec<Request>) {
     }
 }
 
-/// Leaves the steps; what was typed is kept.
-pub(super) fn leave(model: &mut Model) {
+/// Shows what is below the steps.
+fn close(model: &mut Model) {
     model.screens.retain(|screen| *screen != Screen::First);
     if model.screens.is_empty() {
         model.screens.push(Screen::Machines);
     }
+}
+
+/// Leaves the steps; what was typed is kept.
+pub(super) fn leave(model: &mut Model) {
+    close(model);
     model.has_left_first = true;
     if model.first.as_ref().is_some_and(|first| matches!(first.phase, Phase::Done { .. })) {
         model.first = None;

@@ -1,5 +1,7 @@
 //! The step of the SSH keys: those that are listed, pasted ones, those of USB sticks, and the one-time password.
 
+use ironwake_api::SSH_PORT;
+
 use super::super::paint;
 use super::page::Page;
 use crate::human;
@@ -62,9 +64,6 @@ fn sticks(page: &mut Page, first: &First) {
         page.said(symbols.warn, &problem, Tone::Warn);
     }
 }
-
-/// The port of the console over SSH, unless it was told another one.
-const SSH_PORT: u16 = 2222;
 
 fn one_time(page: &mut Page, model: &Model, first: &First) {
     let look = page.look;

@@ -11,7 +11,7 @@ use crate::human;
 use crate::input::Input;
 use crate::list::List;
 use crate::look::{Look, Tone};
-use crate::model::first::{Field, First, How, Permit, Stage};
+use crate::model::first::{Field, First, How, MODES, Permit, Stage};
 use crate::model::{Model, condition};
 
 /// Columns of the label of a field.
@@ -480,7 +480,7 @@ fn dhcp(page: &mut Page, model: &Model, first: &First) {
     let look = page.look;
     let symbols = look.symbols();
     let columns = page.columns;
-    for mode in crate::update::first::MODES {
+    for mode in MODES {
         let chosen = mode == first.dhcp;
         let symbol = if chosen { (symbols.ok, Tone::Accent) } else { (symbols.unknown, Tone::Faint) };
         let (name, rest, text) = explained(mode);

@@ -1,5 +1,6 @@
 //! What becomes of the set-up: how far it is, the address that waits for its confirmation, and the end.
 
+use ironwake_api::CONFIRM_WITHIN;
 use ratatui::layout::Rect;
 
 use super::super::paint;
@@ -10,8 +11,6 @@ use crate::model::{Model, condition};
 
 /// Columns of the bar of what is left to confirm.
 const BAR_COLUMNS_MAX: usize = 48;
-/// How long an address waits for its confirmation.
-const CONFIRM_WITHIN: u64 = 60_000;
 
 /// What is going on.
 pub fn page(model: &Model, first: &First, body: Rect) -> Page {

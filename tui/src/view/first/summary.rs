@@ -141,5 +141,5 @@ pub fn page(model: &Model, first: &First, body: Rect) -> Page {
 
 /// What a mistake at a place of a file says, in one line.
 pub fn sentence(message: &str) -> String {
-    crate::update::settings::sentences(message).join("; ")
+    human::sentences(message).join("; ")
 }
