@@ -1,7 +1,8 @@
 //! How the appliance is, as its kernel says: processors, memory, disk, interfaces. Everything here may block.
 
 use std::fs;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::Path;
 
 use ironwake_api::{MacAddr, SystemDisk, SystemInterface, SystemMemory};
@@ -52,6 +53,12 @@ impl CpuTime {
         let (busy, all) = (self.busy.saturating_sub(earlier.busy), self.all.saturating_sub(earlier.all));
         u8::try_from((busy * 100).checked_div(all).unwrap_or(0).min(100)).unwrap_or(100)
     }
+}
+
+/// Whether this process may listen on a UDP port, were nobody else there.
+pub fn may_listen_on(port: u16) -> bool {
+    let bound = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port));
+    !bound.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// Looks at the appliance; `folder` is on the filesystem that is asked about.

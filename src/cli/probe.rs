@@ -15,8 +15,6 @@ use super::{Context, Failure, human};
 use crate::boot::{ArchRow, Transport};
 use crate::serve::{dhcp, tftp};
 
-/// RFC 1350.
-const TFTP_PORT: u16 = 69;
 /// How long `probe dhcp` gathers answers: dnsmasq pings an address for three seconds before it offers it.
 const DHCP_TIMEOUT_MILLIS: u64 = 5_000;
 
@@ -173,7 +171,7 @@ async fn probe_tftp(args: TftpArgs, context: &mut Context) -> Result<(), Failure
 
 fn server(text: &str) -> anyhow::Result<SocketAddrV4> {
     let with_port = text.parse().ok();
-    let alone = || text.parse().ok().map(|address: Ipv4Addr| SocketAddrV4::new(address, TFTP_PORT));
+    let alone = || text.parse().ok().map(|address: Ipv4Addr| SocketAddrV4::new(address, crate::tftp::PORT));
     with_port
         .or_else(alone)
         .with_context(|| format!("{text:?} is not an IPv4 address, with or without a port"))

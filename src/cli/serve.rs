@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::Failure;
-use crate::config::{self, ConfigErrors, Layers, SettingsError};
+use crate::config::{self, ConfigErrors, DhcpMode, Layers, Network, SettingsError};
 use crate::systemd::{self, Environment};
+use crate::{tftp, vitals};
 
 /// Arguments of `serve`.
 #[derive(Debug, clap::Args)]
@@ -15,13 +16,24 @@ pub struct Args {
     /// /etc/ironwake/ironwake.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Answers no DHCP on any network, whatever the configuration says. It needs no capability then; TFTP is served
+    /// where this process may have port 69
+    #[arg(long, value_name = "off")]
+    dhcp: Option<Without>,
+}
+
+/// The one thing that can be asked of DHCP here: modes are the configuration's.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Without {
+    Off,
 }
 
 impl Args {
     /// The file, and whether it is a credential. A file that is named wins; a unit that passes a credential means it
     /// for this daemon alone.
-    fn file(self, environment: &Environment) -> (PathBuf, bool) {
-        match (self.config, environment.credential(config::CREDENTIAL)) {
+    fn file(&self, environment: &Environment) -> (PathBuf, bool) {
+        match (self.config.clone(), environment.credential(config::CREDENTIAL)) {
             (Some(file), _) => (file, false),
             (None, Some(credential)) => (credential, true),
             (None, None) => (config::FILE.into(), false),
@@ -32,7 +44,7 @@ impl Args {
 pub fn run(args: Args) -> Result<(), Failure> {
     let environment = Environment::read();
     let (file, credential) = args.file(&environment);
-    let (layers, config) = match Layers::open(file, credential) {
+    let (layers, mut config) = match Layers::open(file, credential) {
         Ok(opened) => opened,
         Err(SettingsError::Config(ConfigErrors::Wrong(mistakes))) => {
             eprintln!("{mistakes}");
@@ -41,12 +53,27 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Err(error) => return Err(anyhow::Error::from(error).into()),
     };
     systemd::init_tracing(&environment);
+    if args.dhcp.is_some() {
+        leave_out_dhcp(&mut config.networks, vitals::may_listen_on(tftp::PORT));
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let served = runtime.block_on(crate::daemon::run(config, layers));
     // What still runs has had its time: a build on a blocking thread would hold up the end.
     runtime.shutdown_background();
     Ok(served?)
+}
+
+/// What is left of the networks without DHCP: boot scripts and files, and TFTP if the port is to be had.
+fn leave_out_dhcp(networks: &mut [Network], tftp: bool) {
+    for network in networks {
+        network.dhcp = DhcpMode::Off;
+        if network.tftp && !tftp {
+            let interface = &network.interface;
+            tracing::warn!(%interface, "no TFTP: port {} needs CAP_NET_BIND_SERVICE, or a lower net.ipv4.ip_unprivileged_port_start", tftp::PORT);
+            network.tftp = false;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +83,7 @@ mod tests {
     use super::*;
 
     fn check(config: Option<&str>, environment: &Environment, expected: &Path) {
-        let args = Args { config: config.map(PathBuf::from) };
+        let args = Args { config: config.map(PathBuf::from), dhcp: None };
         let (file, credential) = args.file(environment);
         assert_eq!(file, expected);
         assert_eq!(credential, config.is_none() && environment.credential("ironwake.toml").is_some());

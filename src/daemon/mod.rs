@@ -25,7 +25,7 @@ use crate::config::{Config, DhcpMode, Layers, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent, Store};
-use crate::{http, serve, site, sticks, systemd, vitals};
+use crate::{http, serve, site, sticks, systemd, tftp, vitals};
 use listeners::{ApiListener, HttpListener};
 use supervise::supervise;
 
@@ -37,8 +37,6 @@ const STORE_MAX: Duration = Duration::from_secs(1);
 /// Ready is said once DHCP is answered, which takes four seconds of listening for another server; an
 /// interface that is not there must not hold up the rest for longer than this.
 const SETTLE_MAX: Duration = Duration::from_secs(8);
-/// RFC 1350 section 4.
-const TFTP_PORT: u16 = 69;
 /// How often repeats are saved and silent attempts are ended.
 const TICK: Duration = Duration::from_secs(1);
 /// Descriptors, as many as the unit grants: each transfer and connection holds one, and shells grant 1,024.
@@ -370,9 +368,9 @@ async fn serve_tftp(
     http_port: u16,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, TFTP_PORT);
+    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, tftp::PORT);
     let socket = serve::tftp::bind(any, Some(&interface))
-        .with_context(|| format!("listen on UDP port {} of {interface} for TFTP", TFTP_PORT))?;
+        .with_context(|| format!("listen on UDP port {} of {interface} for TFTP", tftp::PORT))?;
     let http = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, http_port);
     Ok(serve::tftp::run(socket, backend, http, shutdown).await?)
 }

@@ -15,3 +15,6 @@ pub use options::{
 pub use packet::{ErrorCode, Mode, Packet, PacketError, REQUEST_BYTES_MAX, Request, data_header};
 pub use path::{PATH_BYTES_MAX, PathError, clean_path};
 pub use transfer::{Ending, RESENDS_MAX, Step, Transfer};
+
+/// The port of servers (RFC 1350 section 4).
+pub const PORT: u16 = 69;
