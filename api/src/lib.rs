@@ -89,7 +89,7 @@ pub use shell::{
 };
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use ssh_key::{
-    OneTimePassword, SSH_PORT, SshKey, SshKeyFile, SshKeyFound, SshKeyListed, SshKeyPlace, SshKeyStick,
+    OneTimePassword, SSH_PORT, SSH_PORT_VARIABLE, SshKey, SshKeyFile, SshKeyFound, SshKeyListed, SshKeyPlace, SshKeyStick,
     SshKeysAdded, SshKeysNew,
 };
 pub use step::{StepResult, StepState};

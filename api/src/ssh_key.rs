@@ -6,6 +6,8 @@ use crate::{Actor, FieldProblem, Millis, Secret};
 
 /// The port of the console over SSH, unless it was told another one: below 1024 it could not listen without a capability.
 pub const SSH_PORT: u16 = 2222;
+/// The environment variable that tells another one, to the SSH server and to the daemon, whose texts name it.
+pub const SSH_PORT_VARIABLE: &str = "IRONWAKE_SSH_PORT";
 
 /// A public key, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +120,8 @@ pub struct OneTimePassword {
     pub password: Secret,
     /// When it ends, unless keys were added with it before.
     pub expires_at: Millis,
+    /// The port where it is good.
+    pub ssh_port: u16,
 }
 
 #[cfg(test)]
@@ -143,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_one_time_password_is_not_in_debug() {
-        let made = OneTimePassword { password: Secret("abcd-efgh".into()), expires_at: 7 };
-        assert_eq!(format!("{made:?}"), "OneTimePassword { password: ***, expires_at: 7 }");
+        let made = OneTimePassword { password: Secret("abcd-efgh".into()), expires_at: 7, ssh_port: 22 };
+        assert_eq!(format!("{made:?}"), "OneTimePassword { password: ***, expires_at: 7, ssh_port: 22 }");
     }
 }

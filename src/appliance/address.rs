@@ -212,7 +212,8 @@ pub fn file_name(interface: &str) -> String {
 /// What is in it (systemd.network(5)).
 pub fn network_file(interface: &str, address: &Address) -> String {
     let mut text = format!(
-        "# Written by Ironwake: `ironwake system network {interface}` changes it.\n[Match]\nName={interface}\n\n[Network]\n"
+        "# Written by Ironwake: `ironwake system network {interface}` changes it.\n[Match]\nName={interface}\n\n\
+         # Found as NAME.local (RFC 6762) where systemd-resolved does so too.\n[Network]\nMulticastDNS=yes\n"
     );
     match address {
         Address::Dhcp => text.push_str("DHCP=yes\n"),
@@ -334,13 +335,14 @@ mod tests {
             "[Match]",
             "Name=eth0",
             "[Network]",
+            "MulticastDNS=yes",
             "DHCP=no",
             "Address=10.0.0.2/24",
             "Gateway=10.0.0.1",
             "DNS=9.9.9.9",
         ];
         assert_eq!(kept, expected);
-        assert!(network_file("eth0", &Address::Dhcp).ends_with("[Network]\nDHCP=yes\n"));
+        assert!(network_file("eth0", &Address::Dhcp).ends_with("[Network]\nMulticastDNS=yes\nDHCP=yes\n"));
         assert_eq!(file_name("eth0"), "05-ironwake-eth0.network");
     }
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use ironwake_api::{SSH_PORT, SshKey, SshKeyListed, SshKeyPlace, SshKeyStick};
+use ironwake_api::{SshKey, SshKeyListed, SshKeyPlace, SshKeyStick};
 
 use super::output::{Output, Style, clean};
 use super::table::Table;
@@ -159,8 +159,9 @@ async fn one_time_password(context: &mut Context) -> Result<(), Failure> {
         return Ok(context.output.json(&made)?);
     }
     eprintln!(
-        "good until {} UTC, for `ssh-copy-id -p {SSH_PORT} USER@APPLIANCE`: any user's name; it is not shown again",
-        human::time(made.expires_at)
+        "good until {} UTC, for `ssh-copy-id -p {} USER@APPLIANCE`: any user's name; it is not shown again",
+        human::time(made.expires_at),
+        made.ssh_port
     );
     Ok(context.output.line(&made.password.0)?)
 }

@@ -103,7 +103,8 @@ impl Daemon {
         config.http.listen = http.address();
         let shelf = Shelf::default();
         let imports = Imports::open(&config.state, shelf.clone())?;
-        let credential = systemd::Environment::read().credential(key::CREDENTIAL);
+        let environment = systemd::Environment::read();
+        let credential = environment.credential(key::CREDENTIAL);
         let key = key::load(&config.state, credential.as_deref())?;
         let site = Arc::new(Site::load(&config, store.clone(), now, annotate, key, imports).await?);
         site.set_layers(layers);
@@ -122,6 +123,9 @@ impl Daemon {
                 )
             },
         });
+        if let Some(port) = environment.ssh_port {
+            site.set_ssh_port(port);
+        }
         site.keep_password(&config.state)?;
         site.look_for_sticks_in(sticks::FOLDER.into());
         images::publish_loaders(&boot_dirs, &site, &shelf);

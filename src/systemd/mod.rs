@@ -45,6 +45,8 @@ pub struct Environment {
     pub watchdog: Option<Duration>,
     /// `IRONWAKE_LOG`: a filter such as `info,ironwake::dhcp=debug`.
     pub log: Option<String>,
+    /// `IRONWAKE_SSH_PORT`: where the console over SSH listens, if that is another port than usual.
+    pub ssh_port: Option<u16>,
 }
 
 impl Environment {
@@ -55,6 +57,7 @@ impl Environment {
             journal_stream: std::env::var("JOURNAL_STREAM").ok(),
             watchdog: sd_notify::watchdog_enabled(),
             log: std::env::var("IRONWAKE_LOG").ok(),
+            ssh_port: std::env::var(SSH_PORT_VARIABLE).ok().and_then(|port| port.parse().ok()),
         }
     }
 

@@ -234,7 +234,7 @@ pub fn sticks() -> Told {
 
 pub fn one_time() -> Told {
     let password = Secret("k7fm-2xqp-9dhw".into());
-    Told::OneTimePassword(OneTimePassword { password, expires_at: NOW + 600_000 })
+    Told::OneTimePassword(OneTimePassword { password, expires_at: NOW + 600_000, ssh_port: 2222 })
 }
 
 /// Server mode, with addresses to give being typed.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use ironwake_api::SSH_PORT;
+use ironwake_api::{SSH_PORT, SSH_PORT_VARIABLE};
 use ironwake_api::client::Client;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::server::Config;
@@ -37,10 +37,6 @@ use tracing::{debug, error, info, warn};
 use door::Door;
 pub use door::{ENTERING_EACH_MAX, ENTERING_MAX, SESSIONS_EACH_MAX, SESSIONS_MAX};
 
-/// Where it listens unless told otherwise.
-const LISTEN: (Ipv6Addr, u16) = (Ipv6Addr::UNSPECIFIED, SSH_PORT);
-/// The same on a host without IPv6.
-const LISTEN_IPV4: (Ipv4Addr, u16) = (Ipv4Addr::UNSPECIFIED, SSH_PORT);
 /// Places that it listens at: one for each network of an appliance.
 const LISTENERS_MAX: usize = 16;
 /// How long a refused key waits for its answer, so that trying keys takes its time.
@@ -67,7 +63,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Arguments of the SSH server.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SshArgs {
-    /// With --ssh: where to listen; may be given several times [default: [::]:2222]
+    /// With --ssh: where to listen; may be given several times [default: [::]:2222, or the port in IRONWAKE_SSH_PORT]
     #[arg(long, value_name = "ADDRESS:PORT", requires = "ssh")]
     listen: Vec<SocketAddr>,
     /// With --ssh: the key that the server is recognised by; made if there is no such file
@@ -153,14 +149,22 @@ fn beside() -> anyhow::Result<PathBuf> {
     Ok(own.with_file_name("ironwake"))
 }
 
+/// Where it listens unless told otherwise.
+fn port() -> anyhow::Result<u16> {
+    let Ok(text) = std::env::var(SSH_PORT_VARIABLE) else { return Ok(SSH_PORT) };
+    text.parse().with_context(|| format!("{SSH_PORT_VARIABLE}={text} is not a port: 1 to 65535"))
+}
+
 async fn listen(asked: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
     anyhow::ensure!(asked.len() <= LISTENERS_MAX, "it listens at {LISTENERS_MAX} places at most");
     if asked.is_empty() {
-        let bound = match TcpListener::bind(LISTEN).await {
-            Err(_) => TcpListener::bind(LISTEN_IPV4).await,
+        let port = port()?;
+        let bound = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+            // A host without IPv6.
+            Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
             bound => bound,
         };
-        return Ok(vec![bound.with_context(|| format!("listen on port {SSH_PORT}"))?]);
+        return Ok(vec![bound.with_context(|| format!("listen on port {port}"))?]);
     }
     let mut listeners = Vec::new();
     for address in asked {

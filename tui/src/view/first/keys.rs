@@ -1,6 +1,5 @@
 //! The step of the SSH keys: those that are listed, pasted ones, those of USB sticks, and the one-time password.
 
-use ironwake_api::SSH_PORT;
 
 use super::super::paint;
 use super::page::Page;
@@ -76,7 +75,7 @@ fn one_time(page: &mut Page, model: &Model, first: &First) {
     page.choice((symbols.ok, Tone::Accent), "ssh-copy-id", "  on the computer with the key, type:", at);
     let host =
         first.address().and_then(|text| text.split_once('/')).map_or("ADDRESS", |(address, _)| address);
-    let line = format!("ssh-copy-id -p {SSH_PORT} admin@{host}");
+    let line = format!("ssh-copy-id -p {} admin@{host}", made.ssh_port);
     page.line(paint::line(look, [("     ", Tone::Plain), (&line, Tone::Accent)]));
     let left = human::until(made.expires_at, model.now);
     page.line(paint::line(
