@@ -31,14 +31,14 @@ wait_for() { # WHAT COMMAND...
 
 shows() { screen | grep -q Ironwake; }
 discovers() { ironwake artifact list --json | tr -d ' \n' | grep -q '"name":"discovery/initramfs"[^}]*"state":"done"'; }
-listens() { grep -q ':08AE 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; }
+listens() { grep -q ':0016 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; }
 
 # Firmware wrote to this port too.
 echo
 say began "$(cut -d ' ' -f 1 /proc/uptime) s"
 wait_for "the daemon" systemctl --quiet is-active ironwake.service
 wait_for "the console" shows
-wait_for "port 2222" listens
+wait_for "port 22" listens
 /usr/lib/systemd/systemd-networkd-wait-online --any --timeout=$wait_max
 
 for unit in ironwake ironwake-builder ironwake-console@tty1 ironwake-ssh systemd-networkd systemd-resolved systemd-timesyncd; do

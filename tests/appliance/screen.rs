@@ -1,0 +1,94 @@
+//! A person in front of the appliance: what stands on its screen, and keys.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use base64ct::{Base64, Encoding as _};
+use serde_json::json;
+
+use crate::lab::LabError;
+use crate::qmp::Qmp;
+
+/// What systemd is handed by SMBIOS: the screen is told on the second serial port.
+pub const CREDENTIALS: &[(&str, &str)] = &[
+    ("systemd.extra-unit.screen.service", include_str!("screen.service")),
+    ("systemd.unit-dropin.sysinit.target", "[Unit]\nWants=screen.service\n"),
+    ("screen.sh", include_str!("screen.sh")),
+];
+/// The longest wait for something on it: an emulated boot takes a minute on an idle host.
+const WAIT_MAX: Duration = Duration::from_secs(280);
+/// How long a key is held, in milliseconds.
+const HELD_MS: u64 = 30;
+
+/// The rows of a screen, one in a line; nothing where the line is no screen.
+fn text(line: &str) -> Option<String> {
+    let (columns, cells) = line.split_once(' ')?;
+    let columns: usize = columns.parse().ok().filter(|columns| *columns > 0)?;
+    let bytes = Base64::decode_vec(cells).ok()?;
+    let (cells, _) = bytes.as_chunks::<4>();
+    let signs: Vec<char> =
+        cells.iter().map(|cell| char::from_u32(u32::from_le_bytes(*cell)).unwrap_or(' ')).collect();
+    Some(signs.chunks(columns).map(|row| row.iter().collect::<String>().trim_end().to_owned() + "\n").collect())
+}
+
+/// Screen and keyboard.
+pub struct Screen {
+    lines: Receiver<String>,
+    keyboard: Qmp,
+    now: String,
+}
+
+impl Screen {
+    /// Of a QEMU that runs: the lines of its second serial port, and its socket.
+    pub fn new(lines: Receiver<String>, socket: &Path) -> Result<Self, LabError> {
+        Ok(Self { lines, keyboard: Qmp::connect(socket)?, now: String::new() })
+    }
+
+    /// Waits until `is_it` likes the screen, and gives what is on it.
+    pub fn wait_until(&mut self, what: &str, is_it: impl Fn(&str) -> bool) -> Result<String, LabError> {
+        let began = Instant::now();
+        while !is_it(&self.now) {
+            match self.lines.recv_timeout(WAIT_MAX.saturating_sub(began.elapsed())) {
+                Ok(line) => self.now = text(&line).unwrap_or_else(|| std::mem::take(&mut self.now)),
+                Err(error) => return Err(self.missing(what, error, began)),
+            }
+        }
+        Ok(self.now.clone())
+    }
+
+    /// Waits until this stands on it.
+    pub fn wait(&mut self, text: &str) -> Result<String, LabError> {
+        self.wait_until(&format!("{text:?}"), |screen| screen.contains(text))
+    }
+
+    fn missing(&self, what: &str, error: RecvTimeoutError, began: Instant) -> LabError {
+        LabError::Waited {
+            what: format!("{what} on the screen"),
+            seconds: began.elapsed().as_secs(),
+            why: error.to_string(),
+            report: self.now.clone(),
+        }
+    }
+
+    /// Presses keys together, by QEMU's names (`QKeyCode`).
+    pub fn press(&mut self, keys: &[&str]) -> Result<(), LabError> {
+        let keys: Vec<_> = keys.iter().map(|key| json!({ "type": "qcode", "data": key })).collect();
+        self.keyboard.execute("send-key", json!({ "keys": keys, "hold-time": HELD_MS })).map(drop)
+    }
+
+    /// Types a text on an American keyboard: small letters, digits and some signs.
+    pub fn types(&mut self, text: &str) -> Result<(), LabError> {
+        for sign in text.chars() {
+            let name = match sign {
+                ' ' => "spc",
+                '.' => "dot",
+                '/' => "slash",
+                '-' => "minus",
+                _ => &sign.to_string(),
+            };
+            self.press(&[name])?;
+        }
+        Ok(())
+    }
+}
