@@ -17,7 +17,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ironwake_api::{Event, EventKind, OperationState};
-use lab::{Bridge, Bus, Disk, EventLog, Firmware, LabError, LabName, Machine, Namespace, Piped, Process, run};
+use lab::{
+    Bridge, Bus, Disk, EventLog, Firmware, LabError, LabName, Machine, Namespace, Piped, Process, run,
+};
 use screen::Screen;
 
 /// What the administrator types.
@@ -50,8 +52,10 @@ impl Site {
         let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
         let site = Self { folder, network, bridge, laptop };
         let askpass = site.path("askpass");
-        fs::write(&askpass, format!("#!/bin/sh\necho '{PASSWORD}'\n")).map_err(LabError::io("write a script"))?;
-        fs::set_permissions(&askpass, fs::Permissions::from_mode(0o755)).map_err(LabError::io("let it run"))?;
+        fs::write(&askpass, format!("#!/bin/sh\necho '{PASSWORD}'\n"))
+            .map_err(LabError::io("write a script"))?;
+        fs::set_permissions(&askpass, fs::Permissions::from_mode(0o755))
+            .map_err(LabError::io("let it run"))?;
         run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(site.path("key")))?;
         Ok(site)
     }
@@ -70,9 +74,14 @@ impl Site {
                      -device virtio-rng-pci -device VGA -device qemu-xhci -device usb-storage,drive=disk,bootindex=1 \
                      -netdev tap,id=net,ifname=appliance,script=no,downscript=no -device e1000e,netdev=net,romfile=";
         command.args(fixed.split_whitespace());
-        command.arg("-serial").arg(format!("file:{}", self.path("console").display())).args(["-serial", "stdio"]);
+        command
+            .arg("-serial")
+            .arg(format!("file:{}", self.path("console").display()))
+            .args(["-serial", "stdio"]);
         command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
-        command.arg("-blockdev").arg(format!("driver=file,node-name=file,cache.no-flush=on,filename={}", disk.display()));
+        command
+            .arg("-blockdev")
+            .arg(format!("driver=file,node-name=file,cache.no-flush=on,filename={}", disk.display()));
         command.args(["-blockdev", "driver=raw,node-name=disk,file=file"]);
         image::credentials(&mut command, self.folder.path(), screen::CREDENTIALS)?;
         let mut qemu = Piped::start("qemu", command, &self.path("qemu.log"))?;
@@ -162,7 +171,12 @@ fn set_up(screen: &mut Screen) -> Result<(), LabError> {
 }
 
 /// Follows events until one fits.
-fn follow(log: &EventLog, at: &mut usize, what: &str, fits: impl Fn(&Event) -> bool) -> Result<Event, LabError> {
+fn follow(
+    log: &EventLog,
+    at: &mut usize,
+    what: &str,
+    fits: impl Fn(&Event) -> bool,
+) -> Result<Event, LabError> {
     let began = Instant::now();
     let mut seen = Vec::new();
     while let Some(event) = log.wait(*at, began + WAIT_MAX) {
@@ -195,27 +209,38 @@ fn lab_appliance_serves_a_machine_from_inventory_to_its_call_home() -> Result<()
     let mut at = 0;
     let done = |name: &str| -> Result<bool, LabError> {
         let artifacts = site.json(&["artifact", "list"])?;
-        Ok(artifacts.as_array().into_iter().flatten().any(|row| row["name"] == name && row["state"] == "done"))
+        Ok(artifacts
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|row| row["name"] == name && row["state"] == "done"))
     };
     while !done("discovery/initramfs")? {
-        follow(&log, &mut at, "the discovery image", |event| matches!(event.kind, EventKind::ArtifactBuild { .. } | EventKind::ArtifactReady { .. }))?;
+        follow(&log, &mut at, "the discovery image", |event| {
+            matches!(event.kind, EventKind::ArtifactBuild { .. } | EventKind::ArtifactReady { .. })
+        })?;
     }
 
-    let mut machine = Machine::new(1, Firmware::Uefi).with_disk(Disk::blank(Bus::Virtio, "TARGET", MACHINE_DISK_BYTES));
+    let mut machine =
+        Machine::new(1, Firmware::Uefi).with_disk(Disk::blank(Bus::Virtio, "TARGET", MACHINE_DISK_BYTES));
     machine.memory_mib = lab::rebuild::MEMORY_MIB;
     site.network.tap(&machine.tap(0), &site.bridge)?;
     let mut qemu = site.network.command("qemu-system-x86_64");
     qemu.args(machine.arguments(site.folder.path(), &site.path("machine.serial"))?);
     let _machine = Process::start("qemu", qemu, &site.path("machine.qemu"))?;
-    let found = follow(&log, &mut at, "an inventory", |event| matches!(event.kind, EventKind::Inventory { .. }))?;
+    let found =
+        follow(&log, &mut at, "an inventory", |event| matches!(event.kind, EventKind::Inventory { .. }))?;
     let id = found.machine.expect("the machine's").to_string();
     screen.wait("52:54:00:77:01:00")?;
 
     run(&mut site.ssh(false, &["machine", "enroll", &id, "--name", "node-1"]))?;
     run(&mut site.ssh(false, &["rebuild", "node-1", "--profile", "debian-image", "--yes"]))?;
-    let ended = follow(&log, &mut at, "the host that phones home", |event| {
-        matches!(&event.kind, EventKind::OperationChanged { to, .. } if to.has_ended())
-    })?;
+    let ended = follow(
+        &log,
+        &mut at,
+        "the host that phones home",
+        |event| matches!(&event.kind, EventKind::OperationChanged { to, .. } if to.has_ended()),
+    )?;
     assert!(
         matches!(ended.kind, EventKind::OperationChanged { to: OperationState::Ready, .. }),
         "{}",

@@ -41,7 +41,10 @@ fn parity_fl1_the_compose_file_is_right_and_gives_no_more_than_the_unit_has() ->
     let unit = fs::read_to_string(tree("systemd/usr/lib/systemd/system/ironwake.service")).expect("the unit");
     let held = unit.lines().find_map(|line| line.strip_prefix("AmbientCapabilities=")).expect("capabilities");
     let given = held.split(' ').map(|name| name.trim_start_matches("CAP_")).collect::<Vec<_>>().join(", ");
-    assert!(text.contains(&format!("cap_add: [{given}]")) && text.contains("cap_drop: [ALL]"), "{given}\n{text}");
+    assert!(
+        text.contains(&format!("cap_add: [{given}]")) && text.contains("cap_drop: [ALL]"),
+        "{given}\n{text}"
+    );
     // Both end it within the same time.
     assert!(unit.contains("\nTimeoutStopSec=10\n") && text.contains("stop_grace_period: 10s"));
     Ok(())
@@ -66,7 +69,13 @@ impl Debian {
         let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
         let guest = place("IRONWAKE_GUEST").unwrap_or_else(|| cache().join("guest/root.cpio"));
         run(Command::new("cpio")
-            .args(["--extract", "--quiet", "--make-directories", "--preserve-modification-time", "--directory"])
+            .args([
+                "--extract",
+                "--quiet",
+                "--make-directories",
+                "--preserve-modification-time",
+                "--directory",
+            ])
             .arg(folder.path())
             .arg("--file")
             .arg(guest))?;
@@ -90,11 +99,14 @@ impl Debian {
 }
 
 #[test]
-fn full_parity_pv20_packages_put_the_units_on_a_debian_host_and_purging_takes_all_away() -> Result<(), LabError> {
+fn full_parity_pv20_packages_put_the_units_on_a_debian_host_and_purging_takes_all_away()
+-> Result<(), LabError> {
     let debian = Debian::unpack()?;
     let made = tree("target/deb-test");
     let mut names = Vec::new();
-    for entry in fs::read_dir(&made).map_err(LabError::io("read target/deb-test: ./dev test --all makes it"))? {
+    for entry in
+        fs::read_dir(&made).map_err(LabError::io("read target/deb-test: ./dev test --all makes it"))?
+    {
         let path = entry.map_err(LabError::io("read target/deb-test"))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
         if name.ends_with(".deb") {

@@ -54,7 +54,8 @@ fn without_dhcp_it_serves_files_and_operators_and_holds_no_capability() -> Resul
         assert_eq!(field(set).as_deref(), Some("0000000000000000"), "{set} {status}");
     }
     // Machines are told where to go on by HTTP, as they are with DHCP.
-    let answer = lab::request(&site, "10.77.0.1:8080".parse().expect("an address"), "GET", "/autoexec.ipxe", "", "")?;
+    let answer =
+        lab::request(&site, "10.77.0.1:8080".parse().expect("an address"), "GET", "/autoexec.ipxe", "", "")?;
     assert_eq!((answer.status, answer.text().starts_with("#!ipxe")), (200, true), "{}", answer.text());
     assert_eq!(site.run("ss --no-header --packet")?.trim(), "", "no raw socket");
     let udp = site.run("ss --no-header --udp --listening --numeric")?;
@@ -68,7 +69,11 @@ fn without_dhcp_it_serves_files_and_operators_and_holds_no_capability() -> Resul
     // Nothing is wrong with it: what is off is said to be off.
     let health = cli(&["health"])?;
     assert!(health.contains("off"), "{health}");
-    assert!(daemon.log_tail().contains("no TFTP: port 69 needs CAP_NET_BIND_SERVICE"), "{}", daemon.log_tail());
+    assert!(
+        daemon.log_tail().contains("no TFTP: port 69 needs CAP_NET_BIND_SERVICE"),
+        "{}",
+        daemon.log_tail()
+    );
     assert!(daemon.stop(STOP_MAX).is_some_and(|status| status.success()), "{}", daemon.log_tail());
     Ok(())
 }

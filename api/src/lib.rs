@@ -89,8 +89,8 @@ pub use shell::{
 };
 pub use simulate::{SimulateQuery, SimulatedStep};
 pub use ssh_key::{
-    OneTimePassword, SSH_PORT, SSH_PORT_VARIABLE, SshKey, SshKeyFile, SshKeyFound, SshKeyListed, SshKeyPlace, SshKeyStick,
-    SshKeysAdded, SshKeysNew,
+    OneTimePassword, SSH_PORT, SSH_PORT_VARIABLE, SshKey, SshKeyFile, SshKeyFound, SshKeyListed, SshKeyPlace,
+    SshKeyStick, SshKeysAdded, SshKeysNew,
 };
 pub use step::{StepResult, StepState};
 pub use summary::{AttemptBrief, HardwareSummary, MachineProfile, ProfileStanding};

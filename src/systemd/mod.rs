@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use ironwake_api::SSH_PORT_VARIABLE;
 use nix::sys::socket::{getsockopt, sockopt};
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;

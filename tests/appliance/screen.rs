@@ -29,7 +29,12 @@ fn text(line: &str) -> Option<String> {
     let (cells, _) = bytes.as_chunks::<4>();
     let signs: Vec<char> =
         cells.iter().map(|cell| char::from_u32(u32::from_le_bytes(*cell)).unwrap_or(' ')).collect();
-    Some(signs.chunks(columns).map(|row| row.iter().collect::<String>().trim_end().to_owned() + "\n").collect())
+    Some(
+        signs
+            .chunks(columns)
+            .map(|row| row.iter().collect::<String>().trim_end().to_owned() + "\n")
+            .collect(),
+    )
 }
 
 /// Screen and keyboard.

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use ironwake_api::{SSH_PORT, SSH_PORT_VARIABLE};
 use ironwake_api::client::Client;
+use ironwake_api::{SSH_PORT, SSH_PORT_VARIABLE};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::server::Config;
 use russh::{MethodKind, MethodSet, Preferred, SshId, compression};

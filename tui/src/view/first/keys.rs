@@ -1,6 +1,5 @@
 //! The step of the SSH keys: those that are listed, pasted ones, those of USB sticks, and the one-time password.
 
-
 use super::super::paint;
 use super::page::Page;
 use crate::human;
