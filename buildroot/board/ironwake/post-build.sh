@@ -7,23 +7,23 @@ target=${TARGET_DIR:?Buildroot sets it}
 tree=$(CDPATH='' cd -- "$(dirname -- "$0")/../../.." && pwd)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$tree/Cargo.toml" | head -n 1)
 
-# Settings of the appliance that need nothing of Debian. TYPE root-x86-64 is `root`: that of the board's own architecture.
-for file in usr/lib/repart.d/50-root-a.conf usr/lib/repart.d/60-root-b.conf usr/lib/repart.d/70-var.conf \
-    usr/lib/systemd/network/80-ironwake.network \
-    usr/lib/systemd/journald.conf.d/50-ironwake.conf usr/lib/systemd/logind.conf.d/50-ironwake.conf \
-    usr/lib/systemd/system/systemd-networkd-wait-online.service.d/50-ironwake.conf; do
-    mkdir -p "$target/${file%/*}"
-    sed 's/^Type=root-x86-64$/Type=root/' "$tree/appliance/files/$file" >"$target/$file"
-done
+# What the appliance lays over its packages, but for what is of Debian or of its initrd: its mounts, the builder's ids, and rules
+# that find the disk which was booted.
+cp -R "$tree/appliance/files/." "$target"
+rm -rf "$target/etc/subuid" "$target/etc/subgid" "$target/usr/lib/systemd/system/efi.mount" \
+    "$target/usr/lib/systemd/system/efi.automount" "$target/usr/lib/udev/ironwake-disk" \
+    "$target/usr/lib/udev/rules.d/65-ironwake-disk.rules"
+# Its root partitions are of x86-64; `root` is that of the board's own architecture.
+sed -i 's/^Type=root-x86-64$/Type=root/' "$target"/usr/lib/repart.d/*.conf
 
 # ironwake-init mounts everything.
 : >"$target/etc/fstab"
 # Each appliance makes its own, on /var.
 : >"$target/etc/machine-id"
 
-# What boot menus and `ironwake` show.
+# Its identifier is another than the appliance's: that one is updated, and installed on disks, by means that are not here.
 sed -i -e "s/^PRETTY_NAME=.*/PRETTY_NAME=\"Ironwake $version\"/" -e '/^IMAGE_\(ID\|VERSION\)=/d' "$target/usr/lib/os-release"
-printf 'IMAGE_ID=ironwake\nIMAGE_VERSION=%s\n' "$version" >>"$target/usr/lib/os-release"
+printf 'IMAGE_ID=ironwake-buildroot\nIMAGE_VERSION=%s\n' "$version" >>"$target/usr/lib/os-release"
 # The clock of a board without a battery starts here.
 : >"$target/usr/lib/clock-epoch"
 

@@ -44,13 +44,14 @@ define IRONWAKE_INSTALL_PROGRAMS
 	$(INSTALL) -D -m 755 $(IRONWAKE_BUILT)/ironwake-console $(TARGET_DIR)/usr/bin/ironwake-console
 endef
 
-# Files of the manifest alone, with the modules that their list names. Nothing there is run by this board.
+# Nothing of it is run by this board. Firmware of virtual machines is for tests, and stays behind.
 define IRONWAKE_INSTALL_SERVED
 	$(INSTALL) -D -m 644 $(IRONWAKE_AGENT) $(TARGET_DIR)/usr/lib/ironwake/ironwake-agent
 	rm -rf $(TARGET_DIR)/usr/lib/ironwake/boot
 	mkdir -p $(TARGET_DIR)/usr/lib/ironwake/boot
 	cd $(IRONWAKE_BOOT_FILES) && \
 		cp -R --parents loaders rescue memtest86+ kernel pci.ids manifest.json $(TARGET_DIR)/usr/lib/ironwake/boot
+	python3 -I $(@D)/appliance/make/boot_manifest.py $(TARGET_DIR)/usr/lib/ironwake/boot
 	find $(TARGET_DIR)/usr/lib/ironwake/boot -type f -exec chmod 644 {} +
 endef
 
