@@ -31,11 +31,11 @@ IRONWAKE_BUILT = $(@D)/target/$(RUSTC_TARGET_NAME)/$(if $(BR2_ENABLE_DEBUG),debu
 # Said before an hour of building, not after it.
 define IRONWAKE_CHECK_INPUTS
 	@test -f "$(IRONWAKE_VENDOR)/zstd-sys/Cargo.toml" || { \
-		echo "ironwake: no vendored crates in $(BR2_PACKAGE_IRONWAKE_VENDOR): run ./dev vendor" >&2; exit 1; }
+		echo "ironwake: no vendored crates in $(call qstrip,$(BR2_PACKAGE_IRONWAKE_VENDOR)): run ./dev vendor" >&2; exit 1; }
 	@test -f "$(IRONWAKE_AGENT)" || { \
-		echo "ironwake: no agent at $(BR2_PACKAGE_IRONWAKE_AGENT): run ./dev build" >&2; exit 1; }
+		echo "ironwake: no agent at $(call qstrip,$(BR2_PACKAGE_IRONWAKE_AGENT)): run ./dev build" >&2; exit 1; }
 	@test -f "$(IRONWAKE_BOOT_FILES)/manifest.json" || { \
-		echo "ironwake: no boot files in $(BR2_PACKAGE_IRONWAKE_BOOT_FILES): run ./dev setup" >&2; exit 1; }
+		echo "ironwake: no boot files in $(call qstrip,$(BR2_PACKAGE_IRONWAKE_BOOT_FILES)): run ./dev setup" >&2; exit 1; }
 endef
 IRONWAKE_PRE_CONFIGURE_HOOKS += IRONWAKE_CHECK_INPUTS
 
