@@ -22,7 +22,7 @@ mod net;
 mod http;
 mod events;
 mod disk;
-mod writes;
+pub mod writes;
 mod firmware;
 mod machine;
 mod peers;

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const SECTOR: usize = 512;
-const MAGIC: u64 = 0x006a_7366_7773_6872;
+/// How a record begins.
+pub const MAGIC: u64 = 0x006a_7366_7773_6872;
 const FLUSH: u64 = 1;
 const DISCARD: u64 = 1 << 2;
 

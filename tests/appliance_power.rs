@@ -1,0 +1,130 @@
+//! The plug of an appliance is pulled while it starts for the first time, and while it writes: whatever its disk held at that moment
+//! is a system that starts, and nothing that was acknowledged is lost.
+
+#[path = "appliance/cuts.rs"]
+mod cuts;
+#[path = "appliance/esp.rs"]
+mod esp;
+#[path = "lab/mod.rs"]
+mod lab;
+#[path = "appliance/machine.rs"]
+mod machine;
+#[path = "appliance/qmp.rs"]
+mod qmp;
+#[path = "appliance/report.rs"]
+mod report;
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+
+use cuts::Cuts;
+use ironwake::store::Store;
+use lab::{Firmware, LabError};
+use machine::{Attached, Machine};
+
+/// The disk: small, for each cut looks at all of it.
+const DISK_MIB: u64 = 2048;
+/// Machines that are added, each acknowledged.
+const ADDED: usize = 60;
+/// Power cuts that are looked at.
+const POINTS: usize = 240;
+/// What these leave is booted: in the middle of the first start, with the first machines, and with most.
+const BOOTED: [usize; 3] = [POINTS / 6, POINTS / 3 + 8, POINTS - POINTS / 8];
+/// Adds machines. What the daemon has acknowledged is marked on the disk itself, in the slot that nothing uses: the record of
+/// writes has the mark between what was written before and after it.
+const SCRIPT: &str = r#"
+slot=$(readlink -f /dev/disk/ironwake/root-other)
+for n in $(seq 1 60); do
+    ironwake machine add --mac "$(printf 52:54:00:aa:00:%02x "$n")" --name "cut$n" >/dev/null || exit 1
+    printf 'acknowledged %03d' "$n" | dd of="$slot" bs=4096 seek="$n" conv=sync oflag=direct,dsync status=none
+done
+echo added
+"#;
+
+/// What is left of /var: machines in the database, or nothing where there is no database yet.
+async fn machines_after(disk: &File, folder: &Path) -> Result<Option<usize>, LabError> {
+    let Some(var) = cuts::partition(disk, "ironwake-var").map_err(LabError::io("read the partition table"))? else {
+        return Ok(None);
+    };
+    let image = folder.join("var");
+    cuts::extract(disk, var, &image).map_err(LabError::io("copy /var"))?;
+    // As at the next boot: the journal is played back. 1 says that something was put right, 8 that there is no filesystem yet.
+    let checked = Command::new("e2fsck").args(["-p", "-f"]).arg(&image).output().map_err(LabError::io("run e2fsck"))?;
+    match checked.status.code() {
+        Some(0 | 1) => {}
+        Some(8) => return Ok(None),
+        _ => {
+            let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+            return Err(LabError::Unexpected { what: "the filesystem is broken".into(), text });
+        }
+    }
+    let state = folder.join("state");
+    let _ = fs::remove_dir_all(&state);
+    fs::create_dir(&state).map_err(LabError::io("make a folder"))?;
+    let dump = format!("rdump /lib/ironwake {}", state.display());
+    lab::run(Command::new("debugfs").args(["-R", &dump]).arg(&image))?;
+    let database = state.join("ironwake/ironwake.db");
+    if !database.exists() {
+        return Ok(None);
+    }
+    let opened = Store::open(&database).map_err(|error| LabError::Unexpected {
+        what: "the database does not open".into(),
+        text: error.to_string(),
+    })?;
+    let machines = opened.machines().await.map_err(|error| LabError::Unexpected {
+        what: "the database cannot be read".into(),
+        text: error.to_string(),
+    })?;
+    let added = machines.iter().filter(|machine| machine.name.as_deref().is_some_and(|name| name.starts_with("cut"))).count();
+    opened.close().await.map_err(|error| LabError::Unexpected { what: "close it".into(), text: error.to_string() })?;
+    Ok(Some(added))
+}
+
+#[test]
+fn full_appliance_power_cuts_lose_nothing_that_was_acknowledged() -> Result<(), LabError> {
+    let machine = Machine::flashed(Firmware::Bios, Attached::Virtio, DISK_MIB)?.recorded();
+    let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
+    let replayed = folder.path().join("disk");
+    lab::run(Command::new("cp").arg("--sparse=always").args([&machine.disk(), &replayed]))?;
+    let report = machine.boot_and(SCRIPT, |_| Ok(()))?;
+    assert_eq!(report.value("did"), "added", "{report}");
+
+    let runtime = tokio::runtime::Runtime::new().map_err(LabError::io("make a runtime"))?;
+    let mut cuts = Cuts::of(&machine.disk(), &replayed)?;
+    let marks: Vec<usize> =
+        (1..=ADDED).map(|number| cuts.after(&format!("acknowledged {number:03}"))).collect::<Result<_, _>>()?;
+    assert!(marks.is_sorted(), "{marks:?}");
+    // A third of the points in the first start, the others while machines were added.
+    let (first, last) = (marks[0], cuts.len());
+    let even = |from: usize, to: usize, points: usize| (1..=points).map(move |n| from + (to - from) * n / points);
+    let points: Vec<usize> = even(0, first, POINTS / 3).chain(even(first, last, POINTS - POINTS / 3)).collect();
+    let mut found = Vec::new();
+    for (number, &point) in points.iter().enumerate() {
+        let acknowledged = marks.partition_point(|mark| *mark <= point);
+        let kept = BOOTED.contains(&number).then(|| folder.path().join(format!("kept{number}")));
+        let machines = cuts.cut(point, number as u64, |disk| {
+            if let Some(copy) = &kept {
+                cuts::extract(disk, (0, DISK_MIB << 20), copy).map_err(LabError::io("copy the disk"))?;
+            }
+            runtime.block_on(machines_after(disk, folder.path()))
+        })?;
+        assert!(
+            machines.unwrap_or(0) >= acknowledged,
+            "cut {number} after {point} of {last} writes: {acknowledged} were acknowledged, {machines:?} are there"
+        );
+        found.push(machines);
+        if let Some(copy) = &kept {
+            let again = Machine::with_disk(Firmware::Bios, Attached::Virtio, copy)?;
+            let report = again.boot()?;
+            println!("what cut {number} left starts:\n{report}");
+            assert_eq!((report.value("failed"), report.value("failed-units")), ("", ""), "{report}");
+            let there = report.value("machines-before").matches("\"cut").count();
+            assert!(there >= acknowledged, "{acknowledged} were acknowledged:\n{report}");
+        }
+    }
+    println!("machines after {} cuts: {found:?}", found.len());
+    // The cuts are where they hurt: before there is a database, and while it is written.
+    assert!(found[0].is_none() && found.last() == Some(&Some(ADDED)), "{found:?}");
+    Ok(())
+}
