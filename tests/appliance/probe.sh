@@ -62,8 +62,8 @@ fi
 say version "$(sed -n 's/^IMAGE_VERSION=//p' /etc/os-release)"
 say verity "$(cut -d - -f 1-2 /sys/class/block/"$(basename "$(readlink -f "$(findmnt -no SOURCE /)")")"/dm/uuid)"
 say var "$(findmnt -no FSTYPE /var)"
-say root-password "$(getent shadow root passwd root | cut -d : -f 1-2 | paste -sd ' ')"
-say logins "$(systemctl list-units --all --plain --no-legend '*getty*.service' 'debug-shell.service' | cut -d ' ' -f 1 | paste -sd ' ')"
+say root-password "$(grep -hs '^root:' /etc/passwd /etc/shadow | cut -d : -f 1-2 | paste -sd ' ')"
+say logins "$(systemctl list-units --state=active,activating --plain --no-legend '*getty*.service' 'debug-shell.service' | cut -d ' ' -f 1 | paste -sd ' ')"
 say lockdown "$(sed 's/.*\[\(.*\)\].*/\1/' /sys/kernel/security/lockdown)"
 secure=/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
 say secure-boot "$([ ! -e $secure ] || od -An -t u1 -j 4 $secure | tr -d ' ')"
