@@ -245,7 +245,7 @@ fn put_broken_for_bios(machine: &Machine) {
         let content = esp.get(&format!("ironwake/ironwake_{VERSION}.{part}")).expect("what boots");
         esp.put(&format!("ironwake/ironwake_{BROKEN}.{part}"), &content).expect("room for two versions");
     }
-    let fragment = format!("version={BROKEN}\nbuilt=4102444800\ncommand_line=\"rdinit=/nothing panic=1\"\n");
+    let fragment = format!("version={BROKEN}\nbuilt=2000000000\ncommand_line=\"rdinit=/nothing panic=1\"\n");
     esp.put(&format!("ironwake/ironwake_{BROKEN}.cfg"), fragment.as_bytes()).expect("a fragment");
     put_grubenv(machine, &format!("good={VERSION}\ntrial={BROKEN}\ntries={TRIES}\n"));
 }
