@@ -409,8 +409,10 @@ impl Session {
     /// Nothing is noted or given of it.
     async fn self_test(&mut self) -> Result<String, String> {
         self.check_interface()?;
-        if let Some(why) = self.watch.silence() {
-            return Ok(format!("not answered, and rightly so: {why}"));
+        match self.watch.silence() {
+            Some(why) if self.watch.yields() => return Ok(format!("not answered, and rightly so: {why}")),
+            Some(why) => return Err(format!("not answered yet: {why}")),
+            None => {}
         }
         let settings = settings(&self.config, &self.interface);
         let mut service = match self.config.dhcp {
