@@ -7,8 +7,8 @@
 pub mod document;
 pub mod machine;
 pub mod access;
-pub mod appliance;
 pub mod artifact;
+pub mod appliance;
 pub mod operation;
 pub mod profile;
 pub mod boot;
@@ -26,6 +26,7 @@ pub mod systemd;
 pub mod vitals;
 pub mod certificates;
 pub mod store;
+pub mod updates;
 pub mod remote;
 pub mod artifacts;
 pub mod builders;

@@ -71,6 +71,34 @@ impl Sticks {
     }
 }
 
+/// Updates of the appliance on sticks: files whose names end so, on a stick or in its folder `ironwake`, each as
+/// `STICK/FILE` or `STICK/ironwake/FILE`.
+pub fn bundles(folder: &Path, ending: &str) -> Vec<(String, u64)> {
+    let (sticks, _) = names(folder, |_| true).unwrap_or_default();
+    let mut found = Vec::new();
+    for stick in sticks.iter().filter(|name| is_folder(&folder.join(name))).take(STICKS_MAX) {
+        for below in ["", BELOW] {
+            let place = folder.join(stick).join(below);
+            let wanted = |name: &str| {
+                !name.starts_with('.') && Path::new(name).extension().is_some_and(|end| end == ending)
+            };
+            let (files, _) =
+                is_folder(&place).then(|| names(&place, wanted).unwrap_or_default()).unwrap_or_default();
+            for file in files.iter().take(FILES_MAX) {
+                let metadata =
+                    fs::symlink_metadata(place.join(file)).ok().filter(|metadata| metadata.is_file());
+                let shown = if below.is_empty() {
+                    format!("{stick}/{file}")
+                } else {
+                    format!("{stick}/{below}/{file}")
+                };
+                found.extend(metadata.map(|metadata| (shown, metadata.len())));
+            }
+        }
+    }
+    found
+}
+
 fn look(folder: &Path) -> Vec<SshKeyStick> {
     let (names, _) = names(folder, |_| true).unwrap_or_default();
     let folders = names.into_iter().filter(|name| is_folder(&folder.join(name)));

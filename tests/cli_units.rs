@@ -40,6 +40,12 @@ fn the_units_are_understood_in_full() {
         "ironwake-ssh.service",
         "ironwake-console@.service",
         "ironwake-stick@.service",
+        "ironwake-update-install.service",
+        "ironwake-healthy.service",
+        "ironwake-bless.service",
+        "ironwake-fall-back.service",
+        "ironwake-update.service",
+        "ironwake-update.timer",
     ];
     // What they start is not installed where tests run, nor is the console built: the command stands for both.
     let programs = ["/usr/bin/ironwake-console", "/usr/bin/ironwake"];
@@ -51,6 +57,8 @@ fn the_units_are_understood_in_full() {
                 concat!("ExecStart=", env!("CARGO_BIN_EXE_ironwake"), " "),
             )
         });
+        // Nor is the script that decides for them.
+        let text = text.replace("/usr/lib/ironwake/on-trial", "/bin/true");
         // A template is judged by one of its instances.
         let copy = folder.path().join(name.replace("@.", "@tty1."));
         std::fs::write(&copy, text).expect("written");
@@ -108,6 +116,25 @@ fn the_builder_is_confined_as_far_as_namespaces_allow() {
     let path = path.to_str().expect("UTF-8");
     let output = run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold=70", path]);
     assert!(output.status.success(), "{}", shown(&output));
+}
+
+/// Those that look at the boot loaders are root without capabilities; the one that writes the other slot has two.
+#[test]
+fn what_root_does_for_updates_is_confined() {
+    for (name, capabilities) in [
+        ("ironwake-update-install.service", "CAP_DAC_READ_SEARCH CAP_SYS_ADMIN"),
+        ("ironwake-healthy.service", ""),
+        ("ironwake-bless.service", ""),
+        ("ironwake-update.service", ""),
+    ] {
+        let path = units().join(name);
+        let text = std::fs::read_to_string(&path).expect("the unit");
+        assert!(text.contains(&format!("\nCapabilityBoundingSet={capabilities}\n")), "{name}");
+        let path = path.to_str().expect("UTF-8");
+        let output =
+            run("systemd-analyze", &["security", "--offline=yes", "--no-pager", "--threshold=20", path]);
+        assert!(output.status.success(), "{}", shown(&output));
+    }
 }
 
 /// Each is a client of a socket of its own, where people log in: it holds nothing else, and is no operator.

@@ -143,6 +143,11 @@ fn module_info() {
 }
 
 #[test]
+fn updates() {
+    check("update", targets::update);
+}
+
+#[test]
 fn images_of_qemu() {
     check("qcow2", targets::qcow2);
 }

@@ -414,6 +414,60 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         problem: Option<String>,
     },
+    /// The update channel has a version that is newer than the one that runs.
+    UpdateFound {
+        /// Which.
+        version: String,
+    },
+    /// A version of the appliance is about to be installed.
+    UpdateStarted {
+        /// Which.
+        version: String,
+        /// The one that runs.
+        from: String,
+    },
+    /// A version of the appliance is installed: the next restart tries it.
+    UpdateInstalled {
+        /// Which.
+        version: String,
+    },
+    /// An update came to nothing: the version that runs stays.
+    UpdateFailed {
+        /// Which, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+        /// Why.
+        reason: String,
+    },
+    /// A version that was installed was found healthy, and stays.
+    UpdateStayed {
+        /// Which.
+        version: String,
+        /// The one before.
+        from: String,
+    },
+    /// A version that was installed did not start, or was not healthy: the one before runs again.
+    UpdateFellBack {
+        /// Which.
+        version: String,
+        /// The one that runs again.
+        running: String,
+        /// How often it was started in vain, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boots: Option<u32>,
+        /// Why.
+        reason: String,
+    },
+    /// The database was one of a later version: it was put aside, and a copy of before has taken its place.
+    DatabaseTakenBack {
+        /// Where the later one is.
+        aside: String,
+        /// How many events are only in that one.
+        events_lost: u64,
+        /// When the last event of the copy was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_at: Option<Millis>,
+    },
     /// An interface of the appliance is about to get another address, which goes back unless it is confirmed.
     NetworkChanging {
         /// Which interface.

@@ -38,6 +38,7 @@ mod ssh_key;
 mod step;
 mod summary;
 mod system;
+mod update;
 mod webhook;
 mod work;
 
@@ -98,6 +99,11 @@ pub use system::{
     CONFIRM_WITHIN, NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, ServiceState, SystemAction,
     SystemChange, SystemChoices, SystemClock, SystemCpu, SystemDisk, SystemInterface, SystemMemory,
     SystemPatch, SystemService,
+};
+pub use update::{
+    ApplianceBoot, ApplianceKind, ApplianceMedium, ApplianceSlot, ApplianceStatus, SelfTest, SelfTestNetwork,
+    Update, UpdateAvailable, UpdateOnStick, UpdateOutcome, UpdateProgress, UpdateQuery, UpdateRequest,
+    UpdateResult, UpdateStep,
 };
 pub use webhook::{DeliveryOutcome, Webhook, WebhookDelivery};
 pub use work::{

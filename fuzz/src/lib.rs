@@ -8,6 +8,8 @@
 
 use std::net::Ipv4Addr;
 
+use ironwake::appliance::bundle::Manifest;
+use ironwake::appliance::{GRUBENV_BYTES, Grubenv};
 use ironwake::artifact::{DISK_BYTES_MAX, Qcow2};
 use ironwake::boot::Handoff;
 use ironwake::config::Config;
@@ -98,6 +100,22 @@ pub fn qcow2(bytes: &[u8]) {
         assert!(run.data.is_none_or(|data| data.len() as u64 == run.bytes), "a run is as long as it says");
         at += run.bytes;
         assert!(at <= DISK_BYTES_MAX, "a disk ends");
+    }
+}
+
+/// The list of files of an update, and GRUB's environment block.
+pub fn update(bytes: &[u8]) {
+    if let Ok(manifest) = Manifest::parse(bytes) {
+        let again = Manifest::parse(&manifest.encode()).expect("its own words are legal");
+        assert_eq!(again, manifest, "encoding loses nothing");
+    }
+    let mut block = [b'#'; GRUBENV_BYTES];
+    let length = bytes.len().min(GRUBENV_BYTES);
+    block[..length].copy_from_slice(&bytes[..length]);
+    let Ok(grubenv) = Grubenv::parse(&block) else { return };
+    if let Ok(encoded) = grubenv.encode() {
+        let again = Grubenv::parse(&encoded).expect("an encoded block is legal");
+        assert_eq!(again.encode(), Ok(encoded), "encoding loses nothing");
     }
 }
 

@@ -278,6 +278,29 @@ pub fn describe(kind: &EventKind, called: &Called) -> (String, Style) {
         E::SetupStep { what, problem: Some(why) } => {
             (format!("set-up: {what} came to nothing: {why}"), Style::Bad)
         }
+        E::UpdateFound { version } => plain(format!("version {version} of the appliance can be installed")),
+        E::UpdateStarted { version, from } => plain(format!("the update from {from} to {version} begins")),
+        E::UpdateInstalled { version } => {
+            (format!("version {version} of the appliance is installed: a restart tries it"), Style::Good)
+        }
+        E::UpdateFailed { version, reason } => {
+            let version = version.as_deref().unwrap_or("a version");
+            (format!("{version} of the appliance is not installed: {reason}"), Style::Bad)
+        }
+        E::UpdateStayed { version, from } => {
+            (format!("version {version} of the appliance stays; before it was {from}"), Style::Good)
+        }
+        E::UpdateFellBack { version, running, boots, reason } => {
+            let boots = boots.map(|boots| format!(" {boots} starts")).unwrap_or_default();
+            let text = format!("version {version} failed{boots}, this is {running} again: {reason}");
+            (text, Style::Bad)
+        }
+        E::DatabaseTakenBack { aside, events_lost, .. } => {
+            let text = format!(
+                "the database of a later version is kept as {aside}; {events_lost} events are only there"
+            );
+            (text, Style::Warning)
+        }
         E::NetworkChanging { interface, to, confirm_by } => (
             format!(
                 "{interface} gets {to}; it goes back unless confirmed by {} UTC",

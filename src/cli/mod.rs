@@ -1,5 +1,6 @@
 //! The command line: arguments in, text or JSON out.
 
+mod appliance;
 mod arch;
 mod artifact;
 mod assignment;
@@ -44,6 +45,8 @@ mod system;
 mod table;
 mod timeline;
 mod token;
+mod update;
+mod update_root;
 mod values;
 mod watch;
 mod webhook;
@@ -144,6 +147,14 @@ enum Command {
     /// Show and change the appliance itself: name, time, address, reboot
     #[command(subcommand)]
     System(system::Command),
+    /// Show and install new versions of the appliance
+    Update {
+        #[command(subcommand)]
+        command: Option<update::Command>,
+    },
+    /// Show and test the image that the appliance runs from; make an update of it
+    #[command(subcommand)]
+    Appliance(appliance::Command),
     /// Print what a machine would get at each step, and why, without sending anything
     Simulate(simulate::Args),
     /// Ask as a netboot client does, and show what this network answers
@@ -177,7 +188,9 @@ impl Command {
             | Self::OverSsh
             | Self::Profile(profile::Command::Check { .. })
             | Self::Builder(builder::Command::Make(_))
-            | Self::Config(config::Command::Check { .. } | config::Command::Example) => false,
+            | Self::Config(config::Command::Check { .. } | config::Command::Example)
+            | Self::Appliance(appliance::Command::Bundle(_)) => false,
+            Self::Appliance(command) => !command.is_of_a_unit(),
             Self::Machine(_)
             | Self::Inspect(_)
             | Self::Rebuild(_)
@@ -199,6 +212,7 @@ impl Command {
             | Self::Config(_)
             | Self::Setup(_)
             | Self::System(_)
+            | Self::Update { .. }
             | Self::Simulate(_)
             | Self::Health
             | Self::Version => true,
@@ -268,6 +282,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Config(command) => config::run(&command, context).await,
         Command::Setup(command) => setup::run(command, context).await,
         Command::System(command) => system::run(command, context).await,
+        Command::Update { command } => update::run(command.unwrap_or_default(), context).await,
+        Command::Appliance(command) => appliance::run(command, context).await,
         Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Webhook(command) => webhook::run(command, context).await,
         Command::Simulate(args) => simulate::run(args, context).await,

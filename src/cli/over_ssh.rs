@@ -5,7 +5,9 @@
 
 use clap::Parser as _;
 
-use super::{Cli, Command, Failure, artifact, builder, config, machine, profile, setup, words};
+use super::{
+    Cli, Command, Failure, appliance, artifact, builder, config, machine, profile, setup, update, words,
+};
 
 /// Holds the line; an argument could be read by every user of the host.
 const LINE: &str = "IRONWAKE_LINE";
@@ -66,7 +68,15 @@ fn allow(cli: &Cli) -> Result<(), String> {
             "an image comes by URL, or as `-` from standard input: `ssh HOST artifact import NAME - < FILE`"
                 .into(),
         ),
-        Command::Machine(_)
+        Command::Update { command: Some(update::Command::Install(args)) } if args.reads_files() => {
+            Err("an update comes by URL, or as `-` from standard input: `ssh HOST update install - < FILE`"
+                .into())
+        }
+        Command::Appliance(appliance::Command::Bundle(_)) => here("`appliance bundle`"),
+        Command::Appliance(command) if command.is_of_a_unit() => here("`appliance`"),
+        Command::Appliance(_)
+        | Command::Update { .. }
+        | Command::Machine(_)
         | Command::Inspect(_)
         | Command::Rebuild(_)
         | Command::Rescue(_)
@@ -138,6 +148,10 @@ mod tests {
             "key one-time-password",
             "setup apply -",
             "system show",
+            "update",
+            "update install -",
+            "update install https://example.org/a.update",
+            "appliance show",
             "version",
         ] {
             check(line, "");
@@ -149,6 +163,9 @@ mod tests {
         for (line, said) in [
             ("serve", "`serve` is for whoever is on the appliance"),
             ("serve --config /etc/passwd", "`serve`"),
+            ("update install /etc/shadow", "`-` from standard input: `ssh HOST update install - < FILE`"),
+            ("appliance bless", "`appliance`"),
+            ("appliance bundle a --version 1 --key b --output c", "`appliance bundle`"),
             ("builder run", "`builder`"),
             ("doctor", "`doctor`"),
             ("probe dhcp --interface eth0 --arch 7", "`probe`"),

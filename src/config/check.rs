@@ -57,6 +57,7 @@ pub(super) fn check(raw: Raw, findings: &mut Findings) -> Config {
             bytes_max: raw.artifacts.max_size.value_or(defaults.artifacts.bytes_max),
             keep: raw.artifacts.keep.value_or(defaults.artifacts.keep),
         },
+        update: UpdateChannel { url: raw.update_url.value() },
     }
 }
 

@@ -77,6 +77,15 @@ pub struct Config {
     pub registration: Option<Registration>,
     /// How much is kept of what is imported.
     pub artifacts: Artifacts,
+    /// Where new versions of the appliance are looked for.
+    pub update: UpdateChannel,
+}
+
+/// `[update]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpdateChannel {
+    /// A folder that has bundles, and the manifest of the newest with its signature; off where absent.
+    pub url: Option<String>,
 }
 
 /// `[artifacts]`
@@ -220,6 +229,7 @@ impl Default for Config {
             registration: None,
             // Some fifty images of a distribution; one that nothing used for half a year is out of date.
             artifacts: Artifacts { bytes_max: 200 << 30, keep: Duration::from_secs(180 * 86_400) },
+            update: UpdateChannel::default(),
         }
     }
 }

@@ -50,6 +50,7 @@ pub(super) struct Raw {
     pub webhooks: Vec<RawWebhook>,
     pub registration: Option<RawRegistration>,
     pub artifacts: RawArtifacts,
+    pub update_url: Field<String>,
 }
 
 /// `[artifacts]`
@@ -137,6 +138,9 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         keep: reader.duration("keep", KEEP),
     };
     reader.finish();
+    let mut reader = Reader::new(top.section("update", "[update]", findings), findings);
+    let update_url = reader.text("url", "https://example.org/ironwake/", value::channel);
+    reader.finish();
     let mut reader = Reader::new(top, findings);
     let raw = Raw {
         state: reader.text("state", "/var/lib/ironwake", value::path),
@@ -155,6 +159,7 @@ pub(super) fn read(table: &DeTable<'_>, findings: &mut Findings) -> Raw {
         hostnames,
         values,
         artifacts,
+        update_url,
     };
     reader.finish();
     raw

@@ -20,6 +20,25 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Half of what x86 kernels accept (COMMAND_LINE_SIZE 2048): the daemon adds its own.
 const KERNEL_PARAMETERS_BYTES_MAX: usize = 1024;
 
+/// `update.url`
+pub(super) fn channel(text: &str) -> Result<String, Wrong> {
+    let help = || "the URL of a folder with updates, such as \"https://example.org/ironwake/\"".to_owned();
+    let wrong = |why: &str| Err((format!("{} is not the URL of a folder: {why}", quoted(text)), help()));
+    let Ok(mut url) = url::Url::parse(text) else { return wrong("it cannot be read as one") };
+    if !matches!(url.scheme(), "http" | "https") {
+        return wrong("only http and https are asked");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return wrong("nothing may stand behind ? or #");
+    }
+    // What is below a folder is told from what is beside a file by the last `/`.
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url.into())
+}
+
 /// `network.dhcp`
 pub(super) fn dhcp_mode(text: &str) -> Result<DhcpMode, Wrong> {
     word(text, &[("proxy", DhcpMode::Proxy), ("server", DhcpMode::Server), ("off", DhcpMode::Off)])

@@ -24,8 +24,8 @@ use crate::artifacts::{self, Imports, Shelf};
 use crate::config::{Config, DhcpMode, Layers, Network};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
-use crate::store::{Change, NewEvent, Store};
-use crate::{http, serve, site, sticks, systemd, tftp, vitals};
+use crate::store::{Change, NewEvent, Store, WentBack};
+use crate::{http, serve, site, sticks, systemd, tftp, updates, vitals};
 use listeners::{ApiListener, HttpListener};
 use supervise::supervise;
 
@@ -95,7 +95,9 @@ impl Daemon {
     async fn start(mut config: Config, layers: Layers) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.state)
             .with_context(|| format!("make the state directory {}", config.state.display()))?;
-        let store = Store::open(&config.state.join("ironwake.db"))?;
+        let places = updates::Places::of_state(&config.state);
+        let (store, went_back) = Store::open_or_go_back(&config.state.join("ironwake.db"), &places.inbox)?;
+        tell_going_back(&store, went_back).await?;
         let boot_dirs = artifacts::boot_dirs();
         let annotate = images::annotator(&boot_dirs);
         let http = HttpListener::find(config.http.listen)?;
@@ -126,6 +128,11 @@ impl Daemon {
         if let Some(port) = environment.ssh_port {
             site.set_ssh_port(port);
         }
+        site.set_updates(site::Updating {
+            places,
+            channel: config.update.url.clone(),
+            sticks: sticks::FOLDER.into(),
+        });
         site.keep_password(&config.state)?;
         site.look_for_sticks_in(sticks::FOLDER.into());
         images::publish_loaders(&boot_dirs, &site, &shelf);
@@ -364,6 +371,17 @@ impl Daemon {
             .with_context(|| format!("the store did not end within {} s", STORE_MAX.as_secs()))?
             .context("save what is queued")
     }
+}
+
+/// Tells that the database is one of before, where it is.
+async fn tell_going_back(store: &Store, went_back: Option<WentBack>) -> anyhow::Result<()> {
+    let Some(went_back) = went_back else { return Ok(()) };
+    let (aside, events_lost) = (went_back.aside.display().to_string(), went_back.events_lost);
+    warn!(aside, events_lost, from = %went_back.from.display(), "a later version's database is put aside");
+    let last_at = went_back.last_event.map(|(_, at)| at);
+    let kind = EventKind::DatabaseTakenBack { aside, events_lost, last_at };
+    let event = NewEvent { at: now(), actor: Actor::Daemon, machine: None, kind };
+    Ok(store.save(vec![Change::Event(Box::new(event))]).await?)
 }
 
 async fn serve_tftp(

@@ -41,6 +41,7 @@ mod ssh_keys;
 mod status;
 mod system;
 mod tokens;
+mod updates;
 mod values;
 mod webhooks;
 
@@ -85,6 +86,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(settings::routes())
         .merge(system::routes())
         .merge(setup::routes())
+        .merge(updates::routes())
         .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();

@@ -89,6 +89,13 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/v1/setup", Scope::Admin),
     // It changes nothing, and shows no secret.
     (Method::POST, "/api/v1/setup/dry-run", Scope::Viewer),
+    (Method::GET, "/api/v1/appliance", Scope::Viewer),
+    // It changes nothing, but takes its time.
+    (Method::POST, "/api/v1/appliance/self-test", Scope::Operator),
+    (Method::GET, "/api/v1/update", Scope::Viewer),
+    (Method::POST, "/api/v1/update", Scope::Admin),
+    (Method::PUT, "/api/v1/update", Scope::Admin),
+    (Method::POST, "/api/v1/update/check", Scope::Admin),
     (Method::GET, "/api/v1/tokens", Scope::Admin),
     (Method::POST, "/api/v1/tokens", Scope::Admin),
     (Method::DELETE, "/api/v1/tokens/{name}", Scope::Admin),

@@ -36,6 +36,7 @@ mod rebuild;
 mod records;
 mod refusals;
 mod scripts;
+mod self_test;
 mod sessions;
 mod settings;
 mod setup;
@@ -49,6 +50,8 @@ mod tally;
 mod system;
 mod tokens;
 mod unmade;
+mod update_reception;
+mod updates;
 mod uploads;
 mod values;
 mod webhooks;
@@ -76,6 +79,7 @@ pub use downloads::run_downloads;
 pub use enroll::Enrolled;
 pub use password::{PASSWORD_FILE, PasswordError, SettingPassword};
 pub use scripts::{Script, ScriptRequest};
+pub use self_test::SelfTester;
 pub use sessions::InSession;
 pub use setup::AskDhcp;
 pub use shells::{SHELLS_MAX, Shell, ShellNote, ShellTraffic, Wire, Wish};
@@ -83,6 +87,8 @@ pub use ssh_keys::SSH_KEYS_MAX;
 pub use system::Appliance;
 pub use tally::DhcpTally;
 pub use tokens::{Admitted, Denied, Standing};
+pub use update_reception::Reception;
+pub use updates::Updating;
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -244,6 +250,8 @@ pub struct Site {
     settings: Settings,
     in_force: settings::InForce,
     system: system::System,
+    updates: updates::Updates,
+    testers: self_test::Testers,
     clock: fn() -> Millis,
     records: RwLock<Records>,
     /// Who was seen where and when, by machine id; apart from the records, for it changes with every packet.
@@ -346,6 +354,8 @@ impl Site {
             settings,
             in_force: settings::InForce::new(config),
             system: system::System::default(),
+            updates: updates::Updates::default(),
+            testers: self_test::Testers::default(),
             clock,
             records: RwLock::new(records),
             presence: Mutex::default(),

@@ -39,6 +39,12 @@ impl Site {
         handoff(sighting, policy, SocketAddrV4::new(sighting.server, self.settings.http_port))
     }
 
+    /// What a DHCP answer would point an unknown client to; nothing is noted of it.
+    pub fn would_hand_off(&self, sighting: &Sighting) -> Handoff {
+        let policy = self.loader_policy(sighting.mac, None, &sighting.network);
+        handoff(sighting, policy, SocketAddrV4::new(sighting.server, self.settings.http_port))
+    }
+
     /// Makes a record for a machine that was never seen. Written behind: nothing was promised to anyone.
     fn first_sight(&self, identity: &Identity, mac: MacAddr) {
         // While a change is being saved no record may come or go; the machine's next packet will do.

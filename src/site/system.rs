@@ -248,6 +248,7 @@ impl Site {
         }
         self.tend_own_address(&own).await;
         self.tend_setup().await;
+        self.tend_updates().await;
     }
 
     /// Notes what became of a change. That it is not saved is told by the store itself.

@@ -81,6 +81,22 @@ pub enum StoreError {
         /// What SQLite or the system said.
         message: String,
     },
+    /// A snapshot was not made; the database is as it was.
+    #[error("make the snapshot {} of the store: {message}", path.display())]
+    Snapshot {
+        /// The snapshot.
+        path: PathBuf,
+        /// What SQLite or the system said.
+        message: String,
+    },
+    /// An earlier version could not take up its own copy.
+    #[error("go back from the store {} of a later version: {message}; it is left where it is", path.display())]
+    Back {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite or the system said.
+        message: String,
+    },
     /// The writer thread did not start.
     #[error("start the store's writer thread")]
     Thread(#[source] io::Error),

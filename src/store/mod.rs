@@ -4,7 +4,7 @@
 //! on the disk (WAL, `synchronous=FULL`). A save that fails inside a group fails alone. Events are
 //! published after the commit that holds them, in the order of their ids.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
@@ -17,6 +17,7 @@ use ironwake_api::{
 use tokio::sync::{broadcast, oneshot, watch};
 
 mod apply;
+mod back;
 mod error;
 mod events;
 mod migrate;
@@ -33,6 +34,7 @@ use crate::access::{AddedKey, Kept};
 use crate::artifact::{Download, Import};
 use crate::operation;
 use crate::profile::{Secret, Written};
+pub use back::{WentBack, snapshot_path};
 pub use error::StoreError;
 pub use events::EventFilter;
 pub use migrate::SCHEMA_VERSION;
@@ -191,6 +193,7 @@ pub struct Store {
 }
 
 struct Inner {
+    path: PathBuf,
     queue: Arc<Queue>,
     readers: Arc<Readers>,
     events: broadcast::Sender<Arc<Event>>,
@@ -206,7 +209,17 @@ impl Store {
     /// Holds an exclusive lock on `<path>.lock` until it is closed. A database of an older version is
     /// copied to `<path>.v<version>` before it is migrated; one of a later version is refused.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let opened = open::open(path)?;
+        Self::of(path, open::open(path, None)?.0)
+    }
+
+    /// As [`Store::open`]; but where a later version wrote the database, it is put aside, and the newest copy that this version
+    /// can read takes its place: one made before a migration, or a snapshot in this folder. Without any it is refused.
+    pub fn open_or_go_back(path: &Path, snapshots: &Path) -> Result<(Self, Option<WentBack>), StoreError> {
+        let (opened, went_back) = open::open(path, Some(snapshots))?;
+        Ok((Self::of(path, opened)?, went_back))
+    }
+
+    fn of(path: &Path, opened: open::Opened) -> Result<Self, StoreError> {
         let queue = Arc::new(Queue::default());
         let (events, _) = broadcast::channel(EVENTS_LAG_MAX);
         let last_event = Arc::new(AtomicI64::new(opened.last_event));
@@ -231,6 +244,7 @@ impl Store {
             .map_err(StoreError::Thread)?;
         Ok(Self {
             inner: Arc::new(Inner {
+                path: path.into(),
                 queue,
                 readers: Arc::new(Readers::new(opened.readers)),
                 events,
@@ -421,6 +435,13 @@ impl Store {
     /// Every lease; for the start and the API.
     pub async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
         self.inner.readers.read(read::leases).await
+    }
+
+    /// Makes a consistent copy of the database, for [`Store::open_or_go_back`]. It holds up nobody.
+    pub async fn snapshot(&self, to: PathBuf) -> Result<(), StoreError> {
+        let path = self.inner.path.clone();
+        let made = tokio::task::spawn_blocking(move || back::snapshot(&path, &to)).await;
+        made.map_err(|_| StoreError::Closed)?
     }
 
     /// Waits until everything queued is saved, then closes, for all clones.

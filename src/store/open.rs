@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Counters, StoreError, migrate};
+use super::{Counters, StoreError, WentBack, back, migrate};
 
 /// Connections that read; two, so that a long list does not hold up a short look-up.
 const READERS: usize = 2;
@@ -34,8 +34,12 @@ pub(super) struct Opened {
     pub last_event: i64,
 }
 
-pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
+pub(super) fn open(path: &Path, snapshots: Option<&Path>) -> Result<(Opened, Option<WentBack>), StoreError> {
     let lock = lock(path)?;
+    let went_back = match snapshots {
+        Some(folder) => back::go_back(path, folder)?,
+        None => None,
+    };
     make_file(path)?;
     let mut writer = connect(path)?;
     let version = migrate::version(&writer, path)?;
@@ -61,7 +65,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
         attempt: highest(&writer, "attempts").map_err(unusable)?,
     };
     let last_event = highest(&writer, "events").map_err(unusable)?;
-    Ok(Opened { writer, readers, lock, counters, last_event })
+    Ok((Opened { writer, readers, lock, counters, last_event }, went_back))
 }
 
 /// The largest number that a table ever used.
@@ -103,7 +107,7 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
         .map_err(|source| StoreError::Open { path: path.into(), source })
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let set = || -> rusqlite::Result<Connection> {
         // Each connection is used by one thread at a time, so SQLite's own mutex is not needed.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,5 +1,6 @@
 //! The store against real files in a temporary folder.
 
+mod back;
 mod events;
 mod hosts;
 

@@ -24,12 +24,22 @@ pub const OWN_UNITS: &[OwnUnit] = &[
         what: "the console on the screen",
     },
     OwnUnit { name: "ironwake-ssh", unit: "ironwake-ssh.service", what: "the console over SSH" },
-    OwnUnit { name: "systemd-sysupdate", unit: "systemd-sysupdate.timer", what: "updates of the appliance" },
+    OwnUnit {
+        name: "ironwake-update",
+        unit: "ironwake-update.timer",
+        what: "the look for new versions of the appliance",
+    },
 ];
 
 /// Those that may be started again: Ironwake's own.
 pub const RESTARTABLE: &[&str] =
     &[DAEMON, "ironwake-builder.service", "ironwake-console@tty1.service", "ironwake-ssh.service"];
+
+/// Installs an update of the appliance.
+pub const UPDATE_INSTALL: &str = "ironwake-update-install.service";
+
+/// Those that are root and end by themselves: the daemon starts them, and nothing else of them.
+pub const STARTABLE: &[&str] = &[UPDATE_INSTALL];
 
 impl OwnUnit {
     /// The unit that the API or systemd calls so.
@@ -53,7 +63,7 @@ mod tests {
             let shown = OwnUnit::by_name(unit).expect("it is shown");
             assert!(shown.restartable() && shown.unit.starts_with("ironwake"), "{unit}");
         }
-        assert!(OwnUnit::by_name("systemd-sysupdate").is_some_and(|unit| !unit.restartable()));
+        assert!(OwnUnit::by_name("ironwake-update").is_some_and(|unit| !unit.restartable()));
         assert_eq!(OwnUnit::by_name("ssh.service"), None);
     }
 }

@@ -256,6 +256,8 @@ actions! {
     Reboot,
     /// Switches it off.
     PowerOff,
+    /// Goes on with an update: looks for one, installs it, or restarts into it.
+    Update,
     /// Shows where a browser finds what is open, as a QR code.
     ShowCode,
     /// The steps of the first set-up.
@@ -432,6 +434,7 @@ table! {
     System, ["v"], SetNtpServers, "system: time servers", "", "Name its time servers";
     System, ["y"], SetKeyboard, "system: keyboard", "", "Choose its keyboard";
     System, ["u"], ShowCode, "system: QR code", "QR code", "Its URL as a QR code";
+    System, ["U"], Update, "system: update", "", "Look for a new version; install it; restart into it";
     System, ["R"], Reboot, "system: reboot", "", "Restart the appliance";
     System, ["O"], PowerOff, "system: power off", "", "Switch the appliance off";
     System, ["P"], Password, "password: set", "", "Set the administrator's password or PIN";

@@ -4,7 +4,7 @@
 use ironwake_api::{
     Artifact, ArtifactUsage, Attempt, Build, BulkAnswer, DryRun, Event, Health, Lease, Machine, Millis,
     NetworkChange, Operation, OwnSystem, Page, Problem, ProfileFit, Profiles, Settings, SystemAction,
-    SystemChoices, Version, Whoami,
+    SystemChoices, Update, Version, Whoami,
 };
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +130,8 @@ pub enum Answer {
     System(Box<OwnSystem>),
     /// What of it can be chosen.
     SystemChoices(SystemChoices),
+    /// How its updates stand.
+    Update(Box<Update>),
     /// It has another address, which is to be kept.
     AddressChanged(NetworkChange),
     /// It keeps that address.

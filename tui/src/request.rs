@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use ironwake_api::{
     BulkAction, MachinePatch, NetworkConfirm, OperationKind, OwnAddress, Secret, SystemAction, SystemPatch,
+    UpdateRequest,
 };
 
 use crate::confirm::Confirmation;
@@ -51,6 +52,8 @@ pub enum Request {
     System,
     /// What of it can be chosen.
     SystemChoices,
+    /// How its updates stand.
+    Update,
     /// A page of stored events.
     Past(Past),
     /// Who is there.
@@ -156,6 +159,10 @@ pub enum Request {
     KeepAddress(NetworkConfirm),
     /// Start one of its services again.
     RestartUnit(String),
+    /// Ask the channel for a new version of the appliance.
+    CheckUpdate,
+    /// Install a version of the appliance beside the one that runs.
+    InstallUpdate(UpdateRequest),
     /// Restart the appliance, or switch it off.
     EndSystem {
         /// Switch it off.
@@ -194,6 +201,8 @@ impl Request {
             Self::ChangeAddress { .. } => Asked::System(SystemAction::Network),
             Self::KeepAddress(_) => does("keep the address"),
             Self::RestartUnit(name) => Asked::Do(format!("restart {name}")),
+            Self::CheckUpdate => does("look for a new version"),
+            Self::InstallUpdate(_) => does("install the update"),
             Self::EndSystem { power_off: false } => does("restart the appliance"),
             Self::EndSystem { power_off: true } => does("switch the appliance off"),
             Self::Pin { name, pinned } => {
@@ -231,6 +240,8 @@ impl Request {
             | Self::ChangeAddress { .. }
             | Self::KeepAddress(_)
             | Self::RestartUnit(_)
+            | Self::CheckUpdate
+            | Self::InstallUpdate(_)
             | Self::EndSystem { .. } => true,
             Self::First(ask) => ask.changes(),
             Self::Quit
@@ -251,6 +262,7 @@ impl Request {
             | Self::Settings
             | Self::System
             | Self::SystemChoices
+            | Self::Update
             | Self::Past(_)
             | Self::Check { .. }
             | Self::Whoami

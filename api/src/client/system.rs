@@ -1,9 +1,14 @@
 //! The appliance's own system, as the client asks for it.
 
-use hyper::Method;
+use hyper::{Method, Request};
+use tokio::io::AsyncRead;
 
-use super::{Client, ClientError, encode};
-use crate::{NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, SystemChoices, SystemPatch};
+use super::upload::{Connection, Upload, unless_stalled};
+use super::{Client, ClientError, encode, parse, query_of, read, refusal};
+use crate::{
+    ApplianceStatus, NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, SelfTest, SystemChoices,
+    SystemPatch, Update, UpdateQuery, UpdateRequest,
+};
 
 impl Client {
     /// What the appliance is, and what of it can be changed.
@@ -44,6 +49,55 @@ impl Client {
         address: &OwnAddress,
     ) -> Result<NetworkChange, ClientError> {
         self.send(Method::PUT, &format!("/system/network/{}", encode(interface)), Some(address)).await
+    }
+
+    /// What the appliance is: its version, its disk and its slots.
+    pub async fn appliance(&self) -> Result<ApplianceStatus, ClientError> {
+        self.get("/appliance").await
+    }
+
+    /// Whether a machine that boots would be answered.
+    pub async fn self_test(&self) -> Result<SelfTest, ClientError> {
+        self.send(Method::POST, "/appliance/self-test", None::<&()>).await
+    }
+
+    /// How updates stand.
+    pub async fn update(&self) -> Result<Update, ClientError> {
+        self.get("/update").await
+    }
+
+    /// Asks the channel for its newest version.
+    pub async fn check_update(&self) -> Result<Update, ClientError> {
+        self.send(Method::POST, "/update/check", None::<&()>).await
+    }
+
+    /// Begins to install a version.
+    pub async fn begin_update(&self, request: &UpdateRequest) -> Result<Update, ClientError> {
+        self.send(Method::POST, "/update", Some(request)).await
+    }
+
+    /// Sends a bundle, of `size` bytes where that is known, and begins to install it. `progress` is told how much of it is sent.
+    pub async fn upload_update(
+        &self,
+        bundle: impl AsyncRead + Send + Unpin + 'static,
+        size: Option<u64>,
+        query: &UpdateQuery,
+        progress: impl FnMut(u64) + Send + Unpin + 'static,
+    ) -> Result<Update, ClientError> {
+        let request = Request::builder()
+            .method(Method::PUT)
+            .uri(format!("/api/v1/update{}", query_of(query)))
+            .header("content-type", "application/octet-stream");
+        let upload = Upload::new(bundle, size, progress);
+        let sent = upload.sent();
+        let exchanged = async {
+            let (answer, connection) = self.send_body(request, upload).await?;
+            // An early refusal leaves the rest unsent.
+            let _connection = Connection(connection);
+            read(answer).await
+        };
+        let (status, body) = unless_stalled(&sent, exchanged).await?;
+        if status.is_success() { parse(&body) } else { Err(refusal(status, &body)) }
     }
 
     /// Keeps the address that was given last.

@@ -11,6 +11,7 @@ pub(super) mod interface;
 mod news;
 mod ports;
 mod probe;
+mod self_test;
 mod session;
 mod settings;
 pub(super) mod socket;

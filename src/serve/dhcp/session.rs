@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ironwake_api::{Actor, EventKind, HealthState, Millis, NetworkHealth, OtherServer as Other, Silence};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ use super::news::News;
 use super::ports::HeldPorts;
 use super::settings::{load, settings};
 use super::socket::{Inbox, PacketSocket};
-use super::{DhcpError, Interface, filter, mode_name};
+use super::{DhcpError, Interface, filter, mode_name, self_test};
 use crate::config::{DhcpMode, Network};
 use crate::dhcp::{
     Conflict, Destination, LinkTarget, MessageKind, OtherServer, Outcome, PORT_CLIENT, PORT_PXE, PORT_SERVER,
@@ -26,6 +27,8 @@ use crate::store::{Change, NewEvent, StoreError};
 
 /// How often the interface and the health are looked at.
 const CHECK: Duration = Duration::from_secs(5);
+/// Self-tests that may wait; one takes a millisecond.
+const QUESTIONS_MAX: usize = 8;
 
 /// Why a session ended.
 pub(super) enum Ended {
@@ -58,6 +61,8 @@ pub(super) struct Session {
     dropped: u64,
     /// The store refused the last commit.
     store_failed: Option<String>,
+    /// Who asks whether machines would be answered.
+    questions: mpsc::Receiver<oneshot::Sender<Result<String, String>>>,
 }
 
 impl Session {
@@ -83,6 +88,8 @@ impl Session {
             (DhcpMode::Server, true) => WatchMode::Tolerate,
             _ => WatchMode::Beside,
         };
+        let (tester, questions) = mpsc::channel(QUESTIONS_MAX);
+        site.set_self_tester(&config.interface, tester);
         let clock = Clock::start();
         let (watch, first) = Watch::start(mode, clock.now());
         let mut session = Self {
@@ -102,6 +109,7 @@ impl Session {
             interface,
             tally: site.dhcp_tally(&config.interface),
             site,
+            questions,
         };
         session.act(first);
         Ok(session)
@@ -135,6 +143,10 @@ impl Session {
                 () = sleep_until(watch_due) => {
                     let action = self.watch.tick(self.clock.now());
                     self.act(action);
+                }
+                Some(answer) = self.questions.recv() => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(self.self_test().await);
                 }
                 _ = check.tick() => {
                     if let Err(why) = self.check_interface() {
@@ -390,6 +402,45 @@ impl Session {
             from_port: PORT_CLIENT,
         };
         frame::encode(self.interface.mac, Ipv4Addr::UNSPECIFIED, &everybody, &packet.encode())
+    }
+
+    /// Whether a machine that boots would be answered, or is rightly not: its DISCOVER is a frame as it comes from the wire,
+    /// goes the way of one, to a service that is set up like this one from the same leases, and ends as a frame.
+    /// Nothing is noted or given of it.
+    async fn self_test(&mut self) -> Result<String, String> {
+        self.check_interface()?;
+        match self.watch.silence() {
+            Some(why) if self.watch.yields() => return Ok(format!("not answered, and rightly so: {why}")),
+            Some(why) => return Err(format!("not answered yet: {why}")),
+            None => {}
+        }
+        let settings = settings(&self.config, &self.interface);
+        let mut service = match self.config.dhcp {
+            DhcpMode::Server => {
+                let leases = load(&self.config, &settings, self.site.store()).await;
+                Service::Server(Box::new(Server::new(settings, leases.map_err(|error| error.to_string())?)))
+            }
+            DhcpMode::Proxy | DhcpMode::Off => Service::Proxy(Proxy::new(settings)),
+        };
+        let sent = self_test::discover();
+        let frame = Datagram::parse(&sent, true).ok_or("a DISCOVER is not read")?;
+        let packet = Packet::decode(frame.payload).map_err(|error| error.to_string())?;
+        let request = Request::try_from(&packet).map_err(|ignored| ignored.to_string())?;
+        let source = Source {
+            mac: frame.mac,
+            address: frame.source.0,
+            port: frame.source.1,
+            to_port: frame.destination.1,
+            unicast: false,
+        };
+        let (site, now) = (&self.site, self.site.now());
+        let outcome = service.handle(&request, &source, |sighting| site.would_hand_off(sighting), now);
+        let reply =
+            outcome.reply.ok_or_else(|| format!("a machine that boots is not answered: {}", outcome.why))?;
+        let answer =
+            frame::encode(self.interface.mac, self.interface.address, &reply.destination, &reply.payload);
+        self_test::check_offer(&answer)?;
+        Ok(format!("a machine that boots is answered as {}", self.interface.address))
     }
 
     fn watch_due(&self) -> Option<Instant> {

@@ -66,6 +66,7 @@ async fn ask(client: &Client, request: Request, messages: &mpsc::Sender<Message>
         | Request::Settings
         | Request::System
         | Request::SystemChoices
+        | Request::Update
         | Request::Whoami
         | Request::Past(_)) => read(client, show).await,
         Request::First(ask) => first::perform(client, ask).await,
@@ -176,6 +177,7 @@ async fn read(client: &Client, request: Request) -> Answered {
         Request::Settings => Answer::Settings(client.settings().await?),
         Request::System => Answer::System(Box::new(client.system().await?)),
         Request::SystemChoices => Answer::SystemChoices(client.system_choices().await?),
+        Request::Update => Answer::Update(Box::new(client.update().await?)),
         Request::Whoami => Answer::Whoami(client.whoami().await?),
         Request::Past(past) => {
             let query = EventQuery {
@@ -299,6 +301,19 @@ async fn change_system(client: &Client, request: Request, asked: &Asked) -> Answ
         Request::RestartUnit(name) => {
             client.restart_unit(&name).await?;
             (None, format!("{name} is started again"))
+        }
+        Request::CheckUpdate => {
+            let update = client.check_update().await?;
+            let said = match (&update.check_failed, &update.available) {
+                (Some(why), _) => format!("The channel cannot be asked: {why}"),
+                (None, Some(found)) if found.newer => format!("{} can be installed", found.version),
+                _ => "There is no newer version".into(),
+            };
+            (Some(Answer::Update(Box::new(update))), said)
+        }
+        Request::InstallUpdate(request) => {
+            let update = client.begin_update(&request).await?;
+            (Some(Answer::Update(Box::new(update))), "The update begins".into())
         }
         Request::EndSystem { power_off: false } => {
             client.reboot_system().await?;

@@ -1,7 +1,7 @@
 //! The appliance's own system: what it is, what of it can be changed, and an address that waits to be kept.
 
 use ironwake_api::{
-    Millis, NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, SystemAction, SystemChoices,
+    Millis, NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, SystemAction, SystemChoices, Update,
 };
 
 /// What is typed for an address that another DHCP server gives.
@@ -16,6 +16,8 @@ pub struct Own {
     pub system: Option<OwnSystem>,
     /// What can be chosen.
     pub choices: Option<SystemChoices>,
+    /// How its updates stand.
+    pub update: Option<Update>,
     /// The address that was given from here, with what keeps it.
     changed: Option<NetworkChange>,
     /// Lines above the screen.

@@ -163,7 +163,8 @@ abouts! {
         CertificateChanged, CertificateRefused;
     Daemon:
         DaemonStarted, SettingsChanged, WebhookTest, HealthChanged, SystemChanging, SystemChangeFailed,
-        SystemEnding, UnitRestarting, SetupStep;
+        SystemEnding, UnitRestarting, SetupStep,
+        UpdateFound, UpdateStarted, UpdateInstalled, UpdateFailed, UpdateStayed, UpdateFellBack, DatabaseTakenBack;
 }
 
 /// `MachineSeen` as it is in JSON: `machine_seen`.

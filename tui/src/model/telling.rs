@@ -127,6 +127,29 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
         E::SetupStep { what, problem: Some(why) } => {
             (Tone::Bad, format!("set-up: {what} came to nothing: {why}"))
         }
+        E::UpdateFound { version } => plain(format!("version {version} of the appliance can be installed")),
+        E::UpdateStarted { version, from } => plain(format!("the update from {from} to {version} begins")),
+        E::UpdateInstalled { version } => {
+            (Tone::Ok, format!("version {version} of the appliance is installed: a restart tries it"))
+        }
+        E::UpdateFailed { version, reason } => {
+            let version = version.as_deref().unwrap_or("a version");
+            (Tone::Bad, format!("{version} of the appliance is not installed: {reason}"))
+        }
+        E::UpdateStayed { version, from } => {
+            (Tone::Ok, format!("version {version} of the appliance stays; before it was {from}"))
+        }
+        E::UpdateFellBack { version, running, boots, reason } => {
+            let boots = boots.map(|boots| format!(" {boots} starts")).unwrap_or_default();
+            let text = format!("version {version} failed{boots}, this is {running} again: {reason}");
+            (Tone::Bad, text)
+        }
+        E::DatabaseTakenBack { aside, events_lost, .. } => {
+            let text = format!(
+                "the database of a later version is kept as {aside}; {events_lost} events are only there"
+            );
+            (Tone::Warn, text)
+        }
         E::NetworkChanging { interface, to, confirm_by } => (
             Tone::Warn,
             format!("{interface} gets {to}; it goes back unless confirmed by {}", human::time(*confirm_by)),

@@ -83,6 +83,7 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             model.settings.all = Some(settings);
         }
         Answer::System(system) => model.own.put(*system),
+        Answer::Update(update) => model.own.update = Some(*update),
         Answer::SystemChoices(choices) => model.own.choices = Some(choices),
         Answer::AddressChanged(change) => model.own.changed(change),
         Answer::AddressKept => model.own.settled(),

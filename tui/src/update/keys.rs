@@ -170,6 +170,7 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         | Action::RestartUnit
         | Action::Reboot
         | Action::PowerOff => own::act(model, action, requests),
+        Action::Update => own::update(model, requests),
         Action::ShowCode => own::show_code(model),
         Action::StagesUp => screens::stages(model, Step::Up),
         Action::StagesDown => screens::stages(model, Step::Down),

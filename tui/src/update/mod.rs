@@ -115,6 +115,12 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
                         model.own.settled();
                         requests.push(Request::System);
                     }
+                    EventKind::UpdateFound { .. }
+                    | EventKind::UpdateStarted { .. }
+                    | EventKind::UpdateInstalled { .. }
+                    | EventKind::UpdateFailed { .. }
+                    | EventKind::UpdateStayed { .. }
+                    | EventKind::UpdateFellBack { .. } => requests.push(Request::Update),
                     EventKind::PasswordChanged { .. } => requests.push(Request::Whoami),
                     EventKind::MachineDeleted if is_gone(model, event.machine.as_deref()) => {
                         model.screens.truncate(1);
@@ -149,7 +155,7 @@ fn tick(model: &mut Model, now: Millis, requests: &mut Vec<Request>) {
     }
     match model.screen() {
         Screen::Network if shown => requests.push(Request::Leases),
-        Screen::System if shown => requests.push(Request::System),
+        Screen::System if shown => requests.extend([Request::System, Request::Update]),
         _ => {}
     }
     if slow && let Some(opened) = &mut model.opened {
@@ -178,6 +184,7 @@ fn refresh(model: &mut Model, requests: &mut Vec<Request>) {
         Request::Health,
         Request::Version,
         Request::System,
+        Request::Update,
         Request::Operations,
         Request::Profiles,
         Request::Leases,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ironwake_api::{OwnSystem, Problem, SystemAction, SystemPatch};
+use ironwake_api::{OwnSystem, Problem, SystemAction, SystemPatch, UpdateRequest};
 
 use super::{keys, machines, settings};
 use crate::bindings::Action;
@@ -58,6 +58,54 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         SystemAction::Reboot => ask_to_end(model, &system.hostname, false),
         SystemAction::PowerOff => ask_to_end(model, &system.hostname, true),
     }
+}
+
+/// Goes on with an update: what can be done next is done, and what is installed or restarted is asked about first.
+pub(super) fn update(model: &mut Model, requests: &mut Vec<Request>) {
+    if model.screen() != Screen::System {
+        return;
+    }
+    let Some(update) = model.own.update.clone() else {
+        return model.toasts.hint("The daemon has not told yet", "ctrl-r asks again", model.now);
+    };
+    if let Some(why) = &update.unavailable {
+        return model.toasts.hint("No update can be installed here", why, model.now);
+    }
+    if update.progress.as_ref().is_some_and(|progress| !progress.is_over()) {
+        return model.toasts.hint("An update is under way", "the screen shows how far it is", model.now);
+    }
+    let newer = update.available.as_ref().filter(|found| found.newer).map(|found| found.version.clone());
+    let question = if update.restart_needed {
+        let version = update.last.as_ref().map_or("it", |last| last.version.as_str());
+        let lines = vec![
+            "Machines that boot meanwhile are not answered.".to_owned(),
+            format!("If it is not healthy, {} comes back by itself.", update.running),
+        ];
+        Question {
+            title: format!("Restart into {version}?"),
+            lines,
+            yes: Request::EndSystem { power_off: false },
+        }
+    } else if let Some(stick) = update.sticks.first() {
+        let request = UpdateRequest { stick: Some(stick.path.clone()), ..UpdateRequest::default() };
+        install(format!("Install {}?", stick.path), request, &update.running)
+    } else if let Some(version) = newer {
+        install(format!("Install {version}?"), UpdateRequest::default(), &update.running)
+    } else if update.channel.is_some() {
+        return requests.push(Request::CheckUpdate);
+    } else {
+        let how = "plug in a stick with an update, or set update.url";
+        return model.toasts.hint("No update is known", how, model.now);
+    };
+    model.overlay = Some(Overlay::Question(question));
+}
+
+fn install(title: String, request: UpdateRequest, running: &str) -> Question {
+    let lines = vec![
+        format!("It is written beside {running}, which goes on running."),
+        "A restart tries it then; that is asked about again.".to_owned(),
+    ];
+    Question { title, lines, yes: Request::InstallUpdate(request) }
 }
 
 fn action_of(action: Action) -> Option<SystemAction> {

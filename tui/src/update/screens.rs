@@ -15,7 +15,7 @@ pub(super) fn tab(model: &mut Model, tab: Screen, requests: &mut Vec<Request>) {
     model.works.open = None;
     match tab {
         Screen::Network => requests.push(Request::Leases),
-        Screen::System => requests.extend([Request::System, Request::SystemChoices]),
+        Screen::System => requests.extend([Request::System, Request::SystemChoices, Request::Update]),
         _ => {}
     }
 }

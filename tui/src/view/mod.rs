@@ -22,6 +22,7 @@ mod rebuild;
 mod settings;
 pub mod system;
 pub mod targets;
+mod update;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;

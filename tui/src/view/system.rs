@@ -55,6 +55,10 @@ fn system(model: &Model, columns: u16) -> Vec<Line<'static>> {
     };
     let mut lines = about(model, system);
     lines.extend(closed(model, columns));
+    if let Some(update) = &model.own.update {
+        lines.extend([Line::default(), paint::heading(look, "Updates", "U goes on", columns)]);
+        lines.extend(super::update::lines(look, update, columns));
+    }
     lines.extend([Line::default(), paint::heading(look, "Load", "", columns)]);
     lines.extend(load(look, system));
     lines.extend([Line::default(), paint::heading(look, "Interfaces", "", columns)]);

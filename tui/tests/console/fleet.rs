@@ -180,7 +180,7 @@ pub fn own_system() -> OwnSystem {
             { "name": "ironwake-builder", "what": "the builder of images", "state": "active", "restartable": true },
             { "name": "ironwake-console@tty1", "what": "the console on the screen", "state": "active", "restartable": true },
             { "name": "ironwake-ssh", "what": "the console over SSH", "state": "inactive", "restartable": true },
-            { "name": "systemd-sysupdate", "what": "updates of the appliance", "state": "absent", "restartable": false },
+            { "name": "ironwake-update", "what": "the look for new versions of the appliance", "state": "absent", "restartable": false },
         ],
         "changes": actions.collect::<Vec<_>>(),
     }))

@@ -33,6 +33,7 @@ pub fn changes(console: &mut Console) -> Vec<Request> {
                 | Request::Settings
                 | Request::System
                 | Request::SystemChoices
+                | Request::Update
                 | Request::Whoami
                 | Request::Renew
                 | Request::Artifacts

@@ -1,7 +1,7 @@
 //! The appliance's own system: shown, changed by keys, and said in words where it cannot be.
 
 use ironwake_api::{
-    NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, Problem, SystemAction, SystemPatch,
+    NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, Problem, SystemAction, SystemPatch, UpdateRequest,
 };
 use ironwake_tui::message::{Answer, Asked, Message};
 use ironwake_tui::request::Request;
@@ -195,4 +195,53 @@ fn a_change_of_the_appliance_is_asked_for_again_behind_a_login() {
     console.shows("Restart the appliance needs a login").types("secret").keys("enter").asked();
     console.answer(Answer::LoggedIn { name: "administrator".into() });
     assert_eq!(changes(&mut console), [Request::EndSystem { power_off: false }]);
+}
+
+fn update(more: serde_json::Value) -> Answer {
+    let mut whole = serde_json::json!({ "running": "0.1.0", "sticks": [], "restart_needed": false });
+    let fields = whole.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    Answer::Update(Box::new(serde_json::from_value(whole).expect("an update")))
+}
+
+/// One key goes on with an update: look, install, restart. What is installed or restarted is asked about first.
+#[test]
+fn an_update_is_looked_for_installed_and_restarted_into_by_one_key() {
+    use serde_json::json;
+    let mut console = console();
+    console.answer(update(json!({ "unavailable": "this host is no Ironwake appliance" })));
+    console.shows("this host is no Ironwake appliance").keys("U").shows("No update can be installed here");
+    console.answer(update(json!({})));
+    console.keys("U").shows("No update is known");
+    console.answer(update(json!({ "channel": "https://example.org/ironwake/" })));
+    console.shows("https://example.org/ironwake/").keys("U");
+    assert_eq!(changes(&mut console), [Request::CheckUpdate]);
+    let found = json!({ "version": "0.2.0", "built": NOW, "size_bytes": 150_u64 << 20, "signed_by": "AB12", "newer": true });
+    console.answer(update(json!({ "channel": "https://example.org/ironwake/", "available": found })));
+    console.shows("0.2.0, 150 MiB, signed by AB12").keys("U").shows("Install 0.2.0?").shows("beside 0.1.0");
+    assert_eq!(changes(&mut console), []);
+    console.keys("y");
+    assert_eq!(changes(&mut console), [Request::InstallUpdate(UpdateRequest::default())]);
+    let progress = json!({
+        "version": "0.2.0", "step": "installing", "percent": 25, "secs_left": 30,
+        "progress": { "done_bytes": 64_u64 << 20, "total_bytes": 256_u64 << 20, "bytes_per_sec": 0 },
+    });
+    console.answer(update(json!({ "progress": progress })));
+    console.shows("25 %").shows("writing 0.2.0, 64 MiB of 256 MiB").shows("left");
+    console.keys("U").shows("An update is under way");
+    let last = |outcome: &str| json!({ "version": "0.2.0", "from": "0.1.0", "at": NOW, "outcome": outcome, "boots": 3, "why": "the daemon does not answer" });
+    console.answer(update(json!({ "restart_needed": true, "last": last("installed") })));
+    console
+        .shows("0.2.0 is installed")
+        .keys("U")
+        .shows("Restart into 0.2.0?")
+        .shows("0.1.0 comes back by itself");
+    console.keys("y");
+    assert_eq!(changes(&mut console), [Request::EndSystem { power_off: false }]);
+    console.answer(update(json!({ "last": last("fell_back") })));
+    console.shows("0.2.0 failed 3 starts, this is 0.1.0 again").shows("the daemon does not answer");
+    console.answer(update(json!({ "sticks": [{ "path": "sdb1/b.update", "size_bytes": 1 }] })));
+    console.keys("U").shows("Install sdb1/b.update?").keys("y");
+    let request = UpdateRequest { stick: Some("sdb1/b.update".into()), ..UpdateRequest::default() };
+    assert_eq!(changes(&mut console), [Request::InstallUpdate(request)]);
 }
