@@ -12,8 +12,8 @@ use std::process::{Child, Command};
 
 use bus::PrivateBus;
 use futures_util::StreamExt;
-use ironwake::systemd::RESTARTABLE;
-use ironwake::systemd::method::{METHODS, RESTART_VERB, granted};
+use ironwake::systemd::method::{METHODS, RESTART_VERB, START_VERB, granted};
+use ironwake::systemd::{RESTARTABLE, STARTABLE};
 use serde_json::{Value, json};
 use zbus::{Connection, MessageStream, Variant, connection};
 
@@ -108,13 +108,14 @@ fn the_rule_names_what_the_code_calls_and_nothing_else() {
     let quoted: BTreeSet<&str> = code.split('"').skip(1).step_by(2).collect();
     let mut expected: BTreeSet<&str> = granted().into_iter().map(|(action, _)| action).collect();
     expected.extend(RESTARTABLE);
-    expected.extend(["ironwake", "unit", "verb", RESTART_VERB]);
+    expected.extend(STARTABLE);
+    expected.extend(["ironwake", "unit", "verb", RESTART_VERB, START_VERB]);
     assert_eq!(quoted, expected);
     // What changes something takes a permission; what only asks takes none.
     for method in METHODS {
         let asks = ["List", "Can", "Describe"].iter().any(|verb| method.member.starts_with(verb));
         assert_eq!(method.actions.is_empty(), asks, "{}", method.member);
-        let once = ["Reboot", "PowerOff", "RestartUnit"].contains(&method.member);
+        let once = ["Reboot", "PowerOff", "RestartUnit", "StartUnit"].contains(&method.member);
         assert_eq!(method.repeatable, !once, "{}", method.member);
     }
 }
@@ -129,11 +130,11 @@ fn polkit_would_grant_just_that_to_just_that_user() {
         expected.push(answer);
     };
     for (action, unit) in &granted {
-        let verb = unit.map(|_| RESTART_VERB);
-        ask(question(action, "ironwake", *unit, verb), true);
+        let (unit, verb) = unit.unzip();
+        ask(question(action, "ironwake", unit, verb), true);
         for user in ["root", "nobody", "ironwake-builder", "ironwake-console", "ironwake-ssh", "", "Ironwake"]
         {
-            ask(question(action, user, *unit, verb), false);
+            ask(question(action, user, unit, verb), false);
         }
     }
     for action in known_actions() {
@@ -145,6 +146,14 @@ fn polkit_would_grant_just_that_to_just_that_user() {
     }
     for verb in ["start", "stop", "reload", "reload-or-restart", "try-restart", "kill", "set-property", ""] {
         ask(question(MANAGE_UNITS, "ironwake", Some("ironwake.service"), Some(verb)), false);
+    }
+    for unit in STARTABLE {
+        for verb in ["stop", "restart", "reload", "kill", "set-property", ""] {
+            ask(question(MANAGE_UNITS, "ironwake", Some(unit), Some(verb)), false);
+        }
+    }
+    for unit in ["ironwake-unattended.service", "systemd-reboot.service", ""] {
+        ask(question(MANAGE_UNITS, "ironwake", Some(unit), Some("start")), false);
     }
     for unit in ["ironwake.socket", "ironwake", "x-ironwake.service", "ironwake-console@tty2.service", ""] {
         ask(question(MANAGE_UNITS, "ironwake", Some(unit), Some("restart")), false);
@@ -257,7 +266,8 @@ async fn debians_polkit_reads_the_rule_so() {
     };
     // What this release of systemd does not know yet, nobody can be asked about.
     for (action, unit) in granted().into_iter().filter(|(action, _)| known.contains(*action)) {
-        judge(action, unit, RESTART_VERB, true).await;
+        let (unit, verb) = unit.unzip();
+        judge(action, unit, verb.unwrap_or(RESTART_VERB), true).await;
     }
     judge(MANAGE_UNITS, Some("ssh.service"), RESTART_VERB, false).await;
     judge(MANAGE_UNITS, Some("ironwake.service"), "stop", false).await;

@@ -1,5 +1,6 @@
 //! The command line: arguments in, text or JSON out.
 
+mod appliance;
 mod arch;
 mod artifact;
 mod assignment;
@@ -21,6 +22,8 @@ mod health;
 mod host;
 mod human;
 mod import;
+mod install;
+mod install_root;
 mod inventory;
 mod key;
 mod lease;
@@ -44,6 +47,7 @@ mod system;
 mod table;
 mod timeline;
 mod token;
+mod typed;
 mod values;
 mod watch;
 mod webhook;
@@ -144,6 +148,9 @@ enum Command {
     /// Show and change the appliance itself: name, time, address, reboot
     #[command(subcommand)]
     System(system::Command),
+    /// Show the disks of the appliance, install it on one of them, or make it as it was made
+    #[command(subcommand)]
+    Appliance(appliance::Command),
     /// Print what a machine would get at each step, and why, without sending anything
     Simulate(simulate::Args),
     /// Ask as a netboot client does, and show what this network answers
@@ -168,6 +175,7 @@ impl Command {
     /// Whether it speaks to a daemon; the others need neither one nor its token.
     fn asks_the_daemon(&self) -> bool {
         match self {
+            Self::Appliance(command) => !command.is_of_a_unit(),
             Self::Serve(_)
             | Self::Console
             | Self::Completions(_)
@@ -268,6 +276,7 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Config(command) => config::run(&command, context).await,
         Command::Setup(command) => setup::run(command, context).await,
         Command::System(command) => system::run(command, context).await,
+        Command::Appliance(command) => appliance::run(command, context).await,
         Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Webhook(command) => webhook::run(command, context).await,
         Command::Simulate(args) => simulate::run(args, context).await,

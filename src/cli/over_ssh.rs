@@ -66,7 +66,9 @@ fn allow(cli: &Cli) -> Result<(), String> {
             "an image comes by URL, or as `-` from standard input: `ssh HOST artifact import NAME - < FILE`"
                 .into(),
         ),
+        Command::Appliance(command) if command.is_of_a_unit() => here("`appliance`"),
         Command::Machine(_)
+        | Command::Appliance(_)
         | Command::Inspect(_)
         | Command::Rebuild(_)
         | Command::Rescue(_)
@@ -138,6 +140,8 @@ mod tests {
             "key one-time-password",
             "setup apply -",
             "system show",
+            "appliance disks",
+            "appliance install --disk serial=S1 --yes-wipe sda",
             "version",
         ] {
             check(line, "");
@@ -151,6 +155,7 @@ mod tests {
             ("serve --config /etc/passwd", "`serve`"),
             ("builder run", "`builder`"),
             ("doctor", "`doctor`"),
+            ("appliance install-disk", "`appliance`"),
             ("probe dhcp --interface eth0 --arch 7", "`probe`"),
             ("completions bash", "`completions`"),
             ("man /tmp", "`man`"),

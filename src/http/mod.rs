@@ -23,6 +23,7 @@ mod events;
 mod extract;
 mod follow;
 mod guard;
+mod install;
 mod inventories;
 mod listen;
 mod logins;
@@ -85,6 +86,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(settings::routes())
         .merge(system::routes())
         .merge(setup::routes())
+        .merge(install::routes())
         .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();

@@ -89,6 +89,10 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/v1/setup", Scope::Admin),
     // It changes nothing, and shows no secret.
     (Method::POST, "/api/v1/setup/dry-run", Scope::Viewer),
+    (Method::GET, "/api/v1/appliance/disks", Scope::Viewer),
+    (Method::GET, "/api/v1/appliance/install", Scope::Viewer),
+    (Method::POST, "/api/v1/appliance/install", Scope::Admin),
+    (Method::POST, "/api/v1/appliance/factory-reset", Scope::Admin),
     (Method::GET, "/api/v1/tokens", Scope::Admin),
     (Method::POST, "/api/v1/tokens", Scope::Admin),
     (Method::DELETE, "/api/v1/tokens/{name}", Scope::Admin),

@@ -17,6 +17,7 @@ use ironwake_api::{
 use tokio::sync::{broadcast, oneshot, watch};
 
 mod apply;
+mod copy;
 mod error;
 mod events;
 mod migrate;
@@ -33,6 +34,7 @@ use crate::access::{AddedKey, Kept};
 use crate::artifact::{Download, Import};
 use crate::operation;
 use crate::profile::{Secret, Written};
+pub use copy::copy;
 pub use error::StoreError;
 pub use events::EventFilter;
 pub use migrate::SCHEMA_VERSION;

@@ -2,7 +2,7 @@
 //!
 //! The polkit rule that is installed grants what this table names and nothing else (`tests/polkit.rs`).
 
-use super::units::RESTARTABLE;
+use super::units::{RESTARTABLE, STARTABLE};
 
 /// Who answers on the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,8 +119,13 @@ pub const POWER_OFF: Method = once(
 /// Starts a unit again; polkit looks at the unit and the verb as well ([`RESTARTABLE`]).
 pub const RESTART_UNIT: Method = once(UNITS, "RestartUnit", &["org.freedesktop.systemd1.manage-units"]);
 
+/// Starts a unit that ends by itself; polkit looks at the unit and the verb as well ([`STARTABLE`]).
+pub const START_UNIT: Method = once(UNITS, "StartUnit", &["org.freedesktop.systemd1.manage-units"]);
+
 /// The verb that polkit is told with [`RESTART_UNIT`].
 pub const RESTART_VERB: &str = "restart";
+/// The verb that polkit is told with [`START_UNIT`].
+pub const START_VERB: &str = "start";
 
 /// Every method that is called.
 pub const METHODS: &[Method] = &[
@@ -142,17 +147,23 @@ pub const METHODS: &[Method] = &[
     REBOOT,
     POWER_OFF,
     RESTART_UNIT,
+    START_UNIT,
 ];
 
-/// What polkit has to allow, and nothing else: the action, and, where it is about units, which of them.
-pub fn granted() -> Vec<(&'static str, Option<&'static str>)> {
+/// What polkit has to allow, and nothing else: the action, and, where it is about units, which of them and the verb.
+pub fn granted() -> Vec<(&'static str, Option<(&'static str, &'static str)>)> {
     let mut granted = Vec::new();
     for method in METHODS {
         for action in method.actions {
-            match *method == RESTART_UNIT {
-                true => granted.extend(RESTARTABLE.iter().map(|unit| (*action, Some(*unit)))),
-                false => granted.push((*action, None)),
-            }
+            let (units, verb) = match *method {
+                RESTART_UNIT => (RESTARTABLE, RESTART_VERB),
+                START_UNIT => (STARTABLE, START_VERB),
+                _ => {
+                    granted.push((*action, None));
+                    continue;
+                }
+            };
+            granted.extend(units.iter().map(|unit| (*action, Some((*unit, verb)))));
         }
     }
     granted

@@ -29,7 +29,7 @@ pub use bus::{Bus, BusError, CALL_TIME_MAX};
 pub use keymaps::{KeyboardKind, keyboards};
 pub use network_files::NetworkFiles;
 pub use requests::{Time, Unit};
-pub use units::{DAEMON, OWN_UNITS, OwnUnit, RESTARTABLE};
+pub use units::{DAEMON, DISKS, FACTORY_RESET, INSTALL, OWN_UNITS, OwnUnit, RESTARTABLE, STARTABLE};
 
 /// What is logged where `IRONWAKE_LOG` says nothing.
 const LOG_FILTER: &str = "info";

@@ -148,6 +148,12 @@ impl Bus {
         let _job: OwnedObjectPath = self.call(&method::RESTART_UNIT, &(name, "replace")).await?;
         Ok(())
     }
+
+    /// Starts a unit that ends by itself; one that runs goes on. It is not waited for.
+    pub async fn start_unit(&self, name: &str) -> Result<(), BusError> {
+        let _job: OwnedObjectPath = self.call(&method::START_UNIT, &(name, "replace")).await?;
+        Ok(())
+    }
 }
 
 impl BusError {

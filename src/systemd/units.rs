@@ -31,6 +31,16 @@ pub const OWN_UNITS: &[OwnUnit] = &[
 pub const RESTARTABLE: &[&str] =
     &[DAEMON, "ironwake-builder.service", "ironwake-console@tty1.service", "ironwake-ssh.service"];
 
+/// Reads the appliance's own disks.
+pub const DISKS: &str = "ironwake-disks.service";
+/// Installs the appliance on a disk.
+pub const INSTALL: &str = "ironwake-install.service";
+/// Makes this appliance one that was never set up.
+pub const FACTORY_RESET: &str = "ironwake-factory-reset.service";
+
+/// Those that are root and end by themselves: the daemon starts them, and nothing else of them.
+pub const STARTABLE: &[&str] = &[DISKS, INSTALL, FACTORY_RESET];
+
 impl OwnUnit {
     /// The unit that the API or systemd calls so.
     pub fn by_name(name: &str) -> Option<&'static Self> {

@@ -2,9 +2,9 @@
 //! can be recorded and played again.
 
 use ironwake_api::{
-    Artifact, ArtifactUsage, Attempt, Build, BulkAnswer, DryRun, Event, Health, Lease, Machine, Millis,
-    NetworkChange, Operation, OwnSystem, Page, Problem, ProfileFit, Profiles, Settings, SystemAction,
-    SystemChoices, Version, Whoami,
+    ApplianceDisks, Artifact, ArtifactUsage, Attempt, Build, BulkAnswer, DryRun, Event, Health, InstallState,
+    Lease, Machine, Millis, NetworkChange, Operation, OwnSystem, Page, Problem, ProfileFit, Profiles,
+    Settings, SystemAction, SystemChoices, Version, Whoami,
 };
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +130,10 @@ pub enum Answer {
     System(Box<OwnSystem>),
     /// What of it can be chosen.
     SystemChoices(SystemChoices),
+    /// Its disks.
+    ApplianceDisks(Box<ApplianceDisks>),
+    /// How far its installation on a disk is.
+    InstallState(InstallState),
     /// It has another address, which is to be kept.
     AddressChanged(NetworkChange),
     /// It keeps that address.
@@ -186,6 +190,8 @@ pub enum Asked {
     Setting(String),
     /// The appliance's own system was to be changed.
     System(SystemAction),
+    /// The appliance's disks were to be told, or how far its installation is.
+    Disks,
     /// Something of the first set-up.
     First(What),
 }

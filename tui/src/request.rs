@@ -156,6 +156,19 @@ pub enum Request {
     KeepAddress(NetworkConfirm),
     /// Start one of its services again.
     RestartUnit(String),
+    /// The appliance's disks.
+    ApplianceDisks,
+    /// How far its installation on a disk is.
+    InstallState,
+    /// Install the appliance on a disk.
+    Install {
+        /// The disk's name.
+        disk: String,
+        /// That it was typed; what it names is the digest of the disk as it was shown.
+        confirmation: Confirmation,
+    },
+    /// Make the appliance as it was made; what the confirmation names is the appliance.
+    FactoryReset(Confirmation),
     /// Restart the appliance, or switch it off.
     EndSystem {
         /// Switch it off.
@@ -194,6 +207,9 @@ impl Request {
             Self::ChangeAddress { .. } => Asked::System(SystemAction::Network),
             Self::KeepAddress(_) => does("keep the address"),
             Self::RestartUnit(name) => Asked::Do(format!("restart {name}")),
+            Self::ApplianceDisks | Self::InstallState => Asked::Disks,
+            Self::Install { disk, .. } => Asked::Do(format!("install on {disk}")),
+            Self::FactoryReset(_) => does("factory reset"),
             Self::EndSystem { power_off: false } => does("restart the appliance"),
             Self::EndSystem { power_off: true } => does("switch the appliance off"),
             Self::Pin { name, pinned } => {
@@ -231,6 +247,8 @@ impl Request {
             | Self::ChangeAddress { .. }
             | Self::KeepAddress(_)
             | Self::RestartUnit(_)
+            | Self::Install { .. }
+            | Self::FactoryReset(_)
             | Self::EndSystem { .. } => true,
             Self::First(ask) => ask.changes(),
             Self::Quit
@@ -251,6 +269,8 @@ impl Request {
             | Self::Settings
             | Self::System
             | Self::SystemChoices
+            | Self::ApplianceDisks
+            | Self::InstallState
             | Self::Past(_)
             | Self::Check { .. }
             | Self::Whoami

@@ -33,6 +33,8 @@ pub fn changes(console: &mut Console) -> Vec<Request> {
                 | Request::Settings
                 | Request::System
                 | Request::SystemChoices
+                | Request::ApplianceDisks
+                | Request::InstallState
                 | Request::Whoami
                 | Request::Renew
                 | Request::Artifacts

@@ -118,6 +118,8 @@ fn system() {
     check_three("system_timezone", "6 t", &[]);
     check_three("system_code", "6 u", &[]);
     check_three("machine_code", "enter u", &[node()]);
+    check_three("system_stick", "6", &[super::medium::disks()]);
+    check_three("system_installing", "6", &[super::medium::state(ironwake_api::InstallPhase::State, 3)]);
     check_three("system_waiting", "6", &[Answer::AddressChanged(super::own::change(60))]);
 }
 
