@@ -19,6 +19,8 @@ pub const BYTES_MIN: u64 = 4_000_000_000;
 const SECTOR_BYTES: u32 = 512;
 /// Where the initrd makes links to the partitions of the disk that was booted.
 const BOOTED: &str = "dev/disk/ironwake";
+/// Where the initrd says what was booted, `disk` or `iso`: an ISO may be written to a stick, or be what a BMC shows as a disk.
+const MEDIUM: &str = "run/ironwake-medium";
 /// What is mounted from the disk that was booted, where those links are not there.
 const OWN_MOUNTS: [&str; 2] = ["/", "/var"];
 /// Tables of mounts and of swap are some KiB.
@@ -139,15 +141,16 @@ fn booted(root: &Path, disks: &[Disk], mounts: &[Mount]) -> BootMedium {
             mounts.iter().any(|mount| OWN_MOUNTS.contains(&mount.point.as_str()) && family.has(mount))
         })
     };
+    let iso = sysfs::text(&root.join(MEDIUM)).as_deref() == Some("iso");
     if let Some((disk, _)) = by_link.or_else(by_mount) {
-        let removable = disk.removable == Some(true) || disk.transport.as_deref() == Some("usb");
+        let removable = iso || disk.removable == Some(true) || disk.transport.as_deref() == Some("usb");
         return BootMedium { disk: Some(disk.name.clone()), removable };
     }
     // CDs, and what a BMC shows as one, are no disks.
     let is_cd = |name: &&String| name.starts_with("sr");
     let mounted = mounts.iter().map(|mount| &mount.device);
     let cd = linked.iter().chain(mounted).find(is_cd).cloned();
-    BootMedium { removable: cd.is_some(), disk: cd }
+    BootMedium { removable: iso || cd.is_some(), disk: cd }
 }
 
 fn refusal(root: &Path, disk: &Disk, booted: Option<&str>, mounts: &[Mount]) -> Option<String> {

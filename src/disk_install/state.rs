@@ -23,8 +23,9 @@ const KEPT: [&str; 5] = [
     "lib/systemd/timesync",
     "lib/systemd/credential.secret",
 ];
-/// What of these does not: half of something, and what is for the medium that was booted.
-const LEFT: [&str; 2] = ["lib/appliance/factory-reset", "lib/appliance/etc/work"];
+/// What of these does not: half of something, and what is for the medium that was booted, as the mounts of an ISO.
+const LEFT: [&str; 3] =
+    ["lib/appliance/factory-reset", "lib/appliance/etc/work", "lib/appliance/etc/upper/fstab"];
 /// Endings of files that are not whole yet.
 const PARTIAL: [&str; 3] = [".partial", ".download", ".new"];
 const DATABASE: &str = "lib/ironwake/ironwake.db";
@@ -192,6 +193,7 @@ mod tests {
             "log/journal/x",
             "lib/systemd/random-seed",
             "lib/appliance/etc/work/work/x",
+            "lib/appliance/etc/upper/fstab",
         ];
         kept.into_iter().chain(left).for_each(put);
         let copy = root.path().join("copy");

@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding as _};
 
+use crate::esp::Esp;
 use crate::lab::{Firmware, LabError, Piped, run};
 use crate::qmp::Qmp;
 use crate::report::Report;
@@ -16,8 +17,20 @@ use crate::report::Report;
 const SILENCE_MAX: Duration = Duration::from_secs(280);
 /// A switched off machine ends its services within seconds.
 const OFF_MAX: Duration = Duration::from_secs(90);
+/// A start that fails waits 30 seconds for somebody to read, and then restarts.
+const RESTART_MAX: Duration = Duration::from_secs(240);
+/// How long something takes to come up on the screen or on the serial port, on a loaded host.
+const SEEN_MAX: Duration = Duration::from_secs(240);
+/// Between two looks, where nothing tells of a change.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
 /// What a mini PC has at least.
 const MEMORY_MIB: u32 = 1024;
+/// With an ISO, what changes is in memory too.
+const ISO_MEMORY_MIB: u32 = 2048;
+/// The text of the screen in text mode: 80 columns and 25 lines, each a character and its colours.
+const TEXT_SCREEN: (u32, u32) = (0xb8000, 80 * 25 * 2);
+/// The owner of the keys in the firmware: any identifier.
+const KEY_OWNER: &str = "7f4f1b3a-2f6c-4b57-9a43-5b0c3d3e9a11";
 /// What the screen shows is some hundred characters; an empty one has a cursor.
 const LIT_PIXELS_MIN: usize = 2000;
 /// systemd takes these as units and as a file for them.
@@ -38,6 +51,30 @@ pub enum Attached {
     Nvme,
     /// virtio-blk.
     Virtio,
+    /// A CD-ROM drive.
+    CdRom,
+}
+
+/// What `./dev` made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Image {
+    /// The disk.
+    Disk,
+    /// The disk, with what UEFI starts signed by the tests' keys.
+    SignedDisk,
+    /// The ISO.
+    Iso,
+}
+
+impl Image {
+    /// What stands in place of `.img` in the name of the first one (`appliance/build --raw`).
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Disk => ".img",
+            Self::SignedDisk => "-secureboot.img",
+            Self::Iso => ".iso",
+        }
+    }
 }
 
 impl Attached {
@@ -47,6 +84,7 @@ impl Attached {
             Self::Sata => &["ide-hd,drive=disk,bus=ide.0,bootindex=1"],
             Self::Nvme => &["nvme,drive=disk,serial=APPLIANCE,bootindex=1"],
             Self::Virtio => &["virtio-blk-pci,drive=disk,bootindex=1"],
+            Self::CdRom => &["ide-cd,drive=disk,bus=ide.0,bootindex=1"],
         }
     }
 }
@@ -61,13 +99,53 @@ pub struct Machine {
 impl Machine {
     /// A machine whose disk of so many MiB begins with the image.
     pub fn flashed(firmware: Firmware, attached: Attached, disk_mib: u64) -> Result<Self, LabError> {
+        Self::with(Image::Disk, firmware, attached, Some(disk_mib))
+    }
+
+    /// A machine with an ISO in its drive, and no disk.
+    pub fn with_iso(firmware: Firmware) -> Result<Self, LabError> {
+        Self::with(Image::Iso, firmware, Attached::CdRom, None)
+    }
+
+    /// A machine with a copy of an image, and, with Secure Boot, the tests' keys and no others.
+    pub fn with(
+        image: Image,
+        firmware: Firmware,
+        attached: Attached,
+        disk_mib: Option<u64>,
+    ) -> Result<Self, LabError> {
         let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
         let machine = Self { folder, firmware, attached };
         let disk = machine.path("disk");
-        run(Command::new("cp").arg("--sparse=always").arg(image()?).arg(&disk))?;
-        let file = File::options().write(true).open(&disk).map_err(LabError::io("open the disk"))?;
-        file.set_len(disk_mib << 20).map_err(LabError::io("make the disk as large as it is"))?;
+        run(Command::new("cp").arg("--sparse=always").arg(built(image)?).arg(&disk))?;
+        if let Some(mib) = disk_mib {
+            let file = File::options().write(true).open(&disk).map_err(LabError::io("open the disk"))?;
+            file.set_len(mib << 20).map_err(LabError::io("make the disk as large as it is"))?;
+        }
+        if firmware == Firmware::SecureBoot {
+            machine.enter_keys()?;
+        }
         Ok(machine)
+    }
+
+    /// What is on its EFI system partition.
+    pub fn esp(&self) -> Esp {
+        Esp::of(&self.path("disk"))
+    }
+
+    /// Fills the variables' store with the tests' certificate as PK, KEK and db.
+    fn enter_keys(&self) -> Result<(), LabError> {
+        let program = cache()?.join("judges/bin/virt-fw-vars");
+        let certificate = cache()?.join("appliance/keys/db.crt");
+        // As OVMF comes: in setup mode.
+        let store = self.path("vars");
+        Firmware::Uefi.arguments(&store)?;
+        let mut command = Command::new(program);
+        command.arg("--inplace").arg(&store).arg("--secure-boot");
+        for word in ["--set-pk", "--add-kek", "--add-db"] {
+            command.args([word, KEY_OWNER]).arg(&certificate);
+        }
+        run(&mut command).map(|_| ())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -76,19 +154,95 @@ impl Machine {
 
     /// Switches it on, hears what its probe has to say, looks at the screen, and switches it off as its button does.
     pub fn boot(&self) -> Result<Report, LabError> {
+        self.boot_and("", |_| Ok(()))
+    }
+
+    /// The same; at its end the probe runs a shell script. While it starts, `meanwhile` does what somebody at the machine does.
+    pub fn boot_and(
+        &self,
+        script: &str,
+        meanwhile: impl FnOnce(&mut Qmp) -> Result<(), LabError>,
+    ) -> Result<Report, LabError> {
         let socket = self.path("qmp");
-        let mut qemu = Piped::start("qemu", self.command(&socket)?, &self.path("qemu.log"))?;
+        let mut qemu = Piped::start("qemu", self.command(&socket, script)?, &self.path("qemu.log"))?;
         let lines = qemu.lines();
+        let mut qmp = self.connect(&socket)?;
+        meanwhile(&mut qmp)?;
         let report = self.report(&lines)?;
-        let mut qmp = Qmp::connect(&socket)?;
         self.look(&mut qmp, &report)?;
         qmp.execute("system_powerdown", serde_json::json!({}))?;
         // QEMU ends with the machine, and its output with it.
+        self.ends(&lines, OFF_MAX, "switched itself off", &report)?;
+        Ok(report)
+    }
+
+    /// Switches it on and waits until it restarts by itself, which ends QEMU; the probe says nothing before.
+    pub fn boot_fails(&self) -> Result<(), LabError> {
+        let socket = self.path("qmp");
+        let mut qemu = Piped::start("qemu", self.command(&socket, "")?, &self.path("qemu.log"))?;
+        let lines = qemu.lines();
+        self.ends(&lines, RESTART_MAX, "restarted", &Report::default())
+    }
+
+    /// Switches it on and waits until its serial port has said something.
+    pub fn boot_until_it_says(&self, text: &str) -> Result<(), LabError> {
+        let socket = self.path("qmp");
+        let _qemu = Piped::start("qemu", self.command(&socket, "")?, &self.path("qemu.log"))?;
+        self.until(&format!("said {text:?}"), || {
+            let said = fs::read(self.path("console")).unwrap_or_default();
+            Ok(String::from_utf8_lossy(&said).contains(text).then_some(()))
+        })
+    }
+
+    /// Waits until the screen, in text mode, shows a text; between two looks, a key is pressed, if there is one.
+    pub fn screen_shows(&self, qmp: &mut Qmp, text: &str, key: Option<&str>) -> Result<(), LabError> {
+        let memory = self.path("screen");
+        let (address, size) = TEXT_SCREEN;
+        self.until(&format!("shown {text:?}"), || {
+            if let Some(key) = key {
+                qmp.press(key)?;
+            }
+            let arguments = serde_json::json!({ "val": address, "size": size, "filename": memory });
+            qmp.execute("pmemsave", arguments)?;
+            let bytes = fs::read(&memory).map_err(LabError::io("read the screen's memory"))?;
+            let shown: Vec<u8> = bytes.chunks_exact(2).map(|cell| cell[0]).collect();
+            Ok(String::from_utf8_lossy(&shown).contains(text).then_some(()))
+        })
+    }
+
+    fn until(
+        &self,
+        what: &str,
+        mut look: impl FnMut() -> Result<Option<()>, LabError>,
+    ) -> Result<(), LabError> {
+        let end = Instant::now() + SEEN_MAX;
+        while Instant::now() < end {
+            if look()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Err(self.silent(what, format!("within {} s", SEEN_MAX.as_secs()), &Report::default()))
+    }
+
+    /// QEMU makes its socket when it starts.
+    fn connect(&self, socket: &Path) -> Result<Qmp, LabError> {
+        self.until("started", || Ok(socket.exists().then_some(())))?;
+        Qmp::connect(socket)
+    }
+
+    fn ends(
+        &self,
+        lines: &Receiver<String>,
+        limit: Duration,
+        what: &str,
+        report: &Report,
+    ) -> Result<(), LabError> {
         loop {
-            match lines.recv_timeout(OFF_MAX) {
+            match lines.recv_timeout(limit) {
                 Ok(_) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(report),
-                Err(error) => return Err(self.silent("switched itself off", error, &report)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(error) => return Err(self.silent(what, error, report)),
             }
         }
     }
@@ -132,11 +286,14 @@ impl Machine {
         Ok(())
     }
 
-    fn command(&self, socket: &Path) -> Result<Command, LabError> {
+    fn command(&self, socket: &Path, script: &str) -> Result<Command, LabError> {
+        let memory_mib = if self.attached == Attached::CdRom { ISO_MEMORY_MIB } else { MEMORY_MIB };
+        // One that was switched off leaves it.
+        let _ = fs::remove_file(socket);
         let mut command = Command::new("qemu-system-x86_64");
         let fixed = "-nodefaults -display none -no-reboot -accel tcg,thread=multi -cpu max -smp 2 \
                      -device virtio-rng-pci -device VGA -netdev user,id=net,restrict=on -device e1000e,netdev=net";
-        command.args(fixed.split_whitespace()).args(["-m", &MEMORY_MIB.to_string()]);
+        command.args(fixed.split_whitespace()).args(["-m", &memory_mib.to_string()]);
         if self.firmware.is_uefi() {
             command.args(self.firmware.arguments(&self.path("vars"))?);
         } else {
@@ -151,12 +308,16 @@ impl Machine {
         command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
         let disk = self.path("disk");
         let disk = disk.display();
-        command.args(["-blockdev", &format!("driver=file,node-name=file,cache.no-flush=on,filename={disk}")]);
-        command.args(["-blockdev", "driver=raw,node-name=disk,file=file"]);
+        let access = if self.attached == Attached::CdRom { ",read-only=on" } else { "" };
+        let file = format!("driver=file,node-name=file,cache.no-flush=on,filename={disk}{access}");
+        command.args(["-blockdev", &file]);
+        command.args(["-blockdev", &format!("driver=raw,node-name=disk,file=file{access}")]);
         for device in self.attached.devices() {
             command.args(["-device", device]);
         }
-        for (number, (name, text)) in CREDENTIALS.iter().enumerate() {
+        let script = ("probe.do", script);
+        let given = CREDENTIALS.iter().copied().chain((!script.1.is_empty()).then_some(script));
+        for (number, (name, text)) in given.enumerate() {
             let path = self.path(&format!("credential{number}"));
             let encoded = Base64::encode_string(text.as_bytes());
             fs::write(&path, format!("io.systemd.credential.binary:{name}={encoded}"))
@@ -167,18 +328,29 @@ impl Machine {
     }
 }
 
-/// The image that `./dev` made.
-fn image() -> Result<PathBuf, LabError> {
+/// Where `./dev` keeps what tests need.
+fn cache() -> Result<PathBuf, LabError> {
     let place = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = place("IRONWAKE_CACHE").or_else(|| Some(place("HOME")?.join(".cache/ironwake")));
-    let path =
-        place("IRONWAKE_APPLIANCE").or_else(|| Some(cache?.join("appliance/test.img"))).expect("a HOME");
+    place("IRONWAKE_CACHE").or_else(|| Some(place("HOME")?.join(".cache/ironwake"))).ok_or_else(|| {
+        LabError::Missing { what: "a home".into(), tried: Vec::new(), remedy: "set HOME or IRONWAKE_CACHE" }
+    })
+}
+
+/// An image that `./dev` made.
+fn built(image: Image) -> Result<PathBuf, LabError> {
+    let named = std::env::var_os("IRONWAKE_APPLIANCE").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let disk = match named {
+        Some(path) => path,
+        None => cache()?.join("appliance/test.img"),
+    };
+    let stem = disk.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let path = disk.with_file_name(format!("{stem}{}", image.ending()));
     if path.is_file() {
         return Ok(path);
     }
     Err(LabError::Missing {
         what: "the appliance's image".into(),
         tried: vec![path],
-        remedy: "./dev test makes it",
+        remedy: "./dev test --all makes it",
     })
 }

@@ -47,9 +47,33 @@ done
 say failed-units "$(systemctl list-units --failed --plain --no-legend | cut -d ' ' -f 1 | paste -sd ' ')"
 say restarts "$(property NRestarts ironwake.service)"
 
-disk=$(findmnt -no SOURCE / | sed 's/p\?[0-9]*$//')
-say disk "$(lsblk -bdnro NAME,TRAN "$disk")"
-say partitions "$(lsblk -nro PARTLABEL "$disk" | sed '/^$/d' | paste -sd ' ')"
+links=/dev/disk/ironwake
+say medium "$(cat /run/ironwake-medium)"
+say links "$(find $links -type l -printf '%f\n' | LC_ALL=C sort | paste -sd ' ')"
+if [ -e $links/disk ]; then
+    disk=$(readlink -f $links/disk)
+    say disk "$(lsblk -bdnro NAME,TRAN "$disk")"
+    say partitions "$(lsblk -nro PARTLABEL "$disk" | sed '/^$/d' | paste -sd ' ')"
+    # In the order of PARTITIONS: bios-boot has no link.
+    for link in esp root root-other var; do
+        say "link-$link" "$(lsblk -dnro PARTLABEL "$(readlink -f $links/$link)")"
+    done
+fi
+say version "$(sed -n 's/^IMAGE_VERSION=//p' /etc/os-release)"
+say verity "$(cut -d - -f 1-2 /sys/class/block/"$(basename "$(readlink -f "$(findmnt -no SOURCE /)")")"/dm/uuid)"
+say var "$(findmnt -no FSTYPE /var)"
+say root-password "$(getent shadow root passwd root | cut -d : -f 1-2 | paste -sd ' ')"
+say logins "$(systemctl list-units --all --plain --no-legend '*getty*.service' 'debug-shell.service' | cut -d ' ' -f 1 | paste -sd ' ')"
+say lockdown "$(sed 's/.*\[\(.*\)\].*/\1/' /sys/kernel/security/lockdown)"
+secure=/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
+say secure-boot "$([ ! -e $secure ] || od -An -t u1 -j 4 $secure | tr -d ' ')"
+
+# A good boot is counted as one where it is counted at all.
+blessed() { systemctl --quiet is-active systemd-bless-boot.service; }
+[ ! -e /sys/firmware/efi/efivars/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f ] || wait_for "the boot to be blessed" blessed
+say kernels "$(cd /efi/EFI/Linux && echo *)"
+say grubenv "$(sed '/^#/d' /efi/ironwake/grubenv | paste -sd ' ')"
+say efi-mode "$(stat -c '%a %U' /efi)"
 say root "$(findmnt -no FSTYPE,OPTIONS /)"
 say root-written "$(touch /usr/probe 2>/dev/null && echo yes || echo no)"
 say etc "$(findmnt -no FSTYPE /etc)"
@@ -80,6 +104,8 @@ grep -H VmRSS /proc/[0-9]*/status | sort -k 2 -rn | head -n 14 | while IFS=': 	'
     say process "$kib KiB $(cat "${file%status}comm")"
 done
 screen | sed 's/^/screen: /'
+# What a test wants done in there.
+[ ! -e "$CREDENTIALS_DIRECTORY/probe.do" ] || line bash "$CREDENTIALS_DIRECTORY/probe.do" | sed 's/^/did: /'
 echo
 sync
 echo end

@@ -48,6 +48,12 @@ impl Qmp {
         }
     }
 
+    /// Presses a key and lets it go, by its name in QEMU (`QKeyCode`).
+    pub fn press(&mut self, key: &str) -> Result<(), LabError> {
+        let keys = json!([{ "type": "qcode", "data": key }]);
+        self.execute("send-key", json!({ "keys": keys, "hold-time": 40 })).map(|_| ())
+    }
+
     fn read(&mut self) -> Result<Value, LabError> {
         let mut line = String::new();
         self.reader.read_line(&mut line).map_err(LabError::io("hear what QEMU says"))?;
