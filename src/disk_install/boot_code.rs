@@ -29,7 +29,11 @@ pub fn first_sector(boot: &[u8], core_at: u64) -> Option<[u8; CODE_BYTES]> {
 
 /// The core, for its place at sector `core_at`: the list in its first sector says that the rest follows.
 pub fn core(mut bytes: Vec<u8>, core_at: u64) -> Option<Vec<u8>> {
-    bytes.get_mut(CORE_LIST_AT..)?.get_mut(..8)?.copy_from_slice(&(core_at + 1).to_le_bytes());
+    bytes
+        .get_mut(..SECTOR)?
+        .get_mut(CORE_LIST_AT..)?
+        .get_mut(..8)?
+        .copy_from_slice(&(core_at + 1).to_le_bytes());
     bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
     Some(bytes)
 }
