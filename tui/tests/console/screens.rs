@@ -124,6 +124,18 @@ fn system() {
 }
 
 #[test]
+fn the_disk_that_is_installed_on_is_named() {
+    for (columns, rows) in SIZES {
+        let mut console = Console::with(columns, rows, three());
+        console.keys("6 i");
+        console.answer(super::medium::disks());
+        picture(&format!("system_install_disk_{columns}"), &console);
+        console.keys("enter");
+        picture(&format!("system_install_name_{columns}"), &console);
+    }
+}
+
+#[test]
 fn settings() {
     check("settings", "6 s");
     check_three("setting_change", "6 s enter", &[]);
