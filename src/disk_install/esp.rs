@@ -110,18 +110,17 @@ fn size(folder: &Path, depth: usize) -> io::Result<u64> {
 /// Makes the filesystem on the disk, and puts the files into it.
 pub fn write(folder: &Path, disk: &Path, span: Span) -> Result<(), InstallError> {
     const WHAT: &str = "write the boot files";
-    let step = |error: crate::builders::ChildError| InstallError::step(WHAT, error.to_string());
     let place = Place { path: disk.to_owned(), span }.for_mtools();
     let sectors = (span.size / SECTOR as u64).to_string();
     let cluster = ESP_CLUSTER_SECTORS.to_string();
     let format = mtools("mformat", WHAT).args(["-i", &place, "-F", "-c", &cluster, "-T", &sectors]);
-    format.args(["-h", "255", "-s", "63", "-v", LABEL, "::"]).run(&mut |_| ()).map_err(step)?;
+    format.args(["-h", "255", "-s", "63", "-v", LABEL, "::"]).run(&mut |_| ())?;
     let mut entries: Vec<PathBuf> = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
         .map_err(failed(WHAT))?;
     entries.sort();
     let copy = mtools("mcopy", WHAT).args(["-s", "-Q", "-m", "-i", &place]).args(entries).arg("::");
-    copy.run(&mut |_| ()).map_err(step)
+    Ok(copy.run(&mut |_| ())?)
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Layout {
             .args(["--dry-run=no", "--empty=force", "--seed=random", "--pretty=no", "--no-pager"])
             .arg(format!("--definitions={}", rules.display()))
             .arg(&path);
-        repart.run(&mut |line| tracing::debug!(line)).map_err(|error| wrong(error.to_string()))?;
+        repart.run(&mut |line| tracing::debug!(line))?;
         let layout = Self::read(&path, size_bytes).map_err(io)?;
         fs::remove_file(&path).map_err(io)?;
         Ok(layout)

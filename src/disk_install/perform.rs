@@ -1,8 +1,8 @@
 //! The installation itself, step by step.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use super::layout::{BACK_BYTES, BIOS_BOOT, ESP, FRONT_BYTES, Layout, OTHER_ROOT,
 use super::progress::Progress;
 use super::source::Source;
 use super::{esp, facts, state};
+use crate::builders::ChildError;
 
 /// Written at once.
 const BLOCK_BYTES: usize = 4 << 20;
@@ -48,6 +49,9 @@ pub enum InstallError {
         /// Why.
         reason: String,
     },
+    /// A program failed.
+    #[error(transparent)]
+    Program(#[from] ChildError),
     /// A step failed after the disk was begun.
     #[error(
         "{0}; the disk has no partition table now and cannot be booted, and what was booted from is as it was"
@@ -69,7 +73,7 @@ pub struct Host {
     pub root: PathBuf,
     /// Where progress is written.
     pub run: PathBuf,
-    /// A folder of its own on the filesystem of `/var`.
+    /// A folder of its own on the filesystem of `/var`; it is gone in the end.
     pub work: PathBuf,
     /// What time it is.
     pub now: Millis,
@@ -80,8 +84,7 @@ pub struct Host {
 pub fn run(host: &Host, name: &str, digest: &str, mark: Uuid) -> Result<(), InstallError> {
     let mut progress = Progress::new(&host.run, name, host.now);
     let done = Installation { host, progress: &mut progress }.run(name, digest, mark);
-    let _ = fs::remove_dir_all(host.work.join("copy"));
-    let _ = fs::remove_dir_all(host.work.join("esp"));
+    let _ = fs::remove_dir_all(&host.work);
     match &done {
         Ok(()) => progress.phase(InstallPhase::Done),
         Err(error) => progress.failed(error.to_string()),
@@ -137,7 +140,9 @@ impl Installation<'_> {
                 false => return Err(InstallError::Refused(format!("{told}, and this host booted by BIOS"))),
             }
         }
-        fs::create_dir_all(work).map_err(|error| InstallError::step("make a folder", error.to_string()))?;
+        // Keys are gathered there.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(work);
+        made.map_err(|error| InstallError::step("make a folder", error.to_string()))?;
         let layout = Layout::make(work, size_bytes, &source.version)?;
         if source.slot.span.size > layout.spans[ROOT].size {
             let (has, room) = (source.slot.span.size, layout.spans[ROOT].size);

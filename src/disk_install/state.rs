@@ -46,17 +46,13 @@ fn failed(error: io::Error) -> InstallError {
     InstallError::step(WHAT, error.to_string())
 }
 
-fn child(error: ChildError) -> InstallError {
-    InstallError::step(WHAT, error.to_string())
-}
-
 /// Makes the copy of `var` in `folder`, on the same filesystem; how many bytes it has.
 pub fn gather(var: &Path, folder: &Path) -> Result<u64, InstallError> {
     let mut tried = 0;
     while let Err(error) = link(var, folder) {
         tried += 1;
         if tried == TRIES {
-            return Err(child(error));
+            return Err(error.into());
         }
     }
     for left in LEFT {
@@ -156,7 +152,7 @@ pub fn write(folder: &Path, disk: &Path, span: Span, uuid: uuid::Uuid) -> Result
         .arg(folder)
         .arg(disk)
         .arg(blocks);
-    make.run(&mut |line| tracing::debug!(line)).map_err(child)
+    Ok(make.run(&mut |line| tracing::debug!(line))?)
 }
 
 #[cfg(test)]
