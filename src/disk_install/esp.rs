@@ -42,8 +42,7 @@ pub fn gather(esp: &Place, version: &str, folder: &Path) -> Result<u64, InstallE
     nix::unistd::sync();
     let copy =
         mtools("mcopy", WHAT).args(["-s", "-n", "-Q", "-m", "-i", &esp.for_mtools(), "::*"]).arg(folder);
-    copy.run(&mut |line| tracing::debug!(line))
-        .map_err(|error| InstallError::step(WHAT, error.to_string()))?;
+    copy.run(&mut |line| tracing::debug!(line))?;
     keep(folder, Path::new(""), version, 0).map_err(failed(WHAT))?;
     let environment_path = folder.join(ENVIRONMENT);
     if let Some(parent) = environment_path.parent() {
