@@ -87,7 +87,10 @@ pub fn run(host: &Host, name: &str, digest: &str, mark: Uuid) -> Result<(), Inst
     let _ = fs::remove_dir_all(&host.work);
     match &done {
         Ok(()) => progress.phase(InstallPhase::Done),
-        Err(error) => progress.failed(error.to_string()),
+        Err(error) => progress.failed(match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        }),
     }
     done
 }
