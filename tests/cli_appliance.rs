@@ -88,7 +88,7 @@ fn nothing_is_installed_that_was_not_confirmed_or_cannot_be() {
         ("POST /api/v1/appliance/install", "422 Unprocessable", &[&refusal]),
     ]);
     let check = |arguments: &[&str], code: i32, expected: &str| {
-        let output = double.run(&[&["appliance", "install"], arguments].concat());
+        let output = double.run(&[&["appliance", "install"][..], arguments].concat());
         let said = text(&output);
         assert!(output.status.code() == Some(code) && said.contains(expected), "{arguments:?}: {said}");
     };
