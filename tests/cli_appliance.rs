@@ -95,7 +95,7 @@ fn nothing_is_installed_that_was_not_confirmed_or_cannot_be() {
     check(&["--disk", "smallest"], 1, "the appliance cannot be installed on sdc: it is in use: held by md0");
     check(&["--disk", "largest"], 1, "not confirmed: nothing is written");
     check(&["--disk", "only"], 1, "several disks fit only");
-    check(&["--disk", "/dev/sda"], 1, "no disk fits name=sda");
+    check(&["--disk", "/dev/sda"], 1, "the appliance cannot be installed on sda: the appliance runs from it");
     check(&["--disk", "first"], 2, "\"first\" is no disk rule");
     check(&["--disk", "largest", "--yes-wipe", "sda"], 4, "sdb has to be typed");
     check(&[], 2, "--disk");

@@ -133,6 +133,11 @@ fn chosen<'a>(disks: &'a ApplianceDisks, text: &str) -> Result<&'a ApplianceDisk
         Some(name) => DiskRule::Name(name.to_owned()),
         None => text.parse().map_err(|error| Failure::Usage(format!("--disk: {error}")))?,
     };
+    if let DiskRule::Name(name) = &rule
+        && let Some(found) = disks.disks.iter().find(|found| found.disk.name == *name)
+    {
+        return Ok(found);
+    }
     // The disk that was booted is none of those that a rule is about.
     let booted = disks.booted_from.disk.as_ref();
     let others = disks.disks.iter().filter(|found| Some(&found.disk.name) != booted);

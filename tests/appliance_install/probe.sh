@@ -35,7 +35,7 @@ say disks "$(line ironwake appliance disks)"
 if [ "$removable" = true ]; then
     ironwake machine add --mac 52:54:00:77:00:01 --name probe >/dev/null 2>&1
     target=$(lsblk -dnro NAME,SERIAL | sed -n 's/ TARGET$//p')
-    say refused "$(line ironwake appliance install --disk /dev/sda --yes-wipe sda) $(printf '%s' "$disks" | grep -q 'theapplianceruns' && echo 'sda: the appliance runs from it')"
+    say refused "$(line ironwake appliance install --disk /dev/sda --yes-wipe sda)"
     say wrong-name "$(line ironwake appliance install --disk serial=TARGET --yes-wipe sda)"
     began=$SECONDS
     state=$(ironwake appliance install --disk serial=TARGET --yes-wipe "$target" --json 2>&1 | tr -d '\n')
