@@ -31,6 +31,7 @@ pub mod remote;
 pub mod artifacts;
 pub mod builders;
 pub mod catalog;
+pub mod disk_install;
 pub mod site;
 pub mod serve;
 pub mod http;

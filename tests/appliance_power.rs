@@ -44,13 +44,16 @@ echo added
 
 /// What is left of /var: machines in the database, or nothing where there is no database yet.
 async fn machines_after(disk: &File, folder: &Path) -> Result<Option<usize>, LabError> {
-    let Some(var) = cuts::partition(disk, "ironwake-var").map_err(LabError::io("read the partition table"))? else {
+    let Some(var) =
+        cuts::partition(disk, "ironwake-var").map_err(LabError::io("read the partition table"))?
+    else {
         return Ok(None);
     };
     let image = folder.join("var");
     cuts::extract(disk, var, &image).map_err(LabError::io("copy /var"))?;
     // As at the next boot: the journal is played back. 1 says that something was put right, 8 that there is no filesystem yet.
-    let checked = Command::new("e2fsck").args(["-p", "-f"]).arg(&image).output().map_err(LabError::io("run e2fsck"))?;
+    let checked =
+        Command::new("e2fsck").args(["-p", "-f"]).arg(&image).output().map_err(LabError::io("run e2fsck"))?;
     match checked.status.code() {
         Some(0 | 1) => {}
         Some(8) => return Ok(None),
@@ -76,8 +79,14 @@ async fn machines_after(disk: &File, folder: &Path) -> Result<Option<usize>, Lab
         what: "the database cannot be read".into(),
         text: error.to_string(),
     })?;
-    let added = machines.iter().filter(|machine| machine.name.as_deref().is_some_and(|name| name.starts_with("cut"))).count();
-    opened.close().await.map_err(|error| LabError::Unexpected { what: "close it".into(), text: error.to_string() })?;
+    let added = machines
+        .iter()
+        .filter(|machine| machine.name.as_deref().is_some_and(|name| name.starts_with("cut")))
+        .count();
+    opened
+        .close()
+        .await
+        .map_err(|error| LabError::Unexpected { what: "close it".into(), text: error.to_string() })?;
     Ok(Some(added))
 }
 
@@ -92,13 +101,16 @@ fn full_appliance_power_cuts_lose_nothing_that_was_acknowledged() -> Result<(), 
 
     let runtime = tokio::runtime::Runtime::new().map_err(LabError::io("make a runtime"))?;
     let mut cuts = Cuts::of(&machine.disk(), &replayed)?;
-    let marks: Vec<usize> =
-        (1..=ADDED).map(|number| cuts.after(&format!("acknowledged {number:03}"))).collect::<Result<_, _>>()?;
+    let marks: Vec<usize> = (1..=ADDED)
+        .map(|number| cuts.after(&format!("acknowledged {number:03}")))
+        .collect::<Result<_, _>>()?;
     assert!(marks.is_sorted(), "{marks:?}");
     // A third of the points in the first start, the others while machines were added.
     let (first, last) = (marks[0], cuts.len());
-    let even = |from: usize, to: usize, points: usize| (1..=points).map(move |n| from + (to - from) * n / points);
-    let points: Vec<usize> = even(0, first, POINTS / 3).chain(even(first, last, POINTS - POINTS / 3)).collect();
+    let even =
+        |from: usize, to: usize, points: usize| (1..=points).map(move |n| from + (to - from) * n / points);
+    let points: Vec<usize> =
+        even(0, first, POINTS / 3).chain(even(first, last, POINTS - POINTS / 3)).collect();
     let mut found = Vec::new();
     for (number, &point) in points.iter().enumerate() {
         let acknowledged = marks.partition_point(|mark| *mark <= point);

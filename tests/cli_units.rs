@@ -46,6 +46,10 @@ fn the_units_are_understood_in_full() {
         "ironwake-fall-back.service",
         "ironwake-update.service",
         "ironwake-update.timer",
+        "ironwake-disks.service",
+        "ironwake-install.service",
+        "ironwake-unattended.service",
+        "ironwake-factory-reset.service",
     ];
     // What they start is not installed where tests run, nor is the console built: the command stands for both.
     let programs = ["/usr/bin/ironwake-console", "/usr/bin/ironwake"];

@@ -152,7 +152,7 @@ fn polkit_would_grant_just_that_to_just_that_user() {
             ask(question(MANAGE_UNITS, "ironwake", Some(unit), Some(verb)), false);
         }
     }
-    for unit in ["ironwake-fall-back.service", "systemd-reboot.service", ""] {
+    for unit in ["ironwake-fall-back.service", "ironwake-unattended.service", "systemd-reboot.service", ""] {
         ask(question(MANAGE_UNITS, "ironwake", Some(unit), Some("start")), false);
     }
     for unit in ["ironwake.socket", "ironwake", "x-ironwake.service", "ironwake-console@tty2.service", ""] {

@@ -67,7 +67,16 @@ const TEST_ORIGIN: &str = "Instant::now";
 const OWNERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     // The crash test runs the store in a process of its own, to kill it; `ironwake console` becomes another program.
-    ("std::process::Command", &["builders", "remote", "src/cli/console.rs", "src/store/crash_tests.rs"]),
+    (
+        "std::process::Command",
+        &[
+            "builders",
+            "remote",
+            "src/cli/console.rs",
+            "src/disk_install/tests.rs",
+            "src/store/crash_tests.rs",
+        ],
+    ),
     ("tokio::process", &["builders", "remote"]),
     ("russh", &["remote"]),
     ("AddressFamily::Packet", &["serve"]),

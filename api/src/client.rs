@@ -6,6 +6,7 @@
 mod bulk;
 mod calls;
 mod follow;
+mod install;
 mod builds;
 mod logins;
 mod place;

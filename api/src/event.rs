@@ -468,6 +468,21 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_at: Option<Millis>,
     },
+    /// The appliance is about to be installed on another disk, whose contents are destroyed.
+    InstallBegun {
+        /// Kernel name of the disk.
+        disk: String,
+    },
+    /// The installation of the appliance on a disk has ended.
+    InstallEnded {
+        /// Kernel name of the disk.
+        disk: String,
+        /// Why it came to nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
+    /// Everything of this appliance that is not of its image is about to be destroyed.
+    FactoryReset,
     /// An interface of the appliance is about to get another address, which goes back unless it is confirmed.
     NetworkChanging {
         /// Which interface.

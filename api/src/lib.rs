@@ -21,6 +21,7 @@ mod event_query;
 mod health;
 mod host;
 pub mod human;
+mod install;
 mod inventory;
 mod lease;
 mod login;
@@ -60,6 +61,10 @@ pub use health::{
     DhcpTraffic, Health, HealthCheck, HealthState, NetworkHealth, NetworkLink, OtherServer, Silence, Version,
 };
 pub use host::{Host, MachineHost, PhoneHome, Reachability};
+pub use install::{
+    ApplianceDisk, ApplianceDisks, BootMedium, FactoryReset, InstallNew, InstallPhase, InstallState,
+    InstallThen,
+};
 pub use inventory::*;
 pub use lease::{Lease, LeaseEnd, LeaseNews, LeaseState};
 pub use login::{

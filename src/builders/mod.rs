@@ -7,6 +7,7 @@ mod drivers;
 mod modinfo;
 mod modules;
 
+pub use debian_image::{Child, ChildError};
 pub use discovery::{BuildError, BuiltDiscovery, Progress, agent_path, discovery};
 pub use drivers::DRIVERS;
 pub use modinfo::{ModInfo, ModInfoError, modinfo};

@@ -1,9 +1,8 @@
 //! `ironwake rebuild`, `wipe`, `inspect`: have work done on one machine, or on many as a batch.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 
-use anyhow::Context as _;
 use ironwake_api::client::ClientError;
 use ironwake_api::{ArmRequest, BatchNew, BulkAction, BulkAnswer, Operation, OperationKind, OperationNew};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +12,7 @@ use super::called::Called;
 use super::operation::{done, follow, holders, shown};
 use super::output::clean;
 use super::selection::{self, Selected};
+use super::typed::typed;
 use super::{Context, Failure, batch, dry_run};
 
 /// What every command that begins an operation takes.
@@ -246,20 +246,5 @@ async fn confirmed(
             }
         }
     }
-    write!(screen, "Type {} to confirm: ", clean(word))?;
-    screen.flush()?;
-    context.output.flush()?;
-    // A thread of its own: the process may end while it waits for a line.
-    let (sender, typed) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let _ = sender.send(std::io::stdin().lock().read_line(&mut line).map(|_| line));
-    });
-    tokio::select! {
-        typed = typed => Ok(typed.context("read the terminal")??.trim() == word),
-        _ = interrupts.recv() => {
-            writeln!(screen)?;
-            Ok(false)
-        }
-    }
+    typed(word, &mut interrupts, context).await
 }

@@ -274,6 +274,14 @@ pub fn describe(kind: &EventKind, called: &Called) -> (String, Style) {
         E::SystemEnding { power_off: false } => ("the appliance is restarted".into(), Style::Warning),
         E::SystemEnding { power_off: true } => ("the appliance is switched off".into(), Style::Warning),
         E::UnitRestarting { unit } => plain(format!("{unit} is started again")),
+        E::InstallBegun { disk } => (format!("the appliance is installed on {disk}"), Style::Warning),
+        E::InstallEnded { disk, problem: None } => {
+            (format!("the appliance was installed on {disk}"), Style::Good)
+        }
+        E::InstallEnded { disk, problem: Some(why) } => {
+            (format!("the installation on {disk} came to nothing: {why}"), Style::Bad)
+        }
+        E::FactoryReset => ("the appliance goes back to how it was made".into(), Style::Warning),
         E::SetupStep { what, problem: None } => (format!("set-up: {what}"), Style::Good),
         E::SetupStep { what, problem: Some(why) } => {
             (format!("set-up: {what} came to nothing: {why}"), Style::Bad)

@@ -22,6 +22,8 @@ mod health;
 mod host;
 mod human;
 mod import;
+mod install;
+mod install_root;
 mod inventory;
 mod key;
 mod lease;
@@ -45,6 +47,7 @@ mod system;
 mod table;
 mod timeline;
 mod token;
+mod typed;
 mod update;
 mod update_root;
 mod values;
@@ -152,7 +155,7 @@ enum Command {
         #[command(subcommand)]
         command: Option<update::Command>,
     },
-    /// Show and test the image that the appliance runs from; make an update of it
+    /// The image that the appliance runs from: show and test it, install it on a disk, or make it as it was made
     #[command(subcommand)]
     Appliance(appliance::Command),
     /// Print what a machine would get at each step, and why, without sending anything
@@ -179,6 +182,7 @@ impl Command {
     /// Whether it speaks to a daemon; the others need neither one nor its token.
     fn asks_the_daemon(&self) -> bool {
         match self {
+            Self::Appliance(command) => !command.is_of_a_unit(),
             Self::Serve(_)
             | Self::Console
             | Self::Completions(_)

@@ -152,6 +152,8 @@ mod tests {
             "update install -",
             "update install https://example.org/a.update",
             "appliance show",
+            "appliance disks",
+            "appliance install --disk serial=S1 --yes-wipe sda",
             "version",
         ] {
             check(line, "");
@@ -168,6 +170,7 @@ mod tests {
             ("appliance bundle a --version 1 --key b --output c", "`appliance bundle`"),
             ("builder run", "`builder`"),
             ("doctor", "`doctor`"),
+            ("appliance install-disk", "`appliance`"),
             ("probe dhcp --interface eth0 --arch 7", "`probe`"),
             ("completions bash", "`completions`"),
             ("man /tmp", "`man`"),

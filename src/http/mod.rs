@@ -23,6 +23,7 @@ mod events;
 mod extract;
 mod follow;
 mod guard;
+mod install;
 mod inventories;
 mod listen;
 mod logins;
@@ -87,6 +88,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(system::routes())
         .merge(setup::routes())
         .merge(updates::routes())
+        .merge(install::routes())
         .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();

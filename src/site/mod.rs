@@ -20,6 +20,7 @@ mod health_news;
 mod heartbeat;
 mod hosts;
 mod imports;
+mod install;
 mod installer;
 mod keeping;
 mod kept;

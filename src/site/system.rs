@@ -71,6 +71,7 @@ pub(super) struct Own {
     pub setup: Begun,
     /// When the daemon is started again after a set-up, and who set it up.
     pub restart: Mutex<Option<(Millis, Actor)>>,
+    pub(super) installing: super::install::Installing,
     /// Held while one change is made, so that no two get in each other's way.
     pub changing: tokio::sync::Mutex<()>,
 }
@@ -95,6 +96,7 @@ impl Site {
             servers: Mutex::new(Servers { names: servers, due }),
             setup: Begun::default(),
             restart: Mutex::default(),
+            installing: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             appliance,
         };
@@ -249,6 +251,7 @@ impl Site {
         self.tend_own_address(&own).await;
         self.tend_setup().await;
         self.tend_updates().await;
+        self.tend_install(&own).await;
     }
 
     /// Notes what became of a change. That it is not saved is told by the store itself.
@@ -268,6 +271,10 @@ impl Own {
 
     fn servers(&self) -> MutexGuard<'_, Servers> {
         self.servers.lock().expect("no panic while held")
+    }
+
+    pub fn installing(&self) -> MutexGuard<'_, Option<super::install::Ordered>> {
+        self.installing.lock().expect("no panic while held")
     }
 
     pub fn pending(&self) -> MutexGuard<'_, Option<Pending>> {

@@ -18,6 +18,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 mod apply;
 mod back;
+mod copy;
 mod error;
 mod events;
 mod migrate;
@@ -35,6 +36,7 @@ use crate::artifact::{Download, Import};
 use crate::operation;
 use crate::profile::{Secret, Written};
 pub use back::{WentBack, snapshot_path};
+pub use copy::copy;
 pub use error::StoreError;
 pub use events::EventFilter;
 pub use migrate::SCHEMA_VERSION;

@@ -30,7 +30,9 @@ pub use bus::{Bus, BusError, CALL_TIME_MAX};
 pub use keymaps::{KeyboardKind, keyboards};
 pub use network_files::NetworkFiles;
 pub use requests::{Time, Unit};
-pub use units::{DAEMON, OWN_UNITS, OwnUnit, RESTARTABLE, STARTABLE, UPDATE_INSTALL};
+pub use units::{
+    DAEMON, DISKS, FACTORY_RESET, INSTALL, OWN_UNITS, OwnUnit, RESTARTABLE, STARTABLE, UPDATE_INSTALL,
+};
 
 /// What is logged where `IRONWAKE_LOG` says nothing.
 const LOG_FILTER: &str = "info";

@@ -37,9 +37,15 @@ pub const RESTARTABLE: &[&str] =
 
 /// Installs an update of the appliance.
 pub const UPDATE_INSTALL: &str = "ironwake-update-install.service";
+/// Reads the appliance's own disks.
+pub const DISKS: &str = "ironwake-disks.service";
+/// Installs the appliance on a disk.
+pub const INSTALL: &str = "ironwake-install.service";
+/// Makes this appliance one that was never set up.
+pub const FACTORY_RESET: &str = "ironwake-factory-reset.service";
 
 /// Those that are root and end by themselves: the daemon starts them, and nothing else of them.
-pub const STARTABLE: &[&str] = &[UPDATE_INSTALL];
+pub const STARTABLE: &[&str] = &[UPDATE_INSTALL, DISKS, INSTALL, FACTORY_RESET];
 
 impl OwnUnit {
     /// The unit that the API or systemd calls so.

@@ -41,7 +41,8 @@ impl Cuts {
     pub fn of(image: &Path, disk: &Path) -> Result<Self, LabError> {
         let path = writes::path_of(image);
         let record = File::open(&path).map_err(LabError::io(format!("open {}", path.display())))?;
-        let disk = File::options().read(true).write(true).open(disk).map_err(LabError::io("open the disk"))?;
+        let disk =
+            File::options().read(true).write(true).open(disk).map_err(LabError::io("open the disk"))?;
         let entries = entries(&record).map_err(LabError::io("read the record of writes"))?;
         Ok(Self { record, entries, disk, played: 0 })
     }
@@ -76,7 +77,8 @@ impl Cuts {
         look: impl FnOnce(&File) -> Result<T, LabError>,
     ) -> Result<T, LabError> {
         let failed = LabError::io("replay the record of writes");
-        let flushed = self.entries[..point].iter().rposition(|entry| entry.flags & FLUSH != 0).map_or(0, |at| at + 1);
+        let flushed =
+            self.entries[..point].iter().rposition(|entry| entry.flags & FLUSH != 0).map_or(0, |at| at + 1);
         let played = (|| -> io::Result<Undo> {
             for number in self.played..flushed {
                 self.play(self.entries[number], None)?;
@@ -139,7 +141,8 @@ fn entries(record: &File) -> io::Result<Vec<Entry>> {
 
 /// Heads or tails, the same for the same numbers (the mixer of SplitMix64).
 fn coin(seed: u64, number: u64) -> bool {
-    let mut bits = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number.wrapping_mul(0xd1b5_4a32_d192_ed03));
+    let mut bits =
+        seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number.wrapping_mul(0xd1b5_4a32_d192_ed03));
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     (bits ^ (bits >> 31)) & 1 == 1
@@ -158,8 +161,11 @@ pub fn partition(disk: &File, label: &str) -> io::Result<Option<(u64, u64)>> {
     let mut entry = [0; 128];
     for row in 0..128 {
         disk.read_exact_at(&mut entry, table + row * 128)?;
-        let name: Vec<u16> =
-            entry[56..].chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).take_while(|unit| *unit != 0).collect();
+        let name: Vec<u16> = entry[56..]
+            .chunks_exact(2)
+            .map(|unit| u16::from_le_bytes([unit[0], unit[1]]))
+            .take_while(|unit| *unit != 0)
+            .collect();
         if String::from_utf16_lossy(&name) == label {
             let at = |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().expect("eight bytes"));
             return Ok(Some((at(32) * SECTOR, (at(40) + 1 - at(32)) * SECTOR)));

@@ -258,6 +258,10 @@ actions! {
     PowerOff,
     /// Goes on with an update: looks for one, installs it, or restarts into it.
     Update,
+    /// Installs the appliance on one of its disks.
+    InstallOnDisk,
+    /// Makes the appliance as it was made.
+    FactoryReset,
     /// Shows where a browser finds what is open, as a QR code.
     ShowCode,
     /// The steps of the first set-up.
@@ -435,6 +439,8 @@ table! {
     System, ["y"], SetKeyboard, "system: keyboard", "", "Choose its keyboard";
     System, ["u"], ShowCode, "system: QR code", "QR code", "Its URL as a QR code";
     System, ["U"], Update, "system: update", "", "Look for a new version; install it; restart into it";
+    System, ["i"], InstallOnDisk, "system: install on a disk", "", "Install it on a disk; confirmed by the disk's name";
+    System, ["X"], FactoryReset, "system: factory reset", "", "Destroy all that it has; confirmed by its name";
     System, ["R"], Reboot, "system: reboot", "", "Restart the appliance";
     System, ["O"], PowerOff, "system: power off", "", "Switch the appliance off";
     System, ["P"], Password, "password: set", "", "Set the administrator's password or PIN";

@@ -1,4 +1,4 @@
-//! The one place where a typed name becomes the permission to arm. A [`Confirmation`] has no other maker.
+//! The one place where a typed name becomes the permission to arm, or to destroy something of the appliance itself. A [`Confirmation`] has no other maker.
 
 /// What has to be typed before operations that write are armed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,8 @@ pub struct Confirmation {
 }
 
 impl Demand {
-    /// For these operations `word` has to be typed: the machine's name, or how many machines there are.
+    /// For these operations `word` has to be typed: the machine's name, or how many machines there are. For the appliance itself
+    /// what is named is the disk, as it was shown, or the appliance.
     pub fn new(word: impl Into<String>, operations: Vec<String>) -> Self {
         Self { word: word.into(), operations }
     }

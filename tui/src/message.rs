@@ -2,9 +2,9 @@
 //! can be recorded and played again.
 
 use ironwake_api::{
-    Artifact, ArtifactUsage, Attempt, Build, BulkAnswer, DryRun, Event, Health, Lease, Machine, Millis,
-    NetworkChange, Operation, OwnSystem, Page, Problem, ProfileFit, Profiles, Settings, SystemAction,
-    SystemChoices, Update, Version, Whoami,
+    ApplianceDisks, Artifact, ArtifactUsage, Attempt, Build, BulkAnswer, DryRun, Event, Health, InstallState,
+    Lease, Machine, Millis, NetworkChange, Operation, OwnSystem, Page, Problem, ProfileFit, Profiles,
+    Settings, SystemAction, SystemChoices, Update, Version, Whoami,
 };
 use serde::{Deserialize, Serialize};
 
@@ -132,6 +132,10 @@ pub enum Answer {
     SystemChoices(SystemChoices),
     /// How its updates stand.
     Update(Box<Update>),
+    /// Its disks.
+    ApplianceDisks(Box<ApplianceDisks>),
+    /// How far its installation on a disk is.
+    InstallState(InstallState),
     /// It has another address, which is to be kept.
     AddressChanged(NetworkChange),
     /// It keeps that address.
@@ -188,6 +192,8 @@ pub enum Asked {
     Setting(String),
     /// The appliance's own system was to be changed.
     System(SystemAction),
+    /// The appliance's disks were to be told, or how far its installation is.
+    Disks,
     /// Something of the first set-up.
     First(What),
 }

@@ -163,6 +163,19 @@ pub enum Request {
     CheckUpdate,
     /// Install a version of the appliance beside the one that runs.
     InstallUpdate(UpdateRequest),
+    /// The appliance's disks.
+    ApplianceDisks,
+    /// How far its installation on a disk is.
+    InstallState,
+    /// Install the appliance on a disk.
+    Install {
+        /// The disk's name.
+        disk: String,
+        /// That it was typed; what it names is the digest of the disk as it was shown.
+        confirmation: Confirmation,
+    },
+    /// Make the appliance as it was made; what the confirmation names is the appliance.
+    FactoryReset(Confirmation),
     /// Restart the appliance, or switch it off.
     EndSystem {
         /// Switch it off.
@@ -203,6 +216,9 @@ impl Request {
             Self::RestartUnit(name) => Asked::Do(format!("restart {name}")),
             Self::CheckUpdate => does("look for a new version"),
             Self::InstallUpdate(_) => does("install the update"),
+            Self::ApplianceDisks | Self::InstallState => Asked::Disks,
+            Self::Install { disk, .. } => Asked::Do(format!("install on {disk}")),
+            Self::FactoryReset(_) => does("factory reset"),
             Self::EndSystem { power_off: false } => does("restart the appliance"),
             Self::EndSystem { power_off: true } => does("switch the appliance off"),
             Self::Pin { name, pinned } => {
@@ -242,6 +258,8 @@ impl Request {
             | Self::RestartUnit(_)
             | Self::CheckUpdate
             | Self::InstallUpdate(_)
+            | Self::Install { .. }
+            | Self::FactoryReset(_)
             | Self::EndSystem { .. } => true,
             Self::First(ask) => ask.changes(),
             Self::Quit
@@ -263,6 +281,8 @@ impl Request {
             | Self::System
             | Self::SystemChoices
             | Self::Update
+            | Self::ApplianceDisks
+            | Self::InstallState
             | Self::Past(_)
             | Self::Check { .. }
             | Self::Whoami

@@ -14,6 +14,8 @@ mod harness;
 mod keys;
 #[path = "console/login.rs"]
 mod login;
+#[path = "console/medium.rs"]
+mod medium;
 #[path = "console/mouse.rs"]
 mod mouse;
 #[path = "console/own.rs"]

@@ -59,8 +59,8 @@ pub fn release(root: &Path, disk: &str) -> Result<Vec<String>, HolderError> {
     Ok(stack)
 }
 
-/// All holders, each before what it stands on.
-fn stack(root: &Path, disk: &str) -> Vec<String> {
+/// All holders of the disk or of one of its partitions, each before what it stands on. Nothing is stopped.
+pub fn stack(root: &Path, disk: &str) -> Vec<String> {
     let mut found = Vec::new();
     visit(root, disk, 0, &mut HashSet::new(), &mut found);
     // Of two visits the one from further down comes later: what others stand on goes last.

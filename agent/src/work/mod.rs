@@ -1,10 +1,11 @@
 //! The work of an armed boot. Nothing here runs without a claimed operation, and nothing is opened for writing
-//! that the wipe guard has not approved: `guard` makes what `target` opens.
+//! that the wipe guard has not approved: `guard` makes what `target` opens. The appliance, which installs itself on a disk,
+//! uses the guard and what is public beside it, and nothing else.
 
-mod efi_boot;
+pub mod efi_boot;
 mod fetch;
-mod guard;
-mod holders;
+pub mod guard;
+pub mod holders;
 mod image;
 mod inject;
 mod meter;
@@ -12,9 +13,9 @@ mod pieces;
 mod report;
 mod rescue;
 mod shell;
-mod signature;
+pub mod signature;
 mod table;
-mod target;
+pub mod target;
 mod unpack;
 mod volume;
 mod wipe;

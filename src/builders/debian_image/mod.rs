@@ -19,8 +19,7 @@ use nix::unistd::Uid;
 use tempfile::TempDir;
 
 use crate::artifact::{Digest, Recipe};
-use child::Child;
-pub use child::ChildError;
+pub use child::{Child, ChildError};
 use disk::{DiskError, Layout, derived_uuid};
 use mirror::Suite;
 pub use progress::Report;

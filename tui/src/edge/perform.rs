@@ -2,8 +2,8 @@
 
 use ironwake_api::client::{Client, ClientError, EventQuery};
 use ironwake_api::{
-    ArmRequest, ArtifactPatch, BatchNew, BuildNew, BulkRequest, EventOrder, LoginRequest, MachineQuery,
-    Operation, OperationNew, OperationQuery, Problem, Selection,
+    ArmRequest, ArtifactPatch, BatchNew, BuildNew, BulkRequest, EventOrder, FactoryReset, InstallNew,
+    InstallThen, LoginRequest, MachineQuery, Operation, OperationNew, OperationQuery, Problem, Selection,
 };
 use tokio::sync::mpsc;
 
@@ -67,6 +67,8 @@ async fn ask(client: &Client, request: Request, messages: &mpsc::Sender<Message>
         | Request::System
         | Request::SystemChoices
         | Request::Update
+        | Request::ApplianceDisks
+        | Request::InstallState
         | Request::Whoami
         | Request::Past(_)) => read(client, show).await,
         Request::First(ask) => first::perform(client, ask).await,
@@ -178,6 +180,8 @@ async fn read(client: &Client, request: Request) -> Answered {
         Request::System => Answer::System(Box::new(client.system().await?)),
         Request::SystemChoices => Answer::SystemChoices(client.system_choices().await?),
         Request::Update => Answer::Update(Box::new(client.update().await?)),
+        Request::ApplianceDisks => Answer::ApplianceDisks(Box::new(client.appliance_disks().await?)),
+        Request::InstallState => Answer::InstallState(client.appliance_install_state().await?),
         Request::Whoami => Answer::Whoami(client.whoami().await?),
         Request::Past(past) => {
             let query = EventQuery {
@@ -314,6 +318,17 @@ async fn change_system(client: &Client, request: Request, asked: &Asked) -> Answ
         Request::InstallUpdate(request) => {
             let update = client.begin_update(&request).await?;
             (Some(Answer::Update(Box::new(update))), "The update begins".into())
+        Request::Install { disk, confirmation } => {
+            let digest = confirmation.operations().first().cloned().unwrap_or_default();
+            let then = InstallThen::Wait;
+            let new = InstallNew { disk: disk.clone(), digest, confirm: disk.clone(), then };
+            let state = client.install_appliance(&new).await?;
+            (Some(Answer::InstallState(state)), format!("The installation on {disk} begins"))
+        }
+        Request::FactoryReset(confirmation) => {
+            let confirm = confirmation.operations().first().cloned().unwrap_or_default();
+            client.factory_reset(&FactoryReset { confirm }).await?;
+            (None, "The appliance restarts, as it was made".into())
         }
         Request::EndSystem { power_off: false } => {
             client.reboot_system().await?;

@@ -6,6 +6,7 @@ pub mod first;
 pub mod fleet;
 pub mod hardware;
 pub mod machine;
+pub mod medium;
 pub mod order;
 pub mod overlay;
 pub mod own;
@@ -31,6 +32,7 @@ use access::Access;
 use first::First;
 use fleet::Fleet;
 use machine::Opened;
+use medium::Medium;
 use overlay::Overlay;
 use own::Own;
 use setting::Book;
@@ -165,6 +167,8 @@ pub struct Model {
     pub settings: Book,
     /// The appliance's own system.
     pub own: Own,
+    /// What it runs from, and which disks it has.
+    pub medium: Medium,
     /// Who is there.
     pub access: Access,
     /// The machine that is open.
@@ -211,6 +215,7 @@ impl Model {
             profiles: None,
             settings: Book::default(),
             own: Own::default(),
+            medium: Medium::default(),
             access: Access::default(),
             opened: None,
             wizard: None,

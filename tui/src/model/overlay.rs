@@ -182,6 +182,8 @@ pub enum Pick {
     Unit,
     /// One of its interfaces, to be given another address.
     Interface,
+    /// One of its disks, to be installed on.
+    Disk,
 }
 
 impl Pick {
@@ -259,9 +261,13 @@ pub enum Permits {
     Retry,
     /// A recorded operation is armed.
     Arm,
+    /// The appliance is installed on a disk.
+    Install,
+    /// The appliance goes back to how it was made.
+    FactoryReset,
 }
 
-/// A word that has to be typed before an operation is armed.
+/// A word that has to be typed before something is destroyed.
 #[derive(Debug)]
 pub struct Demanded {
     /// What it permits.

@@ -123,6 +123,14 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
         E::SystemEnding { power_off: false } => (Tone::Warn, "the appliance is restarted".into()),
         E::SystemEnding { power_off: true } => (Tone::Warn, "the appliance is switched off".into()),
         E::UnitRestarting { unit } => plain(format!("{unit} is started again")),
+        E::InstallBegun { disk } => (Tone::Warn, format!("the appliance is installed on {disk}")),
+        E::InstallEnded { disk, problem: None } => {
+            (Tone::Ok, format!("the appliance was installed on {disk}"))
+        }
+        E::InstallEnded { disk, problem: Some(why) } => {
+            (Tone::Bad, format!("the installation on {disk} came to nothing: {why}"))
+        }
+        E::FactoryReset => (Tone::Warn, "the appliance goes back to how it was made".into()),
         E::SetupStep { what, problem: None } => (Tone::Ok, format!("set-up: {what}")),
         E::SetupStep { what, problem: Some(why) } => {
             (Tone::Bad, format!("set-up: {what} came to nothing: {why}"))

@@ -2,7 +2,7 @@
 
 use ironwake_api::{BulkAnswer, Operation, Problem};
 
-use super::{access, first, own, rebuild, settings, typing};
+use super::{access, first, medium, own, rebuild, settings, typing};
 use crate::message::{Answer, Asked};
 use crate::model::{Model, Screen};
 use crate::request::Request;
@@ -85,6 +85,8 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
         Answer::System(system) => model.own.put(*system),
         Answer::Update(update) => model.own.update = Some(*update),
         Answer::SystemChoices(choices) => model.own.choices = Some(choices),
+        Answer::ApplianceDisks(disks) => medium::told(model, *disks),
+        Answer::InstallState(state) => medium::progress(model, state),
         Answer::AddressChanged(change) => model.own.changed(change),
         Answer::AddressKept => model.own.settled(),
         Answer::First(told) => first::told(model, told, requests),
@@ -167,6 +169,7 @@ fn said(asked: &Asked) -> String {
         Asked::Login => "log in".into(),
         Asked::Setting(key) => format!("change {key}"),
         Asked::System(what) => format!("change the {}", crate::model::own::word(*what)),
+        Asked::Disks => "show the disks".into(),
         Asked::First(what) => what.words().into(),
     }
 }
@@ -205,12 +208,14 @@ pub(super) fn plainly_refused(
         Asked::Setting(key) if settings::refused(model, key, problem) => return,
         Asked::System(what) if own::refused(model, *what, problem) => return,
         Asked::First(what) if first::refused(model, *what, problem, requests) => return,
+        Asked::Disks if !medium::refused(model) => return,
         Asked::Arm => rebuild::not_armed(model),
         Asked::Do(_) => typing::saved(model, asked, false),
         Asked::Make
         | Asked::Show(_)
         | Asked::Setting(_)
         | Asked::System(_)
+        | Asked::Disks
         | Asked::Login
         | Asked::First(_) => {}
     }

@@ -1,6 +1,6 @@
 //! What keys, wheel and clicks do: to what is typed first, then by the key table.
 
-use super::{access, first, machines, own, rebuild, refresh, screens, settings, typing};
+use super::{access, first, machines, medium, own, rebuild, refresh, screens, settings, typing};
 use crate::bindings::{self, Action};
 use crate::key::{Code, Key};
 use crate::list::Step;
@@ -171,6 +171,8 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         | Action::Reboot
         | Action::PowerOff => own::act(model, action, requests),
         Action::Update => own::update(model, requests),
+        Action::InstallOnDisk => medium::choose(model, requests),
+        Action::FactoryReset => medium::reset(model),
         Action::ShowCode => own::show_code(model),
         Action::StagesUp => screens::stages(model, Step::Up),
         Action::StagesDown => screens::stages(model, Step::Down),

@@ -5,6 +5,7 @@ mod answer;
 pub(crate) mod first;
 mod keys;
 mod machines;
+mod medium;
 mod operations;
 mod own;
 mod rebuild;
@@ -26,6 +27,8 @@ use crate::view::area;
 const SHOWN_EVERY: Millis = 5_000;
 /// Events of a machine that the panel beside the list has room for.
 const PANEL_EVENTS: usize = 50;
+/// How often it is asked how far an installation is, while it is shown.
+const INSTALL_EVERY: Millis = 1_000;
 /// How often the open machine or operation is asked for again while it is shown, should an event be missed.
 const SLOW_EVERY: Millis = 60_000;
 
@@ -110,6 +113,9 @@ fn apply(model: &mut Model, message: Message, requests: &mut Vec<Request>) {
                     EventKind::SettingsChanged { .. } if model.access.shows_settings() => {
                         requests.push(Request::Settings);
                     }
+                    EventKind::InstallBegun { .. } | EventKind::InstallEnded { .. } => {
+                        requests.push(Request::InstallState);
+                    }
                     EventKind::NetworkChanging { .. } => requests.push(Request::System),
                     EventKind::NetworkConfirmed { .. } | EventKind::NetworkTakenBack { .. } => {
                         model.own.settled();
@@ -152,6 +158,9 @@ fn tick(model: &mut Model, now: Millis, requests: &mut Vec<Request>) {
     }
     if model.link != Link::Live {
         return;
+    }
+    if passes(INSTALL_EVERY) && model.screen() == Screen::System && model.medium.running().is_some() {
+        requests.push(Request::InstallState);
     }
     match model.screen() {
         Screen::Network if shown => requests.push(Request::Leases),

@@ -95,7 +95,7 @@ fn demand(model: &mut Model, operation: Operation, permits: Permits) {
     let what = human::capital(operation.kind.name());
     let title = match permits {
         Permits::Retry => format!("{what} {name} again: this is overwritten"),
-        Permits::Arm => format!("{what} {name}: this is overwritten"),
+        _ => format!("{what} {name}: this is overwritten"),
     };
     let demand = Demand::new(name, vec![operation.id]);
     model.overlay =

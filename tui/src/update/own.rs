@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ironwake_api::{OwnSystem, Problem, SystemAction, SystemPatch, UpdateRequest};
 
-use super::{keys, machines, settings};
+use super::{keys, machines, medium, settings};
 use crate::bindings::Action;
 use crate::human;
 use crate::input::Input;
@@ -203,6 +203,7 @@ pub(super) fn picked(model: &mut Model, pick: Pick, name: String, requests: &mut
     match pick {
         Pick::Tags | Pick::About => {}
         Pick::Interface => edit_address(model, &name),
+        Pick::Disk => medium::chosen(model, &name),
         Pick::Timezone => requests.push(change(SystemAction::Timezone, &name)),
         Pick::Keyboard => requests.push(change(SystemAction::Keyboard, &name)),
         Pick::Unit => {

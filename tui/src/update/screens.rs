@@ -15,7 +15,13 @@ pub(super) fn tab(model: &mut Model, tab: Screen, requests: &mut Vec<Request>) {
     model.works.open = None;
     match tab {
         Screen::Network => requests.push(Request::Leases),
-        Screen::System => requests.extend([Request::System, Request::SystemChoices, Request::Update]),
+        Screen::System => {
+            requests.extend([Request::System, Request::SystemChoices, Request::Update]);
+            // What an appliance runs from stays what it is.
+            if model.medium.disks.is_none() {
+                requests.extend([Request::ApplianceDisks, Request::InstallState]);
+            }
+        }
         _ => {}
     }
 }

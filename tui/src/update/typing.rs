@@ -190,11 +190,20 @@ pub(super) fn accept(model: &mut Model, requests: &mut Vec<Request>) {
             Some(confirmation) => requests.push(match demanded.permits {
                 Permits::Retry => Request::RetryWriting(confirmation),
                 Permits::Arm => Request::Arm(confirmation),
+                Permits::Install => {
+                    Request::Install { disk: demanded.demand.word().to_owned(), confirmation }
+                }
+                Permits::FactoryReset => Request::FactoryReset(confirmation),
             }),
             None => {
                 let word = demanded.demand.word().to_owned();
+                let nothing = match demanded.permits {
+                    Permits::Retry | Permits::Arm => "Nothing is armed",
+                    Permits::Install => "Nothing is written",
+                    Permits::FactoryReset => "Nothing is destroyed",
+                };
                 model.overlay = Some(Overlay::Demanded(demanded));
-                model.toasts.hint("Nothing is armed", format!("type {word} in full to confirm"), model.now);
+                model.toasts.hint(nothing, format!("type {word} in full to confirm"), model.now);
             }
         },
         Some(Overlay::Login(login)) => access::accept(model, login, requests),

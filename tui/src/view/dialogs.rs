@@ -139,6 +139,7 @@ fn title(asked: &Asked) -> String {
     let what = match asked {
         Asked::Do(what) | Asked::Show(what) | Asked::Setting(what) => what.as_str(),
         Asked::System(what) => own::word(*what),
+        Asked::Disks => "showing the disks",
         Asked::Make => "recording the operation",
         Asked::Arm => "arming",
         Asked::First(what) => what.words(),
@@ -280,6 +281,7 @@ fn paint_picker(model: &Model, picker: &Picker, buffer: &mut Buffer) {
         Pick::Keyboard => ("Keyboard", ""),
         Pick::Unit => ("Start again", ""),
         Pick::Interface => ("Another address for", ""),
+        Pick::Disk => ("Install it on", ""),
     };
     let height = picker_box(model).height;
     let inner = frame::dialog(model, buffer, title, PICKER_COLUMNS, height, Tone::Accent);

@@ -13,6 +13,7 @@ mod hardware;
 pub mod help;
 pub mod machine;
 mod machines;
+mod medium;
 mod network;
 pub mod operation;
 mod operations;

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::network::health;
-use super::paint;
+use super::{medium, paint};
 use crate::human;
 use crate::look::{Look, Tone};
 use crate::model::{Model, own};
@@ -54,6 +54,7 @@ fn system(model: &Model, columns: u16) -> Vec<Line<'static>> {
         return vec![paint::line(look, [("Asking the daemon …", Tone::Dim)])];
     };
     let mut lines = about(model, system);
+    lines.extend(medium::installation(model, columns));
     lines.extend(closed(model, columns));
     if let Some(update) = &model.own.update {
         lines.extend([Line::default(), paint::heading(look, "Updates", "U goes on", columns)]);
@@ -104,6 +105,7 @@ fn about(model: &Model, system: &OwnSystem) -> Vec<Line<'static>> {
     };
     lines.push(paint::fact(look, "reached at", url, tone));
     lines.push(paint::fact(look, "asked at", &model.setup.place, Tone::Dim));
+    lines.extend(medium::runs_from(model));
     lines
 }
 

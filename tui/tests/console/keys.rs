@@ -34,6 +34,8 @@ pub fn changes(console: &mut Console) -> Vec<Request> {
                 | Request::System
                 | Request::SystemChoices
                 | Request::Update
+                | Request::ApplianceDisks
+                | Request::InstallState
                 | Request::Whoami
                 | Request::Renew
                 | Request::Artifacts

@@ -118,7 +118,21 @@ fn system() {
     check_three("system_timezone", "6 t", &[]);
     check_three("system_code", "6 u", &[]);
     check_three("machine_code", "enter u", &[node()]);
+    check_three("system_stick", "6", &[super::medium::disks()]);
+    check_three("system_installing", "6", &[super::medium::state(ironwake_api::InstallPhase::State, 3)]);
     check_three("system_waiting", "6", &[Answer::AddressChanged(super::own::change(60))]);
+}
+
+#[test]
+fn the_disk_that_is_installed_on_is_named() {
+    for (columns, rows) in SIZES {
+        let mut console = Console::with(columns, rows, three());
+        console.keys("6 i");
+        console.answer(super::medium::disks());
+        picture(&format!("system_install_disk_{columns}"), &console);
+        console.keys("enter");
+        picture(&format!("system_install_name_{columns}"), &console);
+    }
 }
 
 #[test]

@@ -253,6 +253,7 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
         (Phase::Done { .. }, Action::Next) => {
             leave(model);
             model.screens = vec![Screen::Machines];
+            super::medium::offer(model, requests);
         }
         _ => {}
     }

@@ -1,0 +1,164 @@
+//! The appliance installs itself: a stick with the image and an empty disk in one QEMU, and then the disk alone.
+
+#[path = "lab/mod.rs"]
+mod lab;
+#[path = "appliance/report.rs"]
+mod report;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use base64ct::{Base64, Encoding as _};
+use lab::{Firmware, Piped, run};
+use report::Report;
+
+/// The longest wait for what the probe says next: a boot takes three minutes on a loaded host, and the system is copied.
+const SILENCE_MAX: Duration = Duration::from_secs(400);
+const MEMORY_MIB: &str = "1024";
+const STICK_MIB: u64 = 3072;
+/// The smallest that is taken, and a bit.
+const DISK_BYTES: u64 = 4_400_000_000;
+const CREDENTIALS: &[(&str, &str)] = &[
+    ("systemd.extra-unit.probe.service", include_str!("appliance_install/probe.service")),
+    ("systemd.unit-dropin.multi-user.target", "[Unit]\nWants=probe.service\n"),
+    ("probe.sh", include_str!("appliance_install/probe.sh")),
+];
+
+struct Bench {
+    folder: tempfile::TempDir,
+    firmware: Firmware,
+}
+
+/// The image that `./dev` made.
+fn image() -> PathBuf {
+    let place = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = place("IRONWAKE_CACHE").or_else(|| Some(place("HOME")?.join(".cache/ironwake")));
+    let path =
+        place("IRONWAKE_APPLIANCE").or_else(|| Some(cache?.join("appliance/test.img"))).expect("a HOME");
+    assert!(path.is_file(), "{} is not there: ./dev test makes it", path.display());
+    path
+}
+
+impl Bench {
+    fn new(firmware: Firmware) -> Self {
+        let bench = Self { folder: tempfile::tempdir().expect("a folder"), firmware };
+        run(Command::new("cp").arg("--sparse=always").arg(image()).arg(bench.path("stick"))).expect("copied");
+        let sized = |name: &str, size| {
+            let file = File::options().create(true).write(true).truncate(false).open(bench.path(name));
+            file.and_then(|file| file.set_len(size)).expect("its size");
+        };
+        sized("stick", STICK_MIB << 20);
+        sized("disk", DISK_BYTES);
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Boots from the first of these until the probe has said all. The machine is switched off by the probe itself.
+    fn boot(&self, attached: &[(&str, &str)]) -> Report {
+        let mut qemu =
+            Piped::start("qemu", self.command(attached), &self.path("qemu.log")).expect("QEMU starts");
+        let lines = qemu.lines();
+        let mut report = Report::default();
+        loop {
+            match lines.recv_timeout(SILENCE_MAX) {
+                Ok(line) if line == "end" => break,
+                Ok(line) => report.add(&line),
+                Err(error) => {
+                    let console = fs::read(self.path("console")).unwrap_or_default();
+                    let console = String::from_utf8_lossy(&console);
+                    let lines: Vec<&str> = console.lines().collect();
+                    let tail = lines[lines.len().saturating_sub(40)..].join("\n");
+                    panic!("the probe is silent: {error}\n{report}\nserial port:\n{tail}");
+                }
+            }
+        }
+        // QEMU ends with the machine, and its output with it.
+        while lines.recv_timeout(SILENCE_MAX).is_ok() {}
+        println!("{report}");
+        report
+    }
+
+    fn command(&self, attached: &[(&str, &str)]) -> Command {
+        let mut command = Command::new("qemu-system-x86_64");
+        let fixed = "-nodefaults -display none -no-reboot -accel tcg,thread=multi -cpu max -smp 2 -device virtio-rng-pci \
+                     -device VGA -device qemu-xhci -netdev user,id=net,restrict=on -device e1000e,netdev=net";
+        command.args(fixed.split_whitespace()).args(["-m", MEMORY_MIB]);
+        if self.firmware.is_uefi() {
+            command.args(self.firmware.arguments(&self.path("vars")).expect("the firmware"));
+        } else {
+            command.args(["-machine", "q35"]);
+        }
+        command.arg("-serial").arg(format!("file:{}", self.path("console").display()));
+        command.args(["-serial", "stdio"]);
+        for (place, (name, device)) in attached.iter().enumerate() {
+            let file = self.path(name);
+            let file =
+                format!("driver=file,node-name=file-{name},cache.no-flush=on,filename={}", file.display());
+            command.args(["-blockdev", &file]);
+            command.args(["-blockdev", &format!("driver=raw,node-name={name},file=file-{name}")]);
+            command.args(["-device", &format!("{device},drive={name},bootindex={}", place + 1)]);
+        }
+        for (number, (name, text)) in CREDENTIALS.iter().enumerate() {
+            let path = self.path(&format!("credential{number}"));
+            let encoded = Base64::encode_string(text.as_bytes());
+            fs::write(&path, format!("io.systemd.credential.binary:{name}={encoded}")).expect("written");
+            command.arg("-smbios").arg(format!("type=11,path={}", path.display()));
+        }
+        command
+    }
+}
+
+fn digest(path: &Path) -> String {
+    let output = Command::new("sha256sum").arg(path).output().expect("it runs");
+    String::from_utf8_lossy(&output.stdout).split(' ').next().unwrap_or_default().to_owned()
+}
+
+#[track_caller]
+fn is(report: &Report, name: &str, expected: &str) {
+    assert_eq!(report.value(name), expected, "{name} in:\n{report}");
+}
+
+fn check(firmware: Firmware, disk: &str) {
+    let bench = Bench::new(firmware);
+    let target = format!("{disk},serial=TARGET");
+    let from_stick = bench.boot(&[("stick", "usb-storage"), ("disk", &target)]);
+    is(&from_stick, "failed", "");
+    is(&from_stick, "booted-removable", "true");
+    assert!(from_stick.value("refused").contains("sda: the appliance runs from it"), "{from_stick}");
+    assert!(from_stick.value("wrong-name").contains("has to be typed"), "{from_stick}");
+    is(&from_stick, "installed", "done");
+    let stick = digest(&bench.path("stick"));
+
+    let from_disk = bench.boot(&[("disk", &target)]);
+    is(&from_disk, "failed", "");
+    is(&from_disk, "booted-removable", "false");
+    is(&from_disk, "failed-units", "");
+    for name in ["machine-id", "host-key", "authority", "machines", "hostname"] {
+        is(&from_disk, name, from_stick.value(name));
+    }
+    assert!(from_disk.value("machines").contains("52:54:00:77:00:01"), "{from_disk}");
+    let version = env!("CARGO_PKG_VERSION");
+    is(&from_disk, "partitions", &format!("bios-boot ironwake-esp ironwake_{version} _empty ironwake-var"));
+    assert_ne!(from_disk.value("identifiers"), from_stick.value("identifiers"));
+    is(&from_disk, "journal-boots", "1");
+    assert_eq!(digest(&bench.path("stick")), stick, "nobody touched it");
+    // It keeps what happens to it.
+    let again = bench.boot(&[("disk", &target)]);
+    is(&again, "machine-id", from_stick.value("machine-id"));
+    is(&again, "journal-boots", "2");
+}
+
+#[test]
+fn full_the_appliance_installs_itself_bios() {
+    check(Firmware::Bios, "virtio-blk-pci");
+}
+
+#[test]
+fn full_the_appliance_installs_itself_uefi() {
+    check(Firmware::Uefi, "nvme");
+}
