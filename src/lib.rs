@@ -28,6 +28,7 @@ pub mod certificates;
 pub mod store;
 pub mod remote;
 pub mod artifacts;
+pub mod backup;
 pub mod builders;
 pub mod catalog;
 pub mod site;

@@ -4,6 +4,7 @@ mod arch;
 mod artifact;
 mod assignment;
 mod authority;
+mod backup;
 mod batch;
 mod begin;
 mod build;
@@ -33,6 +34,7 @@ mod over_ssh;
 mod password;
 mod profile;
 mod probe;
+mod restore;
 mod selection;
 mod serve;
 mod settings;
@@ -144,6 +146,10 @@ enum Command {
     /// Show and change the appliance itself: name, time, address, reboot
     #[command(subcommand)]
     System(system::Command),
+    /// Write everything that makes this appliance what it is into one encrypted file
+    Backup(backup::BackupArgs),
+    /// Go on from a backup, on this appliance
+    Restore(restore::RestoreArgs),
     /// Print what a machine would get at each step, and why, without sending anything
     Simulate(simulate::Args),
     /// Ask as a netboot client does, and show what this network answers
@@ -178,7 +184,9 @@ impl Command {
             | Self::Profile(profile::Command::Check { .. })
             | Self::Builder(builder::Command::Make(_))
             | Self::Config(config::Command::Check { .. } | config::Command::Example) => false,
+            Self::Restore(args) => args.asks_the_daemon(),
             Self::Machine(_)
+            | Self::Backup(_)
             | Self::Inspect(_)
             | Self::Rebuild(_)
             | Self::Rescue(_)
@@ -268,6 +276,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::Config(command) => config::run(&command, context).await,
         Command::Setup(command) => setup::run(command, context).await,
         Command::System(command) => system::run(command, context).await,
+        Command::Backup(args) => backup::run(args, context).await,
+        Command::Restore(args) => restore::run(args, context).await,
         Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Webhook(command) => webhook::run(command, context).await,
         Command::Simulate(args) => simulate::run(args, context).await,

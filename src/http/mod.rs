@@ -17,6 +17,7 @@ use crate::site::SharedSite;
 use crate::store::Store;
 
 mod artifacts;
+mod backup;
 mod builds;
 mod bulk;
 mod events;
@@ -85,6 +86,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(settings::routes())
         .merge(system::routes())
         .merge(setup::routes())
+        .merge(backup::routes())
         .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();

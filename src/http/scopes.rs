@@ -89,6 +89,8 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::POST, "/api/v1/setup", Scope::Admin),
     // It changes nothing, and shows no secret.
     (Method::POST, "/api/v1/setup/dry-run", Scope::Viewer),
+    (Method::POST, "/api/v1/backup", Scope::Admin),
+    (Method::POST, "/api/v1/restore", Scope::Admin),
     (Method::GET, "/api/v1/tokens", Scope::Admin),
     (Method::POST, "/api/v1/tokens", Scope::Admin),
     (Method::DELETE, "/api/v1/tokens/{name}", Scope::Admin),

@@ -79,7 +79,9 @@ async fn every_route_demands_a_scope_and_keeps_to_it() {
             );
             // Whoever reads needs no more than a viewer's token, but for tokens, keys and settings; who changes the
             // appliance itself needs an admin's.
-            let appliance = method != Method::GET && (path.contains("/system") || path.ends_with("/setup"));
+            let appliance = method != Method::GET
+                && (path.contains("/system")
+                    || ["/setup", "/backup", "/restore"].iter().any(|end| path.ends_with(end)));
             let secret = appliance
                 || ["/tokens", "/settings", "/password", "/ssh-keys"].iter().any(|part| path.contains(part));
             assert_eq!(demanded == Scope::Admin, secret, "{method} {path}");

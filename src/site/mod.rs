@@ -6,9 +6,11 @@
 mod addresses;
 mod armed;
 mod attempts;
+mod backup;
 mod builds;
 mod bulk;
 mod catalog;
+mod clock;
 mod conflicts;
 mod downloads;
 mod drafts;
@@ -19,6 +21,7 @@ mod health;
 mod health_news;
 mod heartbeat;
 mod hosts;
+mod ids;
 mod imports;
 mod installer;
 mod keeping;
@@ -61,6 +64,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
 
 use crate::artifacts::{ImportError, Imports};
+use crate::backup::BackupError;
 use crate::boot::{MachineView, SitePolicy};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -71,6 +75,7 @@ use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 use crate::systemd::BusError;
 
+pub use backup::{Sending, Unpacked};
 pub use bulk::BulkOutcome;
 pub use downloads::run_downloads;
 pub use enroll::Enrolled;
@@ -185,6 +190,9 @@ pub enum SiteError {
     /// A file of the appliance's system.
     #[error("{0}")]
     SystemFile(String),
+    /// A backup is not made or not restored.
+    #[error(transparent)]
+    Backup(Box<BackupError>),
     /// The store refused.
     #[error("save")]
     Store(#[from] StoreError),
@@ -193,6 +201,12 @@ pub enum SiteError {
 impl SiteError {
     fn invalid(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldProblem { field: field.into(), message: message.into() }])
+    }
+}
+
+impl From<BackupError> for SiteError {
+    fn from(error: BackupError) -> Self {
+        Self::Backup(Box::new(error))
     }
 }
 
@@ -244,6 +258,9 @@ pub struct Site {
     settings: Settings,
     in_force: settings::InForce,
     system: system::System,
+    backup: backup::Copies,
+    jumps: clock::Jumps,
+    ids: ids::Ids,
     clock: fn() -> Millis,
     records: RwLock<Records>,
     /// Who was seen where and when, by machine id; apart from the records, for it changes with every packet.
@@ -324,6 +341,11 @@ impl Site {
         for machine in summaries::complete(&store, store.machines().await?).await? {
             records.put(machine);
         }
+        let ids = ids::Ids::default();
+        records.machines.keys().max().into_iter().for_each(|id| ids.seen(id));
+        for newest in store.operations(None, None, 1).await? {
+            ids.seen(&newest.operation.id);
+        }
         let operations = operations::Operations::new(store.operations_running().await?);
         let mut recorder = Recorder::new(counters.attempt);
         let attempts = attempts::NewestAttempts::new(&store.attempts_newest().await?);
@@ -346,6 +368,9 @@ impl Site {
             settings,
             in_force: settings::InForce::new(config),
             system: system::System::default(),
+            backup: backup::Copies::default(),
+            jumps: clock::Jumps::default(),
+            ids,
             clock,
             records: RwLock::new(records),
             presence: Mutex::default(),

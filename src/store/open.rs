@@ -72,7 +72,7 @@ fn highest(db: &Connection, table: &str) -> rusqlite::Result<i64> {
 
 /// The lock is a file of its own: SQLite's locks on the database would let a second daemon in between
 /// two transactions.
-fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
+pub(super) fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
@@ -91,7 +91,7 @@ fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
 }
 
 /// SQLite gives the log and the shared index the mode of the database.
-fn make_file(path: &Path) -> Result<(), StoreError> {
+pub(super) fn make_file(path: &Path) -> Result<(), StoreError> {
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -103,7 +103,7 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
         .map_err(|source| StoreError::Open { path: path.into(), source })
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let set = || -> rusqlite::Result<Connection> {
         // Each connection is used by one thread at a time, so SQLite's own mutex is not needed.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

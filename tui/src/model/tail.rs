@@ -163,7 +163,7 @@ abouts! {
         CertificateChanged, CertificateRefused;
     Daemon:
         DaemonStarted, SettingsChanged, WebhookTest, HealthChanged, SystemChanging, SystemChangeFailed,
-        SystemEnding, UnitRestarting, SetupStep;
+        SystemEnding, UnitRestarting, SetupStep, BackupMade, BackupRestored, ClockJumped;
 }
 
 /// `MachineSeen` as it is in JSON: `machine_seen`.
