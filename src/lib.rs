@@ -29,6 +29,7 @@ pub mod store;
 pub mod updates;
 pub mod remote;
 pub mod artifacts;
+pub mod backup;
 pub mod builders;
 pub mod catalog;
 pub mod disk_install;

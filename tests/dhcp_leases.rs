@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
+use ironwake::appliance::Jump;
 use ironwake::boot::Handoff;
 use ironwake::dhcp::{
     BOOT_REQUEST, Destination, FLAG_BROADCAST, LeaseTable, LinkTarget, MessageKind, Outcome, Packet, Request,
@@ -216,6 +217,31 @@ fn answers_go_where_rfc_2131_says() {
     );
     let relay = Some(Ipv4Addr::new(10, 9, 0, 1));
     check_destination(discover, Message { relay, ..m(2) }, (station(2), [10, 9, 0, 1], 67));
+}
+
+/// However the clock is set, a lease is its client's as long as it was given for, and not longer.
+#[test]
+fn a_lease_lasts_as_long_when_the_clock_is_set() {
+    const YEAR: Millis = 365 * 86_400_000;
+    const START: Millis = 10 * YEAR;
+    for to in [START + 8 * YEAR, START - 8 * YEAR] {
+        let mut lab = Lab::new(ip(10)..=ip(11));
+        lab.now = START;
+        assert_eq!(lab.bind(1), ip(10));
+        lab.now += Millis::from(LEASE_SECS) * 500;
+        lab.server.clock_jumped(&Jump { from: lab.now, to, booted_at: Some(START - 1) });
+        lab.now = to;
+        assert_eq!((lab.bind(2), lab.discover(3)), (ip(11), None));
+        lab.now += Millis::from(LEASE_SECS) * 500 - 1;
+        assert_eq!(lab.discover(3), None);
+        lab.now += 1;
+        assert_eq!(lab.discover(3), Some(ip(10)));
+        // One from before the start of the system, by a clock that was years ahead: it holds no address for years.
+        let until = lab.now + Millis::from(LEASE_SECS) * 1000;
+        lab.server.clock_jumped(&Jump { from: lab.now, to: lab.now - YEAR, booted_at: Some(lab.now) });
+        assert_eq!(lab.server.leases().addresses_bound(lab.now - YEAR), 1);
+        assert_eq!(lab.server.leases().addresses_bound(until - YEAR), 0);
+    }
 }
 
 #[test]

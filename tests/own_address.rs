@@ -61,6 +61,8 @@ impl Bench {
             bus: Bus::at(self.private.address(), CALL_TIME_MAX),
             files: NetworkFiles::at(&network, &network),
             state: self.folder.path().into(),
+            host_files: Vec::new(),
+            key: None,
             networks: vec![Network { dhcp: DhcpMode::Server, ..Network::on("eth1") }],
             api: Api { listen: Some(([10, 0, 0, 1], 8443).into()), ..Api::default() },
             root: self.folder.path().into(),

@@ -156,3 +156,41 @@ fn a_lease_outlives_kill_9() -> Result<(), LabError> {
     assert_eq!(udhcpc.wait("renew "), address);
     Ok(())
 }
+
+/// A backup that is made while clients are served, restored on another appliance: the same machine gets the same address
+/// there, and has the same name.
+#[test]
+fn a_restored_appliance_gives_the_same_address() -> Result<(), LabError> {
+    const MAC: &str = "52:54:00:aa:00:07";
+    let first = Lab::new(options(Dhcp::Server))?;
+    let passphrase = first.folder().join("passphrase");
+    std::fs::write(&passphrase, "correct horse battery\n").expect("written");
+    let passphrase = passphrase.to_str().expect("a path in ASCII").to_owned();
+    let file = first.folder().join("a.backup").to_str().expect("a path in ASCII").to_owned();
+    first.cli().run(&["machine", "add", "--mac", MAC, "--name", "node-7"])?;
+    let own_mac = |lab: &Lab| lab.client().ip(&format!("link set eth0 address {MAC}"));
+    own_mac(&first)?;
+    // Somebody is served before, so that the address is not the first one.
+    let namespace = Namespace::create(first.name(), "other")?;
+    namespace.join("eth0", "", first.site(), first.bridge())?;
+    let mut other = udhcpc(&first, &namespace)?;
+    other.wait("bound ");
+    let mut client = udhcpc(&first, first.client())?;
+    let address = client.wait("bound ");
+    first.cli().run(&["backup", &file, "--passphrase-file", &passphrase])?;
+    drop(client);
+
+    let second = Lab::new(options(Dhcp::Server))?;
+    peers::serving(&second)?;
+    let said = second.cli().run(&["restore", &file, "--passphrase-file", &passphrase])?;
+    assert!(said.contains("restored: "), "{said}");
+    peers::eventually("the daemon to go on from the backup", || {
+        Ok(second.cli().run(&["machine", "show", "node-7"]).is_ok_and(|shown| shown.contains(MAC)))
+    })?;
+    peers::serving(&second)?;
+    assert_eq!(lease_of(&second, &address)?.map(|lease| lease.state), Some(LeaseState::Bound));
+    own_mac(&second)?;
+    let mut client = udhcpc(&second, second.client())?;
+    assert_eq!(client.wait("bound "), address);
+    Ok(())
+}

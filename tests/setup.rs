@@ -68,6 +68,8 @@ impl Bench {
             bus: Bus::at(private.address(), CALL_TIME_MAX),
             files: NetworkFiles::at(&network, &network),
             state: folder.path().into(),
+            host_files: Vec::new(),
+            key: None,
             networks,
             api: Api::default(),
             root: folder.path().into(),

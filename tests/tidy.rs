@@ -83,6 +83,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("AF_PACKET", &["serve"]),
     ("sd_notify", &["systemd"]),
     ("zbus", &["systemd"]),
+    ("age", &["backup"]),
+    ("tar", &["backup"]),
     ("rcgen", &["certificates"]),
     ("rustls", &["certificates", "remote"]),
     ("tokio_rustls", &["http", "remote"]),

@@ -3,6 +3,7 @@
 //! Every request has a connection of its own: on a Unix socket that costs microseconds, over HTTPS a handshake
 //! of a millisecond or two, and nothing has to be kept alive or cleaned up.
 
+mod backup;
 mod bulk;
 mod calls;
 mod follow;

@@ -595,6 +595,27 @@ pub enum EventKind {
         /// `sha256:` and hex digits.
         digest: String,
     },
+    /// Everything that the appliance knows was handed out, encrypted.
+    BackupMade {
+        /// Bytes of what is in it.
+        bytes: u64,
+        /// Whether images are in it.
+        artifacts: bool,
+    },
+    /// The appliance goes on from a backup; what it knew before is gone.
+    BackupRestored {
+        /// When the backup was made.
+        made_at: Millis,
+        /// The appliance that it is of.
+        hostname: String,
+    },
+    /// The clock was set; what lasts until a time was moved with it.
+    ClockJumped {
+        /// What it showed.
+        from: Millis,
+        /// What it shows.
+        to: Millis,
+    },
     /// An operator tries a webhook; it is sent to that one alone.
     WebhookTest {
         /// The webhook's name.

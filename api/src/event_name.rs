@@ -84,6 +84,9 @@ impl EventKind {
         "certificate_changed",
         "certificate_refused",
         "artifact_deleted",
+        "backup_made",
+        "backup_restored",
+        "clock_jumped",
         "webhook_test",
     ];
 }

@@ -9,6 +9,7 @@ mod agent;
 mod approved_disk;
 mod artifact;
 mod attempt;
+mod backup;
 mod build;
 mod bulk;
 #[cfg(feature = "client")]
@@ -51,6 +52,10 @@ pub use artifact::{
     ArtifactUsage, Converted, DownloadStep, ImportQuery, ImportRequest,
 };
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
+pub use backup::{
+    BACKUP_MEDIA_TYPE, BACKUP_SIZE_HEADER, BackupNew, PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARS_MIN,
+    PASSPHRASE_HEADER, RestoreQuery, Restored,
+};
 pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
 pub use disk_contents::{ApprovedPartition, DiskHolder};

@@ -108,6 +108,13 @@ impl<T> Sessions<T> {
         }
     }
 
+    /// The clock was set: `moved` is a time of before by the clock as it is.
+    pub fn clock_jumped(&mut self, moved: impl Fn(Millis) -> Millis) {
+        for (session, _) in self.held.values_mut() {
+            (session.began_at, session.used_at) = (moved(session.began_at), moved(session.used_at));
+        }
+    }
+
     /// Ends one.
     pub fn end(&mut self, id: &SessionId) -> Option<(Session, T)> {
         self.held.remove(id)

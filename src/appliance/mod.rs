@@ -7,6 +7,7 @@ mod patch;
 mod pending;
 mod server;
 mod setup;
+mod timeline;
 mod url;
 mod version;
 
@@ -16,5 +17,6 @@ pub use patch::{Step, check_patch};
 pub use pending::Pending;
 pub use server::{AddressOrigin, check_server};
 pub use setup::{PlannedSetup, check_setup, suggested_beside, suggested_range};
+pub use timeline::{JUMP_MIN, Jump, Known, Timeline};
 pub use url::url;
 pub use version::{BadVersion, VERSION_CHARS_MAX, Version, compare};

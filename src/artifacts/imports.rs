@@ -204,6 +204,11 @@ impl Imports {
         self.read().by_name.values().cloned().collect()
     }
 
+    /// Digests of all bytes that are there.
+    pub fn digests(&self) -> Vec<Digest> {
+        self.read().contents.keys().copied().collect()
+    }
+
     /// Whether these bytes are there.
     pub fn has(&self, digest: Digest) -> bool {
         self.read().contents.contains_key(&digest)

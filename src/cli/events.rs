@@ -355,6 +355,18 @@ pub fn describe(kind: &EventKind, called: &Called) -> (String, Style) {
         E::CertificateRefused { reason } => {
             (format!("a certificate cannot be used, the one before it stays: {reason}"), Style::Bad)
         }
+        E::BackupMade { bytes, artifacts } => {
+            let images = if *artifacts { ", with images" } else { "" };
+            plain(format!("a backup was made, {}{images}", human::size(*bytes)))
+        }
+        E::BackupRestored { made_at, hostname } => (
+            format!("the appliance goes on from the backup of {hostname} of {} UTC", human::time(*made_at)),
+            Style::Warning,
+        ),
+        E::ClockJumped { from, to } => (
+            format!("the clock was set from {} to {} UTC", human::time(*from), human::time(*to)),
+            Style::Warning,
+        ),
         E::ArtifactDeleted { name, digest } => plain(format!("{name} is deleted, {digest}")),
     }
 }

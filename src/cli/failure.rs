@@ -44,6 +44,8 @@ pub enum Failure {
         /// The command that shows how it goes on.
         again: String,
     },
+    /// The daemon is to be started again.
+    Again,
     /// Something was found wrong, and is printed already.
     Findings,
     /// The arguments are wrong; what is, and what would be right.
@@ -96,7 +98,7 @@ impl Failure {
 
     fn text(&self) -> String {
         match self {
-            Self::BrokenPipe | Self::OfCommand { .. } | Self::Findings => String::new(),
+            Self::BrokenPipe | Self::OfCommand { .. } | Self::Findings | Self::Again => String::new(),
             Self::Stopped { again } => {
                 format!("watching was stopped, and what was begun goes on\n  next: `{again}` shows it\n")
             }

@@ -5,6 +5,7 @@ mod arch;
 mod artifact;
 mod assignment;
 mod authority;
+mod backup;
 mod batch;
 mod begin;
 mod build;
@@ -36,6 +37,7 @@ mod over_ssh;
 mod password;
 mod profile;
 mod probe;
+mod restore;
 mod selection;
 mod serve;
 mod settings;
@@ -158,6 +160,10 @@ enum Command {
     /// The image that the appliance runs from: show and test it, install it on a disk, or make it as it was made
     #[command(subcommand)]
     Appliance(appliance::Command),
+    /// Write everything that makes this appliance what it is into one encrypted file
+    Backup(backup::BackupArgs),
+    /// Go on from a backup, on this appliance
+    Restore(restore::RestoreArgs),
     /// Print what a machine would get at each step, and why, without sending anything
     Simulate(simulate::Args),
     /// Ask as a netboot client does, and show what this network answers
@@ -195,7 +201,9 @@ impl Command {
             | Self::Config(config::Command::Check { .. } | config::Command::Example)
             | Self::Appliance(appliance::Command::Bundle(_)) => false,
             Self::Appliance(command) => !command.is_of_a_unit(),
+            Self::Restore(args) => args.asks_the_daemon(),
             Self::Machine(_)
+            | Self::Backup(_)
             | Self::Inspect(_)
             | Self::Rebuild(_)
             | Self::Rescue(_)
@@ -288,6 +296,8 @@ async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
         Command::System(command) => system::run(command, context).await,
         Command::Update { command } => update::run(command.unwrap_or_default(), context).await,
         Command::Appliance(command) => appliance::run(command, context).await,
+        Command::Backup(args) => backup::run(args, context).await,
+        Command::Restore(args) => restore::run(args, context).await,
         Command::Ca(authority::Command::Show) => authority::show(context).await,
         Command::Webhook(command) => webhook::run(command, context).await,
         Command::Simulate(args) => simulate::run(args, context).await,

@@ -68,6 +68,16 @@ fn allow(cli: &Cli) -> Result<(), String> {
             "an image comes by URL, or as `-` from standard input: `ssh HOST artifact import NAME - < FILE`"
                 .into(),
         ),
+        Command::Backup(args) if args.names_files() => {
+            Err("a backup goes to standard output, and its passphrase comes on standard input: `ssh HOST backup - --stdin > \
+                 FILE`"
+                .into())
+        }
+        Command::Restore(args) if args.names_files() => {
+            Err("a backup comes on standard input, behind a line with its passphrase: `(cat PASSPHRASE; cat FILE) | ssh \
+                 HOST restore - --stdin`"
+                .into())
+        }
         Command::Update { command: Some(update::Command::Install(args)) } if args.reads_files() => {
             Err("an update comes by URL, or as `-` from standard input: `ssh HOST update install - < FILE`"
                 .into())
@@ -77,6 +87,8 @@ fn allow(cli: &Cli) -> Result<(), String> {
         Command::Appliance(_)
         | Command::Update { .. }
         | Command::Machine(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Inspect(_)
         | Command::Rebuild(_)
         | Command::Rescue(_)
@@ -154,6 +166,8 @@ mod tests {
             "appliance show",
             "appliance disks",
             "appliance install --disk serial=S1 --yes-wipe sda",
+            "backup - --stdin",
+            "restore - --stdin --replace --yes",
             "version",
         ] {
             check(line, "");
@@ -180,6 +194,10 @@ mod tests {
             ("profile check /etc", "`profile check` names a file"),
             ("config check /etc/shadow", "`config check` names a file"),
             ("setup apply /etc/shadow", "`setup apply` names a file"),
+            ("backup /tmp/a", "`ssh HOST backup - --stdin > FILE`"),
+            ("backup - --passphrase-file /etc/shadow", "`ssh HOST backup - --stdin > FILE`"),
+            ("restore /tmp/a", "ssh HOST restore - --stdin`"),
+            ("restore - --state /tmp", "ssh HOST restore - --stdin`"),
             ("key add /etc/shadow", "standard input: `ssh HOST key add < FILE`"),
             ("config set --file a=/etc/shadow", "--file names a file"),
             ("machine set node-1 --value-file a=/etc/shadow", "--value-file names a file"),

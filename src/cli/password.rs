@@ -26,14 +26,14 @@ pub enum Command {
 
 pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     let Command::Set { stdin } = command;
-    let password = if stdin { line()? } else { asked().await? };
+    let password = if stdin { line()? } else { asked("New password or PIN: ", true).await? };
     context.client.set_password(password).await?;
     eprintln!("the password is set; sessions of the one before have ended");
     Ok(())
 }
 
-/// One line of standard input.
-fn line() -> anyhow::Result<Secret> {
+/// One line of standard input, and no byte behind it.
+pub(super) fn line() -> anyhow::Result<Secret> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(BYTES_MAX + 1).read_until(b'\n', &mut bytes).context("read the password")?;
     if bytes.len() as u64 > BYTES_MAX {
@@ -43,16 +43,16 @@ fn line() -> anyhow::Result<Secret> {
     Ok(Secret(text.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
-/// What is typed on the terminal, twice, without being shown. Ctrl-C leaves the terminal as it was.
-async fn asked() -> anyhow::Result<Secret> {
+/// What is typed on the terminal without being shown, twice where it is to be known. Ctrl-C leaves the terminal as it was.
+pub(super) async fn asked(what: &'static str, twice: bool) -> anyhow::Result<Secret> {
     if !std::io::stdin().is_terminal() {
         bail!("standard input is no terminal to ask on: give the password on it with --stdin");
     }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let hidden = Hidden::enter()?;
-    let typing = tokio::task::spawn_blocking(|| -> anyhow::Result<Secret> {
-        let (first, second) = (ask("New password or PIN: ")?, ask("The same again: ")?);
-        if first != second {
+    let typing = tokio::task::spawn_blocking(move || -> anyhow::Result<Secret> {
+        let first = ask(what)?;
+        if twice && ask("The same again: ")? != first {
             bail!("the two are not the same: nothing was changed");
         }
         Ok(first)

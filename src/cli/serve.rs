@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::Failure;
+use crate::backup;
 use crate::config::{self, ConfigErrors, DhcpMode, Layers, Network, SettingsError};
-use crate::systemd::{self, Environment};
+use crate::daemon::Ended;
+use crate::systemd::{self, Environment, NetworkFiles};
 use crate::{tftp, vitals};
 
 /// Arguments of `serve`.
@@ -44,15 +46,11 @@ impl Args {
 pub fn run(args: Args) -> Result<(), Failure> {
     let environment = Environment::read();
     let (file, credential) = args.file(&environment);
-    let (layers, mut config) = match Layers::open(file, credential) {
-        Ok(opened) => opened,
-        Err(SettingsError::Config(ConfigErrors::Wrong(mistakes))) => {
-            eprintln!("{mistakes}");
-            return Err(Failure::Findings);
-        }
-        Err(error) => return Err(anyhow::Error::from(error).into()),
-    };
     systemd::init_tracing(&environment);
+    // Before anything of the state is opened, its settings included.
+    let state = opened(Layers::state(&file))?;
+    backup::take_up(&state, &NetworkFiles::installed()).context("go on from the backup that was restored")?;
+    let (layers, mut config) = opened(Layers::open(file, credential))?;
     if args.dhcp.is_some() {
         leave_out_dhcp(&mut config.networks, vitals::may_listen_on(tftp::PORT));
     }
@@ -61,7 +59,34 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let served = runtime.block_on(crate::daemon::run(config, layers));
     // What still runs has had its time: a build on a blocking thread would hold up the end.
     runtime.shutdown_background();
-    Ok(served?)
+    match served? {
+        Ended::Asked => Ok(()),
+        Ended::Again => Err(again(&environment)),
+    }
+}
+
+/// What was opened; what is wrong with it is printed.
+fn opened<T>(opened: Result<T, SettingsError>) -> Result<T, Failure> {
+    match opened {
+        Ok(opened) => Ok(opened),
+        Err(SettingsError::Config(ConfigErrors::Wrong(mistakes))) => {
+            eprintln!("{mistakes}");
+            Err(Failure::Findings)
+        }
+        Err(error) => Err(anyhow::Error::from(error).into()),
+    }
+}
+
+/// Starts again. Where systemd passed sockets it has to, for a program that takes the place of this one has none of them;
+/// anywhere else nobody might.
+fn again(environment: &Environment) -> Failure {
+    if environment.sockets_passed {
+        return Failure::Again;
+    }
+    match systemd::execute_again() {
+        Ok(never) => match never {},
+        Err(error) => anyhow::Error::from(error).context("start again").into(),
+    }
 }
 
 /// What is left of the networks without DHCP: boot scripts and files, and TFTP if the port is to be had.

@@ -59,13 +59,53 @@ pub enum SettingsError {
 impl Layers {
     /// Reads the operator's file, and over it what the API changed in the state directory that it names.
     pub fn open(file: PathBuf, credential: bool) -> Result<(Self, Config), SettingsError> {
-        let alone = match lower_text(&file)? {
-            Some(text) => Config::parse(&text, &shown_path(&file)).map_err(ConfigErrors::Wrong)?,
-            None => Config::default(),
-        };
-        let layers = Self { file, credential, settings: alone.state.join(SETTINGS) };
+        let settings = Self::state(&file)?.join(SETTINGS);
+        let layers = Self { file, credential, settings };
         let (lower, upper) = layers.texts()?;
         Ok((layers.clone(), layers.parse(&lower, &upper)?))
+    }
+
+    /// The state directory that the operator's file names, whatever the settings in it are.
+    pub fn state(file: &Path) -> Result<PathBuf, SettingsError> {
+        let alone = match lower_text(file)? {
+            Some(text) => Config::parse(&text, &shown_path(file)).map_err(ConfigErrors::Wrong)?,
+            None => Config::default(),
+        };
+        Ok(alone.state)
+    }
+
+    /// Those of a state directory, whatever the operator's file says.
+    pub fn at(file: PathBuf, state: &Path) -> Self {
+        Self { file, credential: false, settings: state.join(SETTINGS) }
+    }
+
+    /// The operator's file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The text of the settings with which this appliance has what another one had in force, by its operator's file and its
+    /// settings. Where the operator's files are the same, they are that one's; else what its file said is in them too, but
+    /// for what belongs to the host.
+    pub fn restored(&self, lower: &str, upper: &str) -> Result<String, SettingsError> {
+        let (own, _) = self.texts()?;
+        let text = match own == lower {
+            true if upper.is_empty() => HEADER.to_owned(),
+            true => upper.to_owned(),
+            false => {
+                let wrong = |error: toml::de::Error| SettingsError::Patch(error.to_string());
+                let mut merged: toml::Table = lower.parse().map_err(wrong)?;
+                put_over(&mut merged, upper.parse().map_err(wrong)?);
+                for (key, _) in FIXED {
+                    merged.remove(*key);
+                }
+                let written =
+                    toml::to_string(&merged).map_err(|error| SettingsError::Patch(error.to_string()))?;
+                format!("{HEADER}{written}")
+            }
+        };
+        self.parse(&own, &text)?;
+        Ok(text)
     }
 
     /// The file of what the API changed, where there is one.
@@ -201,6 +241,16 @@ fn defaults(networks: &[String]) -> Vec<(String, String)> {
         }
     }
     defaults
+}
+
+/// Tables are merged key by key; of everything else the upper one counts as a whole (`document::layers`).
+fn put_over(below: &mut toml::Table, above: toml::Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(table)) => put_over(inner, table),
+            (_, value) => drop(below.insert(key, value)),
+        }
+    }
 }
 
 fn apply(
@@ -347,5 +397,29 @@ mod tests {
         // The operator's file has become wrong since: that is said, in its own lines.
         fs::write(&layers.file, "[http]\nlisten = 1\n").expect("written");
         check(json!({"discovery": {"enabled": false}}), &["ironwake.toml:2:10:"]);
+    }
+
+    #[test]
+    fn what_another_appliance_had_in_force_is_in_force_here() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("ironwake.toml");
+        let own = "[[network]]\ninterface = \"eth0\"\n";
+        fs::write(&file, own).expect("written");
+        let layers = Layers::at(file, folder.path());
+        let upper = "[discovery]\nenabled = false\n";
+        assert_eq!(layers.restored(own, upper).expect("legal"), upper);
+        assert_eq!(layers.restored(own, "").expect("legal"), HEADER);
+        let lower = "state = \"/elsewhere\"\nsocket = \"/elsewhere/s\"\n[discovery]\nidle_reboot = \"20m\"\n\
+                     enabled = true\n[[network]]\ninterface = \"eth1\"\n";
+        let text = layers.restored(lower, upper).expect("legal");
+        assert!(!text.contains("elsewhere"), "{text}");
+        let config = layers.parse(own, &text).expect("legal");
+        assert_eq!(
+            config.networks.iter().map(|network| network.interface.as_str()).collect::<Vec<_>>(),
+            ["eth1"]
+        );
+        assert!(!config.discovery.enabled && config.discovery.idle_reboot.as_secs() == 1200);
+        let wrong = layers.restored(own, "[http]\nlisten = 1\n").expect_err("not legal").to_string();
+        assert!(wrong.contains("settings.toml:2:10"), "{wrong}");
     }
 }

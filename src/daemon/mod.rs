@@ -1,5 +1,6 @@
 //! The daemon: every part wired together, started in order, supervised, and ended within seconds.
 
+mod clock;
 mod images;
 mod key;
 mod listeners;
@@ -8,12 +9,12 @@ mod supervise;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use ironwake_api::{Actor, Entrance, EventKind, Millis};
+use ironwake_api::{Actor, Entrance, EventKind};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,11 +22,12 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::artifacts::{self, Imports, Shelf};
-use crate::config::{Config, DhcpMode, Layers, Network};
+use crate::config::{Config, DhcpMode, Layers, Network, SecretSource};
 use crate::serve::Backend;
 use crate::site::{SharedSite, Site};
 use crate::store::{Change, NewEvent, Store, WentBack};
 use crate::{http, serve, site, sticks, systemd, tftp, updates, vitals};
+use clock::{Follower, now};
 use listeners::{ApiListener, HttpListener};
 use supervise::supervise;
 
@@ -44,24 +46,43 @@ const DESCRIPTORS: u64 = 65_536;
 /// With fewer, a network's transfers, machines that wait for orders and the event stream do not fit at once.
 const DESCRIPTORS_MIN: u64 = 2 * serve::tftp::TRANSFERS_MAX as u64;
 
-fn now() -> Millis {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
+/// Why the daemon has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Somebody asked it to.
+    Asked,
+    /// It is to be started again, with another state.
+    Again,
 }
 
-/// Serves until SIGTERM or SIGINT.
-pub async fn run(config: Config, layers: Layers) -> anyhow::Result<()> {
+/// Serves until SIGTERM or SIGINT, or until a backup is to be gone on from.
+pub async fn run(config: Config, layers: Layers) -> anyhow::Result<Ended> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     raise_descriptors();
     let daemon = Daemon::start(config, layers).await?;
     systemd::ready("serving");
     info!(version = env!("CARGO_PKG_VERSION"), "serving");
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: ending"),
-        _ = interrupt.recv() => info!("SIGINT: ending"),
+    let again = daemon.site.again();
+    let ended = tokio::select! {
+        _ = terminate.recv() => {
+            info!("SIGTERM: ending");
+            Ended::Asked
+        }
+        _ = interrupt.recv() => {
+            info!("SIGINT: ending");
+            Ended::Asked
+        }
+        () = again.cancelled() => {
+            info!("a backup is restored: starting again");
+            Ended::Again
+        }
+    };
+    if ended == Ended::Asked {
+        systemd::stopping();
     }
-    systemd::stopping();
-    daemon.stop().await
+    daemon.stop().await?;
+    Ok(ended)
 }
 
 /// Takes as many descriptors as the system lets this process have.
@@ -85,6 +106,7 @@ fn raise_descriptors() {
 
 struct Daemon {
     store: Store,
+    site: SharedSite,
     shutdown: CancellationToken,
     parts: TaskTracker,
     /// Ports that have not been tried to be listened on yet.
@@ -98,6 +120,7 @@ impl Daemon {
         let places = updates::Places::of_state(&config.state);
         let (store, went_back) = Store::open_or_go_back(&config.state.join("ironwake.db"), &places.inbox)?;
         tell_going_back(&store, went_back).await?;
+        let (follower, jump) = Follower::resume(&store).await?;
         let boot_dirs = artifacts::boot_dirs();
         let annotate = images::annotator(&boot_dirs);
         let http = HttpListener::find(config.http.listen)?;
@@ -109,11 +132,17 @@ impl Daemon {
         let credential = environment.credential(key::CREDENTIAL);
         let key = key::load(&config.state, credential.as_deref())?;
         let site = Arc::new(Site::load(&config, store.clone(), now, annotate, key, imports).await?);
+        if let Some(jump) = jump {
+            // It shows the time already, and nobody has asked for anything yet.
+            site.clock_jumped(jump, follower.known(), || {}).await?;
+        }
         site.set_layers(layers);
         site.set_appliance(site::Appliance {
             bus: systemd::Bus::system(),
             files: systemd::NetworkFiles::installed(),
             state: config.state.clone(),
+            host_files: host_files(&config),
+            key: credential,
             networks: config.networks.clone(),
             api: config.api.clone(),
             root: "/".into(),
@@ -134,11 +163,13 @@ impl Daemon {
             sticks: sticks::FOLDER.into(),
         });
         site.keep_password(&config.state)?;
+        // Before anybody is served: nothing that was armed in the backup is armed here.
+        site.go_on_from_backup().await?;
         site.look_for_sticks_in(sticks::FOLDER.into());
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let (parts, untried) = (TaskTracker::new(), TaskTracker::new());
-        let daemon = Self { store, shutdown: CancellationToken::new(), parts, untried };
+        let daemon = Self { store, site: site.clone(), shutdown: CancellationToken::new(), parts, untried };
         daemon.serve_operators(ApiListener::open("api", &config.socket, http::bind)?, None, &site);
         for (entrance, path) in
             [(Entrance::Console, &config.console.socket), (Entrance::Ssh, &config.console.ssh_socket)]
@@ -159,7 +190,7 @@ impl Daemon {
             daemon.serve_network(network, &config, &site, &shelf);
         }
         daemon.look_at_links(&networks, &site);
-        daemon.keep_house(&site);
+        daemon.keep_house(follower, &site);
         daemon.keep_system(&site);
         daemon.attend_hosts(&site);
         daemon.deliver_webhooks(&site);
@@ -239,12 +270,13 @@ impl Daemon {
     }
 
     /// Starts what the site does by the clock.
-    fn keep_house(&self, site: &SharedSite) {
+    fn keep_house(&self, follower: Follower, site: &SharedSite) {
         let (inner, token) = (site.clone(), self.shutdown.clone());
+        let follower = Arc::new(tokio::sync::Mutex::new(follower));
         let part = move || {
-            let (inner, token) = (inner.clone(), token.clone());
+            let (inner, token, follower) = (inner.clone(), token.clone(), follower.clone());
             async move {
-                tick(inner, token).await;
+                tick(inner, &mut *follower.lock().await, token).await;
                 Ok::<(), Infallible>(())
             }
         };
@@ -384,6 +416,25 @@ async fn tell_going_back(store: &Store, went_back: Option<WentBack>) -> anyhow::
     Ok(store.save(vec![Change::Event(Box::new(event))]).await?)
 }
 
+/// What settings name outside of the state directory and the daemon only reads; a backup has it too.
+fn host_files(config: &Config) -> Vec<PathBuf> {
+    let mut files = vec![config.profiles.clone(), config.console.authorized_keys.clone()];
+    if let Some(given) = &config.api.certificate {
+        files.extend([given.certificate.clone(), given.key.clone()]);
+    }
+    for webhook in &config.webhooks {
+        files.extend(webhook.ca_file.clone());
+        if let Some(SecretSource::File(path)) = &webhook.secret {
+            files.push(path.clone());
+        }
+    }
+    if let Some(registration) = &config.registration {
+        files.extend(registration.headers_file.clone());
+        files.extend(registration.ca_file.clone());
+    }
+    files
+}
+
 async fn serve_tftp(
     interface: String,
     backend: Backend,
@@ -397,12 +448,14 @@ async fn serve_tftp(
     Ok(serve::tftp::run(socket, backend, http, shutdown).await?)
 }
 
-async fn tick(site: SharedSite, shutdown: CancellationToken) {
+async fn tick(site: SharedSite, follower: &mut Follower, shutdown: CancellationToken) {
     let mut interval = tokio::time::interval(TICK);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
             _ = interval.tick() => {
+                // Before anything is found to be over.
+                follower.look(&site).await;
                 site.tick();
                 site.note_health();
                 site.end_sessions();
@@ -417,4 +470,5 @@ async fn tick(site: SharedSite, shutdown: CancellationToken) {
         }
     }
     site.tick();
+    follower.write_down(&site);
 }

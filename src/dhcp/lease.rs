@@ -12,6 +12,7 @@ use ironwake_api::{Lease, LeaseState, MacAddr, Millis};
 use super::request::is_mac_id;
 use super::settings::{ReservationSettings, SubnetSettings};
 use super::subnet::{Subnet, SubnetIndex};
+use crate::appliance::Jump;
 
 /// An offer is kept for this long: firmware collects offers for 4 s and more, and retries.
 pub const OFFER_HOLD_MILLIS: Millis = 60_000;
@@ -295,6 +296,15 @@ impl LeaseTable {
         let entry = &self.entries[at as usize];
         let foreign = entry.state == State::Offered && entry.until > now && entry.mac != mac;
         foreign.then(|| self.quarantine(at, now))
+    }
+
+    /// The clock was set: every lease lasts as long as it would have. Walks the table.
+    pub fn clock_jumped(&mut self, jump: &Jump) {
+        for at in 0..self.entries.len() as u32 {
+            let Entry { state, since, until, .. } = self.entries[at as usize];
+            let (since, until) = jump.lease(since, until);
+            self.set_state(at, state, since, until);
+        }
     }
 
     /// Addresses in all ranges and reservations.

@@ -11,6 +11,7 @@ use super::reply::{self, Answer, Mode};
 use super::subnet::SubnetIndex;
 use super::{Conflict, Destination, LeaseTable, MessageKind, Outcome, PORT_PXE, Request, Settings, Source};
 use super::{code, proxy};
+use crate::appliance::Jump;
 use crate::boot::{Handoff, Sighting};
 
 /// A client may ask for a shorter lease, but not for one that would have it renew all the time.
@@ -49,6 +50,11 @@ impl Server {
     /// The lease table.
     pub fn leases(&self) -> &LeaseTable {
         &self.leases
+    }
+
+    /// The clock was set.
+    pub fn clock_jumped(&mut self, jump: &Jump) {
+        self.leases.clock_jumped(jump);
     }
 
     /// No answer is longer than `mtu` from here on.

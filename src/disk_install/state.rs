@@ -116,7 +116,7 @@ fn database(var: &Path, folder: &Path) -> Result<(), InstallError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         metadata => metadata.map_err(failed)?,
     };
-    store::copy(&from, &to).map_err(|error| {
+    store::snapshot(&from, &to).map_err(|error| {
         let why = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
         InstallError::step(WHAT, format!("{error}{why}"))
     })?;

@@ -212,7 +212,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Hands on what comes; ends early when nobody takes it.
-async fn forward(body: &mut Body, pieces: mpsc::Sender<Bytes>) -> Result<(), Refusal> {
+pub(super) async fn forward(body: &mut Body, pieces: mpsc::Sender<Bytes>) -> Result<(), Refusal> {
     loop {
         let frame = tokio::time::timeout(SILENCE_MAX, body.frame()).await.map_err(|_| {
             let detail = format!("nothing came for {} s", SILENCE_MAX.as_secs());
@@ -256,7 +256,7 @@ fn blocking<T>(ended: Result<Result<T, ImportError>, tokio::task::JoinError>) ->
 }
 
 /// Reads on for a while: closing the connection in the middle of a body would take the refusal with it.
-fn discard(mut body: Body) {
+pub(super) fn discard(mut body: Body) {
     let reading = async move { while let Some(Ok(_)) = body.frame().await {} };
     tokio::spawn(tokio::time::timeout(DISCARD_MAX, reading));
 }

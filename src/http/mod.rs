@@ -17,6 +17,7 @@ use crate::site::SharedSite;
 use crate::store::Store;
 
 mod artifacts;
+mod backup;
 mod builds;
 mod bulk;
 mod events;
@@ -89,6 +90,7 @@ pub fn router(site: SharedSite) -> Router {
         .merge(setup::routes())
         .merge(updates::routes())
         .merge(install::routes())
+        .merge(backup::routes())
         .merge(values::routes())
         .merge(openapi::routes())
         .split_for_parts();

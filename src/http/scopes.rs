@@ -100,6 +100,8 @@ const ROUTES: &[(Method, &str, Scope)] = &[
     (Method::GET, "/api/v1/appliance/install", Scope::Viewer),
     (Method::POST, "/api/v1/appliance/install", Scope::Admin),
     (Method::POST, "/api/v1/appliance/factory-reset", Scope::Admin),
+    (Method::POST, "/api/v1/backup", Scope::Admin),
+    (Method::POST, "/api/v1/restore", Scope::Admin),
     (Method::GET, "/api/v1/tokens", Scope::Admin),
     (Method::POST, "/api/v1/tokens", Scope::Admin),
     (Method::DELETE, "/api/v1/tokens/{name}", Scope::Admin),

@@ -80,7 +80,9 @@ async fn every_route_demands_a_scope_and_keeps_to_it() {
             // Whoever reads needs no more than a viewer's token, but for tokens, keys and settings; who changes the
             // appliance itself needs an admin's.
             let appliance = method != Method::GET
-                && ["/system", "/appliance/", "/setup"].iter().any(|part| path.contains(part))
+                && ["/system", "/appliance/", "/setup", "/backup", "/restore"]
+                    .iter()
+                    .any(|part| path.contains(part))
                 && !path.ends_with("/dry-run");
             let secret = appliance
                 || ["/tokens", "/settings", "/password", "/ssh-keys"].iter().any(|part| path.contains(part));

@@ -262,7 +262,7 @@ async fn every_documented_operation_is_routed_and_documents_its_errors() {
             count += 1;
         }
     }
-    assert_eq!(count, 88);
+    assert_eq!(count, 90);
     check_references(&document, &document);
 }
 

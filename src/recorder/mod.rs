@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use ironwake_api::{Attempt, AttemptOutcome, ClientStage, MacAddr, Millis, Stage, StageKind};
 
+use crate::appliance::Jump;
 use crate::boot::BootPlan;
 pub use reached::Reached;
 use running::Running;
@@ -196,6 +197,15 @@ impl Recorder {
     pub fn flush(&mut self) -> Vec<Record> {
         let dirty = std::mem::take(&mut self.dirty);
         dirty.iter().filter_map(|mac| self.running.get(mac)?.repeated()).collect()
+    }
+
+    /// The clock was set: what is followed is no quieter than it was.
+    pub fn clock_jumped(&mut self, jump: &Jump) {
+        for running in self.running.values_mut() {
+            running.attempt.last_at = jump.moved(running.attempt.last_at);
+            running.attempt.started_at = jump.moved(running.attempt.started_at);
+        }
+        self.by_last = self.running.iter().map(|(mac, running)| (running.attempt.last_at, *mac)).collect();
     }
 
     /// Ends what has been silent for too long, with the reason.

@@ -7,7 +7,6 @@ use ironwake_api::{
     Operation, OperationState, Selection,
 };
 use tracing::warn;
-use uuid::Uuid;
 
 use super::operations::armed_for;
 use super::{Site, SiteError};
@@ -123,7 +122,7 @@ impl Site {
             let message = format!("{} is not between 1 and {BULK_MACHINES_MAX}", new.operations.len());
             return Err(SiteError::invalid("operations", message));
         }
-        let id = Uuid::now_v7().to_string();
+        let id = self.new_id();
         let batch = Batch { id, at_once, keep_going: new.keep_going, armed_secs, by: actor.clone() };
         {
             let _gate = self.gate.lock().await;

@@ -1,6 +1,7 @@
 //! Hosts: what runs on each machine, in memory as it is in the store; and which of them have fallen silent.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ironwake_api::{Actor, EventKind, MachineHost, Millis, OperationKind, OperationState};
@@ -17,7 +18,7 @@ const SILENT_AT_ONCE_MAX: usize = 500;
 pub(super) struct Hosts {
     known: RwLock<Known>,
     /// From here on calls can be heard.
-    listening_since: Millis,
+    listening_since: AtomicU64,
 }
 
 #[derive(Default)]
@@ -45,7 +46,7 @@ impl Hosts {
     pub fn new(hosts: Vec<HostRecord>, now: Millis) -> Self {
         let mut known = Known::default();
         hosts.into_iter().for_each(|host| known.put(host));
-        Self { known: RwLock::new(known), listening_since: now }
+        Self { known: RwLock::new(known), listening_since: AtomicU64::new(now) }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {
@@ -66,7 +67,10 @@ impl Hosts {
     /// What runs on a machine, as its record shows it.
     pub fn shown(&self, machine: &str, now: Millis) -> Option<Box<MachineHost>> {
         let known = self.read();
-        known.by_machine.get(machine).map(|host| Box::new(host.shown(now, self.listening_since)))
+        known
+            .by_machine
+            .get(machine)
+            .map(|host| Box::new(host.shown(now, self.listening_since.load(Ordering::Relaxed))))
     }
 
     pub fn put(&self, host: HostRecord) {
@@ -76,6 +80,11 @@ impl Hosts {
     /// The machine's record or its system is gone.
     pub fn forget(&self, machine: &str) {
         self.write().remove(machine);
+    }
+
+    /// Nothing that was heard before is compared with the clock.
+    pub fn listen_since(&self, now: Millis) {
+        self.listening_since.store(now, Ordering::Relaxed);
     }
 
     /// Follows a change that is in the store.
@@ -89,9 +98,8 @@ impl Hosts {
 
     /// Those that have fallen silent and were not told to be.
     fn late(&self, now: Millis) -> Vec<HostRecord> {
-        let known = self.read();
-        let late =
-            known.by_machine.values().filter(|host| !host.silent && host.is_late(now, self.listening_since));
+        let (known, since) = (self.read(), self.listening_since.load(Ordering::Relaxed));
+        let late = known.by_machine.values().filter(|host| !host.silent && host.is_late(now, since));
         late.map(|host| HostRecord::clone(host)).collect()
     }
 }

@@ -6,9 +6,11 @@
 mod addresses;
 mod armed;
 mod attempts;
+mod backup;
 mod builds;
 mod bulk;
 mod catalog;
+mod clock;
 mod conflicts;
 mod downloads;
 mod drafts;
@@ -19,6 +21,7 @@ mod health;
 mod health_news;
 mod heartbeat;
 mod hosts;
+mod ids;
 mod imports;
 mod install;
 mod installer;
@@ -65,6 +68,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 use ironwake_api::{FieldProblem, Inventory, MacAddr, Machine, Millis, SecureBoot};
 
 use crate::artifacts::{ImportError, Imports};
+use crate::backup::BackupError;
 use crate::boot::{MachineView, SitePolicy};
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -75,6 +79,7 @@ use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 use crate::systemd::BusError;
 
+pub use backup::{Sending, Unpacked};
 pub use bulk::BulkOutcome;
 pub use downloads::run_downloads;
 pub use enroll::Enrolled;
@@ -192,6 +197,9 @@ pub enum SiteError {
     /// A file of the appliance's system.
     #[error("{0}")]
     SystemFile(String),
+    /// A backup is not made or not restored.
+    #[error(transparent)]
+    Backup(Box<BackupError>),
     /// The store refused.
     #[error("save")]
     Store(#[from] StoreError),
@@ -200,6 +208,12 @@ pub enum SiteError {
 impl SiteError {
     fn invalid(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldProblem { field: field.into(), message: message.into() }])
+    }
+}
+
+impl From<BackupError> for SiteError {
+    fn from(error: BackupError) -> Self {
+        Self::Backup(Box::new(error))
     }
 }
 
@@ -253,6 +267,9 @@ pub struct Site {
     system: system::System,
     updates: updates::Updates,
     testers: self_test::Testers,
+    backup: backup::Copies,
+    jumps: clock::Jumps,
+    ids: ids::Ids,
     clock: fn() -> Millis,
     records: RwLock<Records>,
     /// Who was seen where and when, by machine id; apart from the records, for it changes with every packet.
@@ -333,6 +350,11 @@ impl Site {
         for machine in summaries::complete(&store, store.machines().await?).await? {
             records.put(machine);
         }
+        let ids = ids::Ids::default();
+        records.machines.keys().max().into_iter().for_each(|id| ids.seen(id));
+        for newest in store.operations(None, None, 1).await? {
+            ids.seen(&newest.operation.id);
+        }
         let operations = operations::Operations::new(store.operations_running().await?);
         let mut recorder = Recorder::new(counters.attempt);
         let attempts = attempts::NewestAttempts::new(&store.attempts_newest().await?);
@@ -357,6 +379,9 @@ impl Site {
             system: system::System::default(),
             updates: updates::Updates::default(),
             testers: self_test::Testers::default(),
+            backup: backup::Copies::default(),
+            jumps: clock::Jumps::default(),
+            ids,
             clock,
             records: RwLock::new(records),
             presence: Mutex::default(),

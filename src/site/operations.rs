@@ -10,7 +10,6 @@ use ironwake_api::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use uuid::Uuid;
 
 use super::{Site, SiteError};
 use crate::boot::OperationView;
@@ -405,7 +404,7 @@ impl Site {
             (None, OperationKind::Rescue) => Deadlines::of_rescue(),
             (None, _) => Deadlines::default(),
         };
-        let operation = register(Uuid::now_v7().to_string(), draft, actor.clone(), self.now(), &deadlines);
+        let operation = register(self.new_id(), draft, actor.clone(), self.now(), &deadlines);
         let record = Record {
             operation: operation.clone(),
             deadlines,

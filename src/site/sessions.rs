@@ -15,6 +15,7 @@ use super::{Site, SiteError};
 use crate::access::{
     FAILURES_FREE, Network, PublicKey, Session, SessionEnd, SessionId, Sessions, Throttle, digest_of, spell,
 };
+use crate::appliance::Jump;
 
 /// Logins that wait for their turn, each with its request in memory. Behind them everybody else asks again.
 const LOGINS_MAX: usize = 16;
@@ -63,6 +64,11 @@ impl Logged {
     /// The turn to hash a password.
     pub async fn hashing(&self) -> Result<SemaphorePermit<'_>, SiteError> {
         Ok(self.hashing.acquire().await.map_err(|_| crate::store::StoreError::Closed)?)
+    }
+
+    /// Sessions last as long as they would have; those that a one-time password began end with it.
+    pub fn clock_jumped(&self, jump: &Jump) {
+        self.sessions.lock().expect("no panic while held").clock_jumped(|at| jump.moved(at));
     }
 
     /// The keys that sessions were begun with, each once.

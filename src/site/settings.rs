@@ -68,7 +68,7 @@ impl Site {
         *self.in_force.layers.write().expect("no panic while held") = Some(Arc::new(layers));
     }
 
-    fn layers_of_settings(&self) -> Result<Arc<Layers>, SiteError> {
+    pub(super) fn layers_of_settings(&self) -> Result<Arc<Layers>, SiteError> {
         let layers = self.in_force.layers.read().expect("no panic while held").clone();
         layers.ok_or_else(|| SiteError::Settings("this daemon has no file of settings".into()))
     }

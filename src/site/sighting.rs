@@ -3,7 +3,6 @@
 use std::net::SocketAddrV4;
 
 use ironwake_api::{Actor, AttemptOutcome, ClientStage, EventKind, MacAddr, Machine};
-use uuid::Uuid;
 
 use super::{SEEN_MAX, Site};
 use crate::boot::{Handoff, Sighting, handoff};
@@ -89,7 +88,7 @@ impl Site {
             asset_tag: identity.asset_tag.clone(),
             macs: identity.macs.clone(),
             seen_at: Some(now),
-            ..Machine::new(Uuid::now_v7().to_string(), now)
+            ..Machine::new(self.new_id(), now)
         }
     }
 

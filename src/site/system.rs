@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use ironwake_api::{
@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::setup::{AskDhcp, Begun};
 use super::{Site, SiteError};
-use crate::appliance::{self, Pending, Step, check_patch};
+use crate::appliance::{self, Jump, Pending, Step, check_patch};
 use crate::config::{Api, Network};
 use crate::private;
 use crate::store::StoreError;
@@ -39,6 +39,10 @@ pub struct Appliance {
     pub files: NetworkFiles,
     /// The state directory.
     pub state: PathBuf,
+    /// Files and folders outside of it that settings name.
+    pub host_files: Vec<PathBuf>,
+    /// The site's key, where systemd passes it.
+    pub key: Option<PathBuf>,
     /// What is served.
     pub networks: Vec<Network>,
     /// Where operators ask over the network.
@@ -267,6 +271,21 @@ impl Own {
     pub async fn interfaces(&self) -> Result<Vec<SystemInterface>, SiteError> {
         let interfaces = tokio::task::spawn_blocking(self.appliance.interfaces).await;
         Ok(interfaces.map_err(|_| StoreError::Closed)?)
+    }
+
+    /// The clock was set: an address waits for its confirmation as long as it would have, and what is to be done soon is done.
+    pub fn clock_jumped(&self, jump: &Jump) {
+        if let Some(pending) = &mut *self.pending()
+            && pending.asked_at > 0
+        {
+            pending.asked_at = jump.moved(pending.asked_at);
+        }
+        self.not_before.store(0, Ordering::Relaxed);
+        if let Some((at, _)) = &mut *self.restart.lock().expect("no panic while held") {
+            *at = jump.moved(*at);
+        }
+        let mut servers = self.servers();
+        servers.due = servers.due.map(|at| jump.moved(at));
     }
 
     fn servers(&self) -> MutexGuard<'_, Servers> {

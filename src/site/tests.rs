@@ -1,5 +1,6 @@
 mod builds;
 mod bulk;
+mod clock;
 mod deadlines;
 mod downloads;
 mod drafts;

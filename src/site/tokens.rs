@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Site, SiteError};
 use crate::access::{FAILURES_FREE, Kept, Network, Throttle, check_token_name, digest_of, spell};
+use crate::appliance::Jump;
 use crate::store::Change;
 
 /// Tokens at once: one for each person and program of a large site.
@@ -111,6 +112,19 @@ impl Tokens {
             by_digest: RwLock::new(held.collect()),
             throttle: Mutex::new(Throttle::new(FAILURES_FREE)),
             authority: RwLock::default(),
+        }
+    }
+}
+
+impl Tokens {
+    /// Those that were made since the start of the system last as long as they were made for; the others end on their day.
+    pub fn clock_jumped(&self, jump: &Jump) {
+        let mut held = self.by_digest.write().expect("no panic while held");
+        for Held { token, .. } in
+            held.values_mut().filter(|held| jump.given_since_boot(held.token.created_at))
+        {
+            token.created_at = jump.moved(token.created_at);
+            token.expires_at = token.expires_at.map(|at| jump.moved(at));
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     NewEvent, StoreError, row,
 };
 use crate::access::Kept;
+use crate::appliance::Jump;
 use crate::artifact::Import;
 
 /// Old events go in portions: each time this many have come.
@@ -120,6 +121,11 @@ impl Writer {
                 params![download.name, row::encode(download)?],
             ),
             Change::DownloadDeleted(name) => self.execute("DELETE FROM downloads WHERE name = ?1", [name]),
+            Change::ClockJumped(jump) => self.move_times(jump),
+            Change::Clock(known) => self.execute(
+                "INSERT OR REPLACE INTO clock (id, boot, since_boot, at) VALUES (0, ?1, ?2, ?3)",
+                params![known.boot, row::time(known.since_boot), row::time(known.at)],
+            ),
             Change::Lease(lease) => self.put_lease(lease),
             Change::Event(event) => {
                 events.push(self.add_event(event)?);
@@ -201,6 +207,28 @@ impl Writer {
                 token.expires_at.map(row::time)
             ],
         )
+    }
+
+    /// The same as [`Jump::lease`], for all at once; tokens and images of before the start of the system keep their dates.
+    fn move_times(&self, jump: &Jump) -> Result<(), StoreError> {
+        let (to, by) = (row::time(jump.to), jump.delta());
+        // Nothing is given at the end of time.
+        let booted = jump.booted_at.map_or(i64::MAX, row::time);
+        self.execute(
+            "UPDATE leases SET expires_at = ?1 + max(0, expires_at - renewed_at), renewed_at = ?1 \
+             WHERE renewed_at > ?1 AND renewed_at < ?2",
+            [to, booted],
+        )?;
+        for sql in [
+            "UPDATE leases SET renewed_at = max(0, renewed_at + ?1), expires_at = max(0, expires_at + ?1) \
+             WHERE renewed_at >= ?2",
+            "UPDATE tokens SET created_at = max(0, created_at + ?1), expires_at = max(0, expires_at + ?1) \
+             WHERE created_at >= ?2",
+            "UPDATE imports SET used_at = max(0, used_at + ?1) WHERE used_at >= ?2",
+        ] {
+            self.execute(sql, [by, booted])?;
+        }
+        Ok(())
     }
 
     fn put_lease(&self, lease: &Lease) -> Result<(), StoreError> {

@@ -32,11 +32,12 @@ mod writer;
 mod tests;
 
 use crate::access::{AddedKey, Kept};
+use crate::appliance::{Jump, Known};
 use crate::artifact::{Download, Import};
 use crate::operation;
 use crate::profile::{Secret, Written};
 pub use back::{WentBack, snapshot_path};
-pub use copy::copy;
+pub use copy::{Inspected, Locked, inspect, snapshot};
 pub use error::StoreError;
 pub use events::EventFilter;
 pub use migrate::SCHEMA_VERSION;
@@ -158,6 +159,10 @@ pub enum Change {
     Download(Box<Download>),
     /// Forget the download of this name.
     DownloadDeleted(String),
+    /// Move leases, tokens and images with a clock that was set.
+    ClockJumped(Jump),
+    /// What is known of the clock.
+    Clock(Box<Known>),
     /// Insert or replace a lease, by address.
     Lease(Box<Lease>),
     /// Append an event; it gets its id when it is saved and is published after the commit.
@@ -432,6 +437,11 @@ impl Store {
     /// Every download that has not brought its image, by name; for the start.
     pub async fn downloads(&self) -> Result<Vec<Download>, StoreError> {
         self.inner.readers.read(read::downloads).await
+    }
+
+    /// What was known of the clock when it was last written down; for the start.
+    pub async fn clock(&self) -> Result<Option<Known>, StoreError> {
+        self.inner.readers.read(read::clock).await
     }
 
     /// Every lease; for the start and the API.

@@ -76,7 +76,7 @@ fn highest(db: &Connection, table: &str) -> rusqlite::Result<i64> {
 
 /// The lock is a file of its own: SQLite's locks on the database would let a second daemon in between
 /// two transactions.
-fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
+pub(super) fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
@@ -95,7 +95,7 @@ fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
 }
 
 /// SQLite gives the log and the shared index the mode of the database.
-fn make_file(path: &Path) -> Result<(), StoreError> {
+pub(super) fn make_file(path: &Path) -> Result<(), StoreError> {
     OpenOptions::new()
         .read(true)
         .write(true)

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::{READ_ROWS_MAX, StoreError, row};
 use crate::access::{AddedKey, Kept};
+use crate::appliance::Known;
 use crate::artifact::{Download, Import};
 use crate::operation::{HostRecord, Record};
 use crate::profile::Written;
@@ -246,6 +247,15 @@ pub(super) fn webhook_deliveries(
 
 pub(super) fn downloads(db: &Connection) -> rusqlite::Result<Vec<Download>> {
     all(db, "SELECT doc FROM downloads ORDER BY name", [], |row| row::decode(row, 0))
+}
+
+pub(super) fn clock(db: &Connection) -> rusqlite::Result<Option<Known>> {
+    let mut query = db.prepare_cached("SELECT boot, since_boot, at FROM clock")?;
+    let read = |row: &Row<'_>| {
+        let (since_boot, at) = (row::millis(row.get(1)?), row::millis(row.get(2)?));
+        Ok(Known { boot: row.get(0)?, since_boot, at })
+    };
+    query.query_row([], read).optional()
 }
 
 pub(super) fn leases(db: &Connection) -> rusqlite::Result<Vec<Lease>> {

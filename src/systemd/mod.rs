@@ -11,8 +11,11 @@ mod requests;
 mod units;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::ffi::CString;
 use std::io::IsTerminal;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -28,7 +31,7 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 pub use bus::{Bus, BusError, CALL_TIME_MAX};
 pub use keymaps::{KeyboardKind, keyboards};
-pub use network_files::NetworkFiles;
+pub use network_files::{NetworkFiles, interface_of, is_own};
 pub use requests::{Time, Unit};
 pub use units::{
     DAEMON, DISKS, FACTORY_RESET, INSTALL, OWN_UNITS, OwnUnit, RESTARTABLE, STARTABLE, UPDATE_INSTALL,
@@ -46,6 +49,8 @@ pub struct Environment {
     pub journal_stream: Option<String>,
     /// `WATCHDOG_USEC`, if it is meant for this process.
     pub watchdog: Option<Duration>,
+    /// `LISTEN_FDS`: whether sockets were passed.
+    pub sockets_passed: bool,
     /// `IRONWAKE_LOG`: a filter such as `info,ironwake::dhcp=debug`.
     pub log: Option<String>,
     /// `IRONWAKE_SSH_PORT`: where the console over SSH listens, if that is another port than usual.
@@ -59,6 +64,7 @@ impl Environment {
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             journal_stream: std::env::var("JOURNAL_STREAM").ok(),
             watchdog: sd_notify::watchdog_enabled(),
+            sockets_passed: std::env::var_os("LISTEN_FDS").is_some_and(|count| count != "0"),
             log: std::env::var("IRONWAKE_LOG").ok(),
             ssh_port: std::env::var(SSH_PORT_VARIABLE).ok().and_then(|port| port.parse().ok()),
         }
@@ -88,6 +94,14 @@ impl Environment {
 
 fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
     stream.split_once(':').is_some_and(|(dev, ino)| dev.parse() == Ok(device) && ino.parse() == Ok(inode))
+}
+
+/// Has the program of this process begin anew, with the same arguments: for systemd it is the same process still.
+pub fn execute_again() -> std::io::Result<Infallible> {
+    let arguments: Result<Vec<CString>, _> =
+        std::env::args_os().map(|argument| CString::new(argument.into_vec())).collect();
+    // The program that runs, even where an update has put another one in its place.
+    Ok(nix::unistd::execv(c"/proc/self/exe", &arguments?)?)
 }
 
 /// The daemon serves; `status` is what `systemctl status` shows.

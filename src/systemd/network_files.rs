@@ -15,6 +15,10 @@ const FOLDER: &str = "/etc/ironwake/network";
 const SEARCHED: &str = "/usr/local/lib/systemd/network";
 /// Names another folder.
 const FOLDER_VARIABLE: &str = "IRONWAKE_NETWORK";
+/// How the daemon's files begin and end, with an interface between (`appliance::file_name`).
+const PREFIX: &str = "05-ironwake-";
+/// See [`PREFIX`].
+const SUFFIX: &str = ".network";
 /// systemd-networkd is another user.
 const MODE: u32 = 0o644;
 
@@ -60,6 +64,25 @@ impl NetworkFiles {
         }
     }
 
+    /// Every file that is the daemon's, by name; none where the folder is not there.
+    pub fn all(&self) -> io::Result<Vec<(String, String)>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| told("read", &self.folder, &error))?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if is_own(&name)
+                && let Some(text) = self.read(&name)?
+            {
+                found.push((name, text));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     /// Has a file hold this, or removes it. A crash leaves the one before or the whole of this one, on the disk.
     pub fn put(&self, name: &str, text: Option<&str>) -> io::Result<()> {
         let path = self.folder.join(name);
@@ -75,6 +98,17 @@ impl NetworkFiles {
         };
         put().map_err(|error| told("write", &path, &error))
     }
+}
+
+/// Whether a file is one of those that the daemon writes.
+pub fn is_own(name: &str) -> bool {
+    interface_of(name).is_some()
+}
+
+/// The interface whose file has this name, if it is one that the daemon writes.
+pub fn interface_of(name: &str) -> Option<&str> {
+    let interface = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+    (!interface.is_empty() && !interface.contains(['/', '\0'])).then_some(interface)
 }
 
 fn write(path: &Path, text: &str) -> io::Result<()> {

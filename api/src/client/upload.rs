@@ -18,7 +18,7 @@ use super::ClientError;
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
 /// How long nothing may move: a slow disk takes minutes for what it was handed.
-const STALL_MAX: Duration = Duration::from_secs(10 * 60);
+pub(super) const STALL_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// The bytes of a reader as a request's body.
 pub(super) struct Upload<R, F> {

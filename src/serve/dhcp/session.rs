@@ -57,6 +57,8 @@ pub(super) struct Session {
     /// Addresses given and ended that were not told yet, and up to when leases were looked at that end by themselves.
     news: News,
     looked_at: Millis,
+    /// Jumps of the clock that the leases have seen.
+    jumps: usize,
     /// Messages and events dropped since the last look at the health, since the store is behind.
     dropped: u64,
     /// The store refused the last commit.
@@ -76,9 +78,17 @@ impl Session {
         let arp = open(libc::ETH_P_ARP, &filter::ARP)?;
         let settings = settings(config, &interface);
         site.set_server_address(&config.interface, settings.next_server);
+        let mut seen = site.moment();
         let service = match config.dhcp {
             DhcpMode::Server => {
-                let leases = load(config, &settings, site.store()).await?;
+                let leases = loop {
+                    let leases = load(config, &settings, site.store()).await?;
+                    // Loaded while the clock was set, nobody knows which times they have.
+                    match std::mem::replace(&mut seen, site.moment()).1 == seen.1 {
+                        true => break leases,
+                        false => continue,
+                    }
+                };
                 Service::Server(Box::new(Server::new(settings, leases)))
             }
             DhcpMode::Proxy | DhcpMode::Off => Service::Proxy(Proxy::new(settings)),
@@ -103,7 +113,8 @@ impl Session {
             outgoing: Vec::new(),
             commits: Commits::new(site.store().clone()),
             news: News::default(),
-            looked_at: site.now(),
+            looked_at: seen.0,
+            jumps: seen.1,
             dropped: 0,
             store_failed: None,
             interface,
@@ -204,8 +215,23 @@ impl Session {
         }
     }
 
+    /// The time, by which the leases are: a clock that was set has moved them.
+    fn moment(&mut self) -> Millis {
+        let (now, jumps) = self.site.moment();
+        if jumps != self.jumps {
+            for jump in self.site.jumps_since(self.jumps).iter().take(jumps - self.jumps) {
+                if let Service::Server(server) = &mut self.service {
+                    server.clock_jumped(jump);
+                }
+                self.looked_at = jump.moved(self.looked_at);
+            }
+            self.jumps = jumps;
+        }
+        now
+    }
+
     fn receive(&mut self, inbox: &Inbox) {
-        let now = self.site.now();
+        let now = self.moment();
         for (frame, checksum_ready) in inbox.iter() {
             let Some(datagram) = Datagram::parse(frame, checksum_ready) else { continue };
             if datagram.mac == self.interface.mac {
@@ -319,7 +345,7 @@ impl Session {
     }
 
     fn receive_arp(&mut self, inbox: &Inbox) {
-        let now = self.site.now();
+        let now = self.moment();
         for (mac, address) in inbox.iter().filter_map(|(frame, _)| frame::parse_arp_reply(frame)) {
             if self.commits.are_full() {
                 self.dropped += 1;
@@ -343,7 +369,7 @@ impl Session {
 
     /// Tells what became of addresses since the last look.
     fn tell_leases(&mut self) {
-        let now = self.site.now();
+        let now = self.moment();
         if let Service::Server(server) = &self.service {
             server.leases().expired(self.looked_at, now).for_each(|lease| self.news.expired(&lease));
         }

@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use ironwake_api::Problem;
 
 use crate::artifacts::ImportError;
+use crate::backup::BackupError;
 use crate::site::SiteError;
 use crate::store::StoreError;
 use crate::systemd::BusError;
@@ -44,10 +45,12 @@ pub fn site_problem(error: SiteError) -> Problem {
         SiteError::System(error) => system_status(error),
         SiteError::SystemUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "system_unavailable"),
         SiteError::SystemFile(_) => (StatusCode::INTERNAL_SERVER_ERROR, "system_file"),
+        SiteError::Backup(error) => backup_status(error),
         SiteError::Store(error) => return store_problem(error),
     };
     let detail = match &error {
         SiteError::Import(error) => with_source(error.as_ref()),
+        SiteError::Backup(error) => with_source(error.as_ref()),
         _ => error.to_string(),
     };
     let problem = problem(status, code, detail);
@@ -70,6 +73,22 @@ fn system_status(error: &BusError) -> (StatusCode, &'static str) {
         BusError::Denied { .. } => (StatusCode::BAD_GATEWAY, "system_denied"),
         BusError::Slow { .. } => (StatusCode::GATEWAY_TIMEOUT, "system_slow"),
         BusError::Lost { .. } | BusError::Refused { .. } => (StatusCode::BAD_GATEWAY, "system_failed"),
+    }
+}
+
+fn backup_status(error: &BackupError) -> (StatusCode, &'static str) {
+    match error {
+        BackupError::Passphrase => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_passphrase"),
+        BackupError::Foreign(_) | BackupError::Damaged(_) => (StatusCode::UNPROCESSABLE_ENTITY, "bad_backup"),
+        BackupError::Newer { .. } => (StatusCode::CONFLICT, "newer_backup"),
+        BackupError::Settings(_) | BackupError::Credential => (StatusCode::CONFLICT, "backup_does_not_fit"),
+        BackupError::BrokenOff => (StatusCode::BAD_REQUEST, "bad_body"),
+        BackupError::NoRoom { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_room"),
+        BackupError::Busy => (StatusCode::CONFLICT, "backup_busy"),
+        BackupError::Image(_)
+        | BackupError::File { .. }
+        | BackupError::Private(_)
+        | BackupError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "backup"),
     }
 }
 

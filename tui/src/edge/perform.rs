@@ -318,6 +318,7 @@ async fn change_system(client: &Client, request: Request, asked: &Asked) -> Answ
         Request::InstallUpdate(request) => {
             let update = client.begin_update(&request).await?;
             (Some(Answer::Update(Box::new(update))), "The update begins".into())
+        }
         Request::Install { disk, confirmation } => {
             let digest = confirmation.operations().first().cloned().unwrap_or_default();
             let then = InstallThen::Wait;

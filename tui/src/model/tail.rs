@@ -163,7 +163,7 @@ abouts! {
         CertificateChanged, CertificateRefused;
     Daemon:
         DaemonStarted, SettingsChanged, WebhookTest, HealthChanged, SystemChanging, SystemChangeFailed,
-        SystemEnding, UnitRestarting, SetupStep, InstallBegun, InstallEnded, FactoryReset,
+        SystemEnding, UnitRestarting, SetupStep, BackupMade, BackupRestored, ClockJumped, InstallBegun, InstallEnded, FactoryReset,
         UpdateFound, UpdateStarted, UpdateInstalled, UpdateFailed, UpdateStayed, UpdateFellBack, DatabaseTakenBack;
 }
 

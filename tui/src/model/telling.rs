@@ -194,6 +194,15 @@ pub fn event(kind: &EventKind) -> (Tone, String) {
             plain(format!("the API shows another certificate, good until {}", human::time(*expires_at)))
         }
         E::CertificateRefused { reason } => (Tone::Bad, format!("a certificate cannot be used: {reason}")),
+        E::BackupMade { artifacts: false, .. } => plain("a backup was made".into()),
+        E::BackupMade { artifacts: true, .. } => plain("a backup was made, with images".into()),
+        E::BackupRestored { made_at, hostname } => (
+            Tone::Warn,
+            format!("the appliance goes on from the backup of {hostname} of {}", human::time(*made_at)),
+        ),
+        E::ClockJumped { from, to } => {
+            (Tone::Warn, format!("the clock was set from {} to {}", human::time(*from), human::time(*to)))
+        }
         E::ArtifactDeleted { name, .. } => plain(format!("{name} is deleted")),
     }
 }

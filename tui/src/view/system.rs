@@ -17,6 +17,8 @@ const BESIDE_FROM_COLUMNS: u16 = 140;
 const BAR_COLUMNS: usize = 24;
 /// From here on a bar wants attention.
 const FULL_PERCENT: u8 = 90;
+/// How all of it is kept, and brought back.
+const BACKUP: &str = "`ssh HOST backup - --stdin > FILE`; `restore` brings it back";
 
 /// Paints the text, from where it was scrolled to.
 pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
@@ -106,6 +108,7 @@ fn about(model: &Model, system: &OwnSystem) -> Vec<Line<'static>> {
     lines.push(paint::fact(look, "reached at", url, tone));
     lines.push(paint::fact(look, "asked at", &model.setup.place, Tone::Dim));
     lines.extend(medium::runs_from(model));
+    lines.push(paint::fact(look, "backup", BACKUP, Tone::Dim));
     lines
 }
 
