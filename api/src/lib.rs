@@ -51,8 +51,8 @@ pub use artifact::{
 };
 pub use attempt::{Attempt, AttemptOutcome, ClientStage, Diagnosis, Stage, StageKind};
 pub use backup::{
-    BACKUP_MEDIA_TYPE, BACKUP_SIZE_HEADER, BackupNew, PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARS_MIN, PASSPHRASE_HEADER,
-    RestoreQuery, Restored,
+    BACKUP_MEDIA_TYPE, BACKUP_SIZE_HEADER, BackupNew, PASSPHRASE_BYTES_MAX, PASSPHRASE_CHARS_MIN,
+    PASSPHRASE_HEADER, RestoreQuery, Restored,
 };
 pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};

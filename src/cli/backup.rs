@@ -21,9 +21,11 @@ const PASSPHRASE_BYTES_MAX: u64 = 4096;
 
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The file is a tar that `age -d FILE` opens with the passphrase, without Ironwake too. It has the \
+#[command(
+    after_help = "The file is a tar that `age -d FILE` opens with the passphrase, without Ironwake too. It has the \
     database, every key and the settings: whoever opens it can be this appliance. Without its passphrase it is of no use \
-    to anybody. `ironwake restore` goes on from it.")]
+    to anybody. `ironwake restore` goes on from it."
+)]
 pub struct BackupArgs {
     /// The file to write, which must not be there yet; - is standard output
     file: PathBuf,
@@ -69,7 +71,9 @@ impl PassphraseArgs {
             return line(std::fs::File::from(stdin)).context("read the passphrase on standard input");
         }
         if !io::stdin().is_terminal() {
-            bail!("there is no terminal to ask for the passphrase on: give it with --passphrase-file or --stdin");
+            bail!(
+                "there is no terminal to ask for the passphrase on: give it with --passphrase-file or --stdin"
+            );
         }
         password::asked(what, twice).await
     }
@@ -92,7 +96,9 @@ fn line(mut reader: impl Read) -> anyhow::Result<Secret> {
 pub async fn run(args: BackupArgs, context: &mut Context) -> Result<(), Failure> {
     let to_stdout = args.file.as_os_str() == "-";
     if to_stdout && io::stdout().is_terminal() {
-        return Err(Failure::Usage("a backup is not for a terminal: name a file, or send it somewhere".into()));
+        return Err(Failure::Usage(
+            "a backup is not for a terminal: name a file, or send it somewhere".into(),
+        ));
     }
     if !to_stdout && args.file.exists() {
         return Err(anyhow::anyhow!("{} is there already: name another file", args.file.display()).into());
@@ -169,7 +175,9 @@ fn ssh_host_key(client: &Client) -> Option<Secret> {
         Ok(key) => Some(Secret(key)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(_) => {
-            eprintln!("the key of the SSH server is not in it: only root, or `ssh HOST backup -`, can read that");
+            eprintln!(
+                "the key of the SSH server is not in it: only root, or `ssh HOST backup -`, can read that"
+            );
             None
         }
     }

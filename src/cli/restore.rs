@@ -20,10 +20,12 @@ use crate::store::{self, Locked};
 
 /// Arguments of `restore`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Everything is checked before anything is changed. Then the daemon starts again: same machines, same \
+#[command(
+    after_help = "Everything is checked before anything is changed. Then the daemon starts again: same machines, same \
     leases, same keys and tokens, same authority, and the administrator's password of the backup. What was armed in the \
     backup is cancelled, for its machine may have been written since. The appliance keeps its own name and addresses unless \
-    --address says otherwise.")]
+    --address says otherwise."
+)]
 pub struct RestoreArgs {
     /// The backup; - is standard input
     file: PathBuf,
@@ -70,7 +72,12 @@ pub async fn run(args: RestoreArgs, context: &mut Context) -> Result<(), Failure
     }
     if args.replace && !args.yes {
         let word = match &args.state {
-            None => context.client.system().await.map(|system| system.hostname).unwrap_or_else(|_| "replace".into()),
+            None => context
+                .client
+                .system()
+                .await
+                .map(|system| system.hostname)
+                .unwrap_or_else(|_| "replace".into()),
             Some(_) => "replace".into(),
         };
         confirm(&word)?;
@@ -205,7 +212,11 @@ fn tell(mut restored: Restored, args: &RestoreArgs, context: &mut Context) -> Re
     }
     for path in &restored.by_hand {
         let name = path.trim_start_matches('/');
-        output.line(format!("{} is not as it was: `age -d FILE | tar x host/{}`", clean(path), clean(name)))?;
+        output.line(format!(
+            "{} is not as it was: `age -d FILE | tar x host/{}`",
+            clean(path),
+            clean(name)
+        ))?;
     }
     if let Some(line) = taken {
         output.line(line)?;

@@ -85,9 +85,10 @@ fn backup_status(error: &BackupError) -> (StatusCode, &'static str) {
         BackupError::BrokenOff => (StatusCode::BAD_REQUEST, "bad_body"),
         BackupError::NoRoom { .. } => (StatusCode::INSUFFICIENT_STORAGE, "no_room"),
         BackupError::Busy => (StatusCode::CONFLICT, "backup_busy"),
-        BackupError::Image(_) | BackupError::File { .. } | BackupError::Private(_) | BackupError::Store(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "backup")
-        }
+        BackupError::Image(_)
+        | BackupError::File { .. }
+        | BackupError::Private(_)
+        | BackupError::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "backup"),
     }
 }
 
