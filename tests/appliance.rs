@@ -6,6 +6,8 @@
 
 #[path = "appliance/esp.rs"]
 mod esp;
+#[path = "appliance/image.rs"]
+mod image;
 #[path = "lab/mod.rs"]
 mod lab;
 #[path = "appliance/machine.rs"]
@@ -15,8 +17,9 @@ mod qmp;
 #[path = "appliance/report.rs"]
 mod report;
 
+use image::Image;
 use lab::Firmware;
-use machine::{Attached, Image, Machine};
+use machine::{Attached, Machine};
 use report::Report;
 
 /// What the first boot makes of the disk, by the labels of partitions.

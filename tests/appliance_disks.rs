@@ -56,6 +56,8 @@ impl Bench {
             files: NetworkFiles::at(&network, &network),
             state: folder.path().into(),
             networks: Vec::new(),
+            host_files: Vec::new(),
+            key: None,
             api: Api::default(),
             root: folder.path().into(),
             interfaces: Vec::new,

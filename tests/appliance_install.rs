@@ -1,5 +1,7 @@
 //! The appliance installs itself: a stick with the image and an empty disk in one QEMU, and then the disk alone.
 
+#[path = "appliance/image.rs"]
+mod image;
 #[path = "lab/mod.rs"]
 mod lab;
 #[path = "appliance/report.rs"]
@@ -29,16 +31,6 @@ const CREDENTIALS: &[(&str, &str)] = &[
 struct Bench {
     folder: tempfile::TempDir,
     firmware: Firmware,
-}
-
-/// The image that `./dev` made.
-fn image() -> PathBuf {
-    let place = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = place("IRONWAKE_CACHE").or_else(|| Some(place("HOME")?.join(".cache/ironwake")));
-    let path =
-        place("IRONWAKE_APPLIANCE").or_else(|| Some(cache?.join("appliance/test.img"))).expect("a HOME");
-    assert!(path.is_file(), "{} is not there: ./dev test makes it", path.display());
-    path
 }
 
 impl Bench {

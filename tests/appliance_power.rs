@@ -5,6 +5,8 @@
 mod cuts;
 #[path = "appliance/esp.rs"]
 mod esp;
+#[path = "appliance/image.rs"]
+mod image;
 #[path = "lab/mod.rs"]
 mod lab;
 #[path = "appliance/machine.rs"]

@@ -188,7 +188,6 @@ impl Command {
     /// Whether it speaks to a daemon; the others need neither one nor its token.
     fn asks_the_daemon(&self) -> bool {
         match self {
-            Self::Appliance(command) => !command.is_of_a_unit(),
             Self::Serve(_)
             | Self::Console
             | Self::Completions(_)

@@ -1,4 +1,4 @@
-//! The image that `./dev` made, on a disk.
+//! The images that `./dev` made, on disks.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,25 +8,59 @@ use base64ct::{Base64, Encoding as _};
 
 use crate::lab::{LabError, run};
 
-/// Where the image is.
-pub fn path() -> Result<PathBuf, LabError> {
-    let place = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = place("IRONWAKE_CACHE").or_else(|| Some(place("HOME")?.join(".cache/ironwake")));
-    let path =
-        place("IRONWAKE_APPLIANCE").or_else(|| Some(cache?.join("appliance/test.img"))).expect("a HOME");
-    if path.is_file() {
-        return Ok(path);
+/// What `./dev` made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Image {
+    /// The disk.
+    Disk,
+    /// The disk, with what UEFI starts signed by the tests' keys.
+    SignedDisk,
+    /// The ISO.
+    Iso,
+}
+
+impl Image {
+    /// What stands in place of `.img` in the name of the first one (`appliance/build --raw`).
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Disk => ".img",
+            Self::SignedDisk => "-secureboot.img",
+            Self::Iso => ".iso",
+        }
     }
-    Err(LabError::Missing {
-        what: "the appliance's image".into(),
-        tried: vec![path],
-        remedy: "./dev test makes it",
+
+    /// Where it is.
+    pub fn path(self) -> Result<PathBuf, LabError> {
+        let named =
+            std::env::var_os("IRONWAKE_APPLIANCE").filter(|value| !value.is_empty()).map(PathBuf::from);
+        let disk = match named {
+            Some(path) => path,
+            None => cache()?.join("appliance/test.img"),
+        };
+        let stem = disk.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let path = disk.with_file_name(format!("{stem}{}", self.ending()));
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(LabError::Missing {
+            what: "the appliance's image".into(),
+            tried: vec![path],
+            remedy: "./dev test --all makes it",
+        })
+    }
+}
+
+/// Where `./dev` keeps what tests need.
+pub fn cache() -> Result<PathBuf, LabError> {
+    let place = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    place("IRONWAKE_CACHE").or_else(|| Some(place("HOME")?.join(".cache/ironwake"))).ok_or_else(|| {
+        LabError::Missing { what: "a home".into(), tried: Vec::new(), remedy: "set HOME or IRONWAKE_CACHE" }
     })
 }
 
 /// Makes a disk of so many MiB that begins with the image.
 pub fn flash(disk: &Path, mib: u64) -> Result<(), LabError> {
-    run(Command::new("cp").arg("--sparse=always").arg(path()?).arg(disk))?;
+    run(Command::new("cp").arg("--sparse=always").arg(Image::Disk.path()?).arg(disk))?;
     let file = File::options().write(true).open(disk).map_err(LabError::io("open the disk"))?;
     file.set_len(mib << 20).map_err(LabError::io("make the disk as large as it is"))
 }

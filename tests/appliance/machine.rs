@@ -6,10 +6,9 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use base64ct::{Base64, Encoding as _};
-
 use crate::esp::Esp;
-use crate::lab::{Firmware, LabError, Piped, run};
+use crate::image::{self, Image, cache};
+use crate::lab::{Firmware, LabError, Piped, run, writes};
 use crate::qmp::Qmp;
 use crate::report::Report;
 
@@ -55,28 +54,6 @@ pub enum Attached {
     CdRom,
 }
 
-/// What `./dev` made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Image {
-    /// The disk.
-    Disk,
-    /// The disk, with what UEFI starts signed by the tests' keys.
-    SignedDisk,
-    /// The ISO.
-    Iso,
-}
-
-impl Image {
-    /// What stands in place of `.img` in the name of the first one (`appliance/build --raw`).
-    fn ending(self) -> &'static str {
-        match self {
-            Self::Disk => ".img",
-            Self::SignedDisk => "-secureboot.img",
-            Self::Iso => ".iso",
-        }
-    }
-}
-
 impl Attached {
     fn devices(self) -> &'static [&'static str] {
         match self {
@@ -94,12 +71,33 @@ pub struct Machine {
     folder: tempfile::TempDir,
     firmware: Firmware,
     attached: Attached,
+    /// Its writes are recorded.
+    recorded: bool,
 }
 
 impl Machine {
     /// A machine whose disk of so many MiB begins with the image.
     pub fn flashed(firmware: Firmware, attached: Attached, disk_mib: u64) -> Result<Self, LabError> {
         Self::with(Image::Disk, firmware, attached, Some(disk_mib))
+    }
+
+    /// A machine with a copy of this disk.
+    pub fn with_disk(firmware: Firmware, attached: Attached, disk: &Path) -> Result<Self, LabError> {
+        let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
+        let machine = Self { folder, firmware, attached, recorded: false };
+        run(Command::new("cp").arg("--sparse=always").arg(disk).arg(machine.disk()))?;
+        Ok(machine)
+    }
+
+    /// The same, with each write to its virtio disk recorded (`lab::writes`).
+    pub fn recorded(self) -> Self {
+        assert_eq!(self.attached, Attached::Virtio, "recorded is what virtio-blk writes");
+        Self { recorded: true, ..self }
+    }
+
+    /// The file that its disk is.
+    pub fn disk(&self) -> PathBuf {
+        self.path("disk")
     }
 
     /// A machine with an ISO in its drive, and no disk.
@@ -115,9 +113,9 @@ impl Machine {
         disk_mib: Option<u64>,
     ) -> Result<Self, LabError> {
         let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
-        let machine = Self { folder, firmware, attached };
-        let disk = machine.path("disk");
-        run(Command::new("cp").arg("--sparse=always").arg(built(image)?).arg(&disk))?;
+        let machine = Self { folder, firmware, attached, recorded: false };
+        let disk = machine.disk();
+        run(Command::new("cp").arg("--sparse=always").arg(image.path()?).arg(&disk))?;
         if let Some(mib) = disk_mib {
             let file = File::options().write(true).open(&disk).map_err(LabError::io("open the disk"))?;
             file.set_len(mib << 20).map_err(LabError::io("make the disk as large as it is"))?;
@@ -311,46 +309,27 @@ impl Machine {
         let access = if self.attached == Attached::CdRom { ",read-only=on" } else { "" };
         let file = format!("driver=file,node-name=file,cache.no-flush=on,filename={disk}{access}");
         command.args(["-blockdev", &file]);
-        command.args(["-blockdev", &format!("driver=raw,node-name=disk,file=file{access}")]);
+        if self.recorded {
+            let log = writes::path_of(&self.disk());
+            command.args(["-blockdev", "driver=raw,node-name=raw,file=file"]);
+            let log = format!("driver=file,node-name=log,cache.no-flush=on,filename={}", log.display());
+            command.args(["-blockdev", &log]);
+            command.args([
+                "-blockdev",
+                "driver=blklogwrites,node-name=disk,file=raw,log=log,log-sector-size=512",
+            ]);
+        } else {
+            command.args(["-blockdev", &format!("driver=raw,node-name=disk,file=file{access}")]);
+        }
         for device in self.attached.devices() {
-            command.args(["-device", device]);
+            // Why not merged: lab/disk.rs.
+            let merging = if self.recorded { ",request-merging=off" } else { "" };
+            command.args(["-device", &format!("{device}{merging}")]);
         }
         let script = ("probe.do", script);
-        let given = CREDENTIALS.iter().copied().chain((!script.1.is_empty()).then_some(script));
-        for (number, (name, text)) in given.enumerate() {
-            let path = self.path(&format!("credential{number}"));
-            let encoded = Base64::encode_string(text.as_bytes());
-            fs::write(&path, format!("io.systemd.credential.binary:{name}={encoded}"))
-                .map_err(LabError::io("write what SMBIOS has"))?;
-            command.arg("-smbios").arg(format!("type=11,path={}", path.display()));
-        }
+        let given: Vec<_> =
+            CREDENTIALS.iter().copied().chain((!script.1.is_empty()).then_some(script)).collect();
+        image::credentials(&mut command, self.folder.path(), &given)?;
         Ok(command)
     }
-}
-
-/// Where `./dev` keeps what tests need.
-fn cache() -> Result<PathBuf, LabError> {
-    let place = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    place("IRONWAKE_CACHE").or_else(|| Some(place("HOME")?.join(".cache/ironwake"))).ok_or_else(|| {
-        LabError::Missing { what: "a home".into(), tried: Vec::new(), remedy: "set HOME or IRONWAKE_CACHE" }
-    })
-}
-
-/// An image that `./dev` made.
-fn built(image: Image) -> Result<PathBuf, LabError> {
-    let named = std::env::var_os("IRONWAKE_APPLIANCE").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let disk = match named {
-        Some(path) => path,
-        None => cache()?.join("appliance/test.img"),
-    };
-    let stem = disk.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let path = disk.with_file_name(format!("{stem}{}", image.ending()));
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(LabError::Missing {
-        what: "the appliance's image".into(),
-        tried: vec![path],
-        remedy: "./dev test --all makes it",
-    })
 }
