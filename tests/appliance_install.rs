@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use base64ct::{Base64, Encoding as _};
-use lab::{Firmware, Piped, run};
+use lab::{Firmware, Piped};
 use report::Report;
 
 /// The longest wait for what the probe says next: a boot takes three minutes on a loaded host, and the system is copied.
@@ -36,12 +35,11 @@ struct Bench {
 impl Bench {
     fn new(firmware: Firmware) -> Self {
         let bench = Self { folder: tempfile::tempdir().expect("a folder"), firmware };
-        run(Command::new("cp").arg("--sparse=always").arg(image()).arg(bench.path("stick"))).expect("copied");
+        image::flash(&bench.path("stick"), STICK_MIB).expect("a stick");
         let sized = |name: &str, size| {
             let file = File::options().create(true).write(true).truncate(false).open(bench.path(name));
             file.and_then(|file| file.set_len(size)).expect("its size");
         };
-        sized("stick", STICK_MIB << 20);
         sized("disk", DISK_BYTES);
         bench
     }
@@ -95,12 +93,7 @@ impl Bench {
             command.args(["-blockdev", &format!("driver=raw,node-name={name},file=file-{name}")]);
             command.args(["-device", &format!("{device},drive={name},bootindex={}", place + 1)]);
         }
-        for (number, (name, text)) in CREDENTIALS.iter().enumerate() {
-            let path = self.path(&format!("credential{number}"));
-            let encoded = Base64::encode_string(text.as_bytes());
-            fs::write(&path, format!("io.systemd.credential.binary:{name}={encoded}")).expect("written");
-            command.arg("-smbios").arg(format!("type=11,path={}", path.display()));
-        }
+        image::credentials(&mut command, self.folder.path(), CREDENTIALS).expect("what SMBIOS has");
         command
     }
 }

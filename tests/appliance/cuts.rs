@@ -1,6 +1,8 @@
 //! What a disk holds when its power goes: the writes that `blklogwrites` recorded, up to a point, without some of those that were
 //! not flushed.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;

@@ -1,5 +1,7 @@
 //! A machine with the appliance's image on its disk.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;

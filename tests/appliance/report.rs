@@ -1,5 +1,7 @@
 //! What the probe found.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -1,5 +1,7 @@
 //! A person in front of the appliance: what stands on its screen, and keys.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
