@@ -462,7 +462,7 @@ fn pictures() {
         let shot = |name: &str, bench: &Bench| picture(&format!("first_{name}_{columns}"), &bench.console);
         let told = vec![system(&[], ""), choices(), state(true)];
         let mut bench = Bench::sized(columns, rows, console_screen(false), told.clone());
-        bench.types("correct").keys("enter").types("correct").right();
+        bench.types("correct horse").keys("enter").types("correct").right();
         shot("password", &bench);
         bench.types("x").keys("enter");
         shot("password_wrong", &bench);
