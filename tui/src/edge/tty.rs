@@ -35,6 +35,9 @@ use crate::view;
 /// How long one message of a recording is shown.
 const REPLAY_EVERY: Duration = Duration::from_millis(40);
 
+/// Has a console that was built for tests break at its first key, which shows what it leaves behind.
+const PANICS_VARIABLE: &str = "IRONWAKE_CONSOLE_PANICS";
+
 /// What the terminal says of itself.
 pub fn look() -> Look {
     let variable = |name: &str| env::var(name).unwrap_or_default();
@@ -177,6 +180,9 @@ async fn console(
         if Instant::now() < next_at {
             sleep_until(next_at).await;
             drain(&mut batch, &mut keys, answers);
+        }
+        if cfg!(debug_assertions) && env::var_os(PANICS_VARIABLE).is_some() {
+            assert!(!batch.iter().any(|message| matches!(message, Message::Key(_))), "a key was pressed");
         }
         take(model, batch, backend, recorder)?;
         let every = if model.moves() { BEAT_EVERY } else { TICK_EVERY };
