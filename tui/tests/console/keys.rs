@@ -467,7 +467,7 @@ fn the_footer_of_a_rebuild_says_what_enter_does() {
     assert!(footer(&console).contains("space choose"), "{}", footer(&console));
     console.types("noble").keys("enter enter");
     console.answer(Answer::Made(recorded(200)));
-    console.shows("to confirm");
+    console.shows("All of this is overwritten");
     assert!(footer(&console).contains("enter arm"), "{}", footer(&console));
     assert!(!footer(&console).contains("choose") && !footer(&console).contains("next"));
 }
