@@ -105,7 +105,7 @@ fn a_console_that_breaks_leaves_a_terminal_that_can_be_used() -> anyhow::Result<
     let folder = tempfile::tempdir()?;
     let (console, kept) = (real(), folder.path().display());
     let line = format!(
-        "sh -c 'stty -g > {kept}/before; IRONWAKE_CONSOLE_PANICS=1 {} --socket {kept}/none; echo ended with $?; \
+        "sh -c 'stty -g > {kept}/before; RUST_BACKTRACE=0 IRONWAKE_CONSOLE_PANICS=1 {} --socket {kept}/none; echo ended with $?; \
          stty -g > {kept}/after; exec cat'",
         console.display()
     );

@@ -94,7 +94,8 @@ fn connections_beyond_the_limit_are_logged_with_their_address_and_the_limit() {
     let host = Host::start();
     let connect = |_| TcpStream::connect(host.address()).expect("it listens");
     let held: Vec<TcpStream> = (0..20).map(connect).collect();
-    let line = host.logs("is not let in: that address has 16 connections, the most that one address may have");
+    let line =
+        host.logs("is not let in: that address has 16 connections, the most that one address may have");
     assert!(line.contains("127.0.0.1:") && line.contains("WARN"), "{line}");
     drop(held);
     assert_eq!(host.log().matches("is not let in").count(), 1, "said once");

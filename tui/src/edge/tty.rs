@@ -3,6 +3,7 @@
 use std::io::{self, Stdout, Write};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{env, panic};
 
@@ -64,6 +65,7 @@ impl Screen {
             before(panicked);
         }));
         enable_raw_mode().context("take over the terminal")?;
+        TAKEN.store(true, Ordering::Relaxed);
         let entered = execute!(
             io::stdout(),
             EnterAlternateScreen,
@@ -89,8 +91,15 @@ impl Drop for Screen {
     }
 }
 
-/// Puts the terminal back as it was. Twice does no harm.
+/// Whether the terminal is taken over.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Puts the terminal back as it was, once: to leave the other screen again would put the cursor where it was before, over what a
+/// panic has said meanwhile.
 fn give_back() {
+    if !TAKEN.swap(false, Ordering::Relaxed) {
+        return;
+    }
     let _ = execute!(
         io::stdout(),
         DisableMouseCapture,

@@ -172,7 +172,9 @@ impl Works {
         }
         while self.all.len() > KEPT_MAX {
             // What runs stays, and what a machine was asked for: all of it would be the oldest.
-            let goes = |operation: &&Operation| operation.state.has_ended() && !self.told.contains(&operation.machine);
+            let goes = |operation: &&Operation| {
+                operation.state.has_ended() && !self.told.contains(&operation.machine)
+            };
             let oldest = self.all.values().find(goes).or(self.all.values().next());
             let Some(id) = oldest.map(|operation| operation.id.clone()) else { break };
             if let Some(operation) = self.all.remove(&id) {

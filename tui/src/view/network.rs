@@ -202,7 +202,7 @@ fn without_leases(model: &Model) -> &'static str {
         () if has("server") => "Machines that ask for an address get one, which is listed here.",
         () if has("proxy") => "As a proxy none is given: addresses come from the server that is there.",
         () if health.networks.is_empty() => {
-            "No network is served: F2 sets the appliance up, or `network` in the settings."
+            "No network is served: F2 sets it up, or `network` in the settings."
         }
         () => "DHCP is off: addresses come from the server that is there.",
     }

@@ -103,12 +103,7 @@ fn older_operations_come_at_the_end_of_the_list() {
     let mut page = page(2000, 99);
     page.push(ended(1500, 3, "failed"));
     console.answer(Answer::OlderOperations { before: id(2001), operations: page });
-    console
-        .shows("1,100 in all")
-        .shows("1 failed")
-        .keys("f f")
-        .shows("node-3")
-        .shows("✖ failed");
+    console.shows("1,100 in all").shows("1 failed").keys("f f").shows("node-3").shows("✖ failed");
     console.keys("esc end");
     assert!(!console.asked().iter().any(|request| matches!(request, Request::OlderOperations(_))));
     // After a time without the daemon nobody knows what is missing.

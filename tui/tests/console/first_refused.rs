@@ -21,7 +21,7 @@ fn server_mode_beside_another_server_is_done_only_if_somebody_says_that_it_is_me
     let mut bench = server();
     until(&mut bench, "Summary");
     bench.runs(whole()).hides("Nothing is wrong with it");
-    bench.shows("10.0.0.254 gives addresses on enp1s0 already").shows("unless space says that it is meant");
+    bench.shows("10.0.0.254 gives addresses on enp1s0 already").shows("unless space says it is meant");
     bench.console.asked();
     let sets_up = |bench: &mut Bench| {
         bench.console.asked().iter().any(|request| matches!(request, Request::First(Ask::SetUp(_))))
@@ -31,7 +31,7 @@ fn server_mode_beside_another_server_is_done_only_if_somebody_says_that_it_is_me
     // What was said counts for the summary that it was said at.
     bench.keys("space").shows("Enter does it all the same").keys("shift-tab").right();
     until(&mut bench, "Summary");
-    bench.runs(whole()).shows("unless space says that it is meant").keys("enter");
+    bench.runs(whole()).shows("unless space says it is meant").keys("enter");
     assert!(!sets_up(&mut bench));
     bench.keys("space space enter");
     assert!(!sets_up(&mut bench), "it was taken back");

@@ -213,8 +213,10 @@ fn a_burst_of_messages_puts_lists_in_order_once() {
 fn why_there_are_no_leases_is_said_of_the_mode() {
     let check = |modes: &[&str], expected: &str| {
         let mut console = Console::with(120, 40, super::fleet::empty());
-        let network = |mode: &&str| serde_json::json!({ "interface": "br0", "dhcp": mode, "state": "ok", "answering": true, "message": "x",
-                "addresses": 0, "addresses_bound": 0, "addresses_free": 0 });
+        let network = |mode: &&str| {
+            serde_json::json!({ "interface": "br0", "dhcp": mode, "state": "ok", "answering": true, "message": "x",
+                "addresses": 0, "addresses_bound": 0, "addresses_free": 0 })
+        };
         let networks: Vec<_> = modes.iter().map(network).collect();
         let health = serde_json::json!({ "state": "ok", "checks": [], "networks": networks });
         console.answer(Answer::Health(serde_json::from_value(health).expect("the contract")));

@@ -122,8 +122,8 @@ pub fn page(model: &Model, first: &First, body: Rect) -> Page {
                 ],
                 (true, false) => [
                     (symbols.bad, Tone::Bad),
-                    (" Nothing is done with that ", Tone::Plain),
-                    ("unless space says that it is meant.", Tone::Strong),
+                    (" Nothing is done unless ", Tone::Plain),
+                    ("space says it is meant.", Tone::Strong),
                 ],
                 (false, _) => [
                     (symbols.ok, Tone::Ok),
