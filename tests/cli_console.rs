@@ -1,9 +1,13 @@
 //! `ironwake console`: which program it becomes, and what it is told.
 
+mod terminal;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use terminal::Terminal;
 
 /// The command in a folder of its own, so that nothing lies beside it but what a test puts there.
 struct Installed {
@@ -66,4 +70,59 @@ fn the_console_in_the_path_is_found_and_none_is_said() {
     check(&installed.run(&["console"], &path), 1, "", &error);
     installed.console("bin");
     check(&installed.run(&["console"], &path), 7, "<--socket></run/ironwake/api.sock>", "");
+}
+
+/// The console that is built beside the command.
+fn real() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_ironwake")).with_file_name("ironwake-console")
+}
+
+#[test]
+fn a_console_that_cannot_begin_says_so_as_the_command_does() {
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(real());
+        command.args(arguments).env("RUST_BACKTRACE", "1");
+        for variable in
+            ["IRONWAKE_SOCKET", "IRONWAKE_URL", "IRONWAKE_CA", "IRONWAKE_TOKEN_FILE", "IRONWAKE_TOKEN"]
+        {
+            command.env_remove(variable);
+        }
+        let output = command.output().expect("the console runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = run(&["--url", "https://127.0.0.1:1"]);
+    let expected = "error: --url needs a token: name a file with --token-file, or set IRONWAKE_TOKEN: environment \
+                    variable not found\n  next: `ironwake token add NAME` on the appliance makes one\n";
+    assert_eq!((code, said.as_str()), (Some(1), expected));
+    let (code, said) = run(&["--url", "https://127.0.0.1:1", "--token-file", "/nonexistent"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("error: read the token /nonexistent: ") && said.lines().count() == 2, "{said}");
+}
+
+/// Whatever breaks, the shell behind the console can be used: neither raw, nor on the other screen, nor without a cursor.
+#[test]
+fn a_console_that_breaks_leaves_a_terminal_that_can_be_used() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (console, kept) = (real(), folder.path().display());
+    let line = format!(
+        "sh -c 'stty -g > {kept}/before; RUST_BACKTRACE=0 IRONWAKE_CONSOLE_PANICS=1 {} --socket {kept}/none; echo ended with $?; \
+         stty -g > {kept}/after; exec cat'",
+        console.display()
+    );
+    let terminal = Terminal::open(folder.path(), (100, 30), &line)?;
+    terminal.wait("Machines")?;
+    let modes = "#{alternate_on} #{cursor_flag} #{mouse_any_flag}";
+    assert_eq!(terminal.told(modes)?, "1 0 1", "the console has the terminal");
+    terminal.types("j")?;
+    let screen = terminal.wait("ended with 101")?;
+    assert!(screen.contains("a key was pressed"), "what broke can be read:\n{screen}");
+    assert_eq!(terminal.told(modes)?, "0 1 0");
+    terminal.types("it is a line again")?;
+    terminal.key("Enter")?;
+    // Once as it is typed, once from `cat`, which gets it by lines.
+    let echoed = |screen: &str| screen.matches("it is a line again").count() == 2;
+    terminal.wait_until("what was typed, twice", echoed)?;
+    let [before, after] = ["before", "after"].map(|name| fs::read_to_string(folder.path().join(name)));
+    assert_eq!(before?, after?);
+    Ok(())
 }

@@ -30,6 +30,7 @@ mod mac;
 mod machine;
 mod machine_values;
 mod operation;
+mod password;
 mod problem;
 mod profile;
 mod settings;
@@ -85,6 +86,7 @@ pub use operation::{
     ArmRequest, Arming, Failure, Operation, OperationBrief, OperationEvent, OperationKind, OperationNew,
     OperationQuery, OperationState, ProfileChoice, Progress,
 };
+pub use password::{PASSWORD_BYTES_MAX, check_password};
 pub use problem::{FieldProblem, Problem};
 pub use profile::{
     GivenValue, ProfileFit, ProfileSummary, ProfileVariable, Profiles, RefusedProfile, RenderRequest,

@@ -1,4 +1,4 @@
-//! The administrator's password or PIN: what is taken as one, and what is kept of it.
+//! The administrator's password or PIN: what is kept of it. What is taken as one is in the contract, for whoever asks for it.
 //!
 //! Kept is its hash by argon2id (RFC 9106), as text in the form of the PHC:
 //! `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`, salt and hash in base64 without padding.
@@ -7,6 +7,7 @@ use std::fmt;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64ct::{Base64Unpadded, Encoding};
+pub use ironwake_api::{PASSWORD_BYTES_MAX, check_password};
 use sha2::{Digest as _, Sha256};
 
 /// Memory, passes and lanes as OWASP recommends them: 19 MiB, of which the daemon fills one at a time.
@@ -20,32 +21,6 @@ const LANES_MAX: u32 = 4;
 /// Random bytes of a salt.
 pub const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
-/// A PIN is guessed over the network 2,880 times a day at most: six digits hold for a year of that, and longer ones do better.
-const PIN_DIGITS_MIN: usize = 6;
-const CHARS_MIN: usize = 8;
-/// A longer one is a mistake of a program.
-pub const PASSWORD_BYTES_MAX: usize = 1024;
-
-/// Checks a password that is to be set; what is wrong and what would be right. The password is not in the text.
-pub fn check_password(password: &str) -> Result<(), String> {
-    let chars = password.chars().count();
-    if password.len() > PASSWORD_BYTES_MAX {
-        return Err(format!("it has {} bytes: at most {PASSWORD_BYTES_MAX}", password.len()));
-    }
-    if password.chars().any(char::is_control) {
-        return Err("it has a control character, such as a tab, which no terminal lets be typed".into());
-    }
-    let (what, least) = match password.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => ("digits", PIN_DIGITS_MIN),
-        false => ("characters", CHARS_MIN),
-    };
-    if chars < least {
-        return Err(format!(
-            "it has {chars} {what}: at least {PIN_DIGITS_MIN} for a PIN of digits, {CHARS_MIN} for a password"
-        ));
-    }
-    Ok(())
-}
 
 /// What is kept of a password.
 #[derive(Clone, PartialEq, Eq)]

@@ -141,6 +141,14 @@ impl Layers {
             let setting = Setting { key: key.clone(), value, origin: SettingOrigin::Default, place: None };
             shown.entry(key).or_insert(setting);
         }
+        // Their defaults lie beside another socket, which may be set. What is wrong now is told where settings are changed.
+        if let Ok(config) = self.parse(&lower, &upper) {
+            let (console, ssh) = (&config.console.socket, &config.console.ssh_socket);
+            for (key, path) in [("console_socket", console), ("ssh_socket", ssh)] {
+                let unset = shown.get_mut(key).filter(|setting| setting.origin == SettingOrigin::Default);
+                unset.into_iter().for_each(|setting| setting.value = quoted(path));
+            }
+        }
         Ok(shown.into_values().collect())
     }
 
@@ -218,6 +226,11 @@ fn lower_text(path: &Path) -> Result<Option<String>, ConfigErrors> {
         }
         read => read.map(Some),
     }
+}
+
+/// A path as TOML has it.
+fn quoted(path: &Path) -> String {
+    toml::Value::String(path.display().to_string()).to_string()
 }
 
 fn shown_path(path: &Path) -> String {
@@ -346,6 +359,17 @@ mod tests {
         let keys =
             change(&layers, json!({"http": {"listen": "10.0.0.1:81"}, "values": {"a": ["1"], "b": "x"}}));
         assert_eq!(keys, ["http.listen", "values.a", "values.b"]);
+    }
+
+    #[test]
+    fn sockets_that_lie_beside_another_are_shown_where_they_are() {
+        let (_folder, layers, config) = layers("socket = \"/tmp/x/api.sock\"");
+        assert_eq!(config.console.socket, Path::new("/tmp/x/console.sock"));
+        assert_eq!(origin(&layers, "console_socket"), "\"/tmp/x/console.sock\" Default -");
+        assert_eq!(origin(&layers, "ssh_socket"), "\"/tmp/x/ssh.sock\" Default -");
+        let (_folder, layers, _) = self::layers("socket = \"/x/api.sock\"\nssh_socket = \"/y/z.sock\"");
+        assert_eq!(origin(&layers, "console_socket"), "\"/x/console.sock\" Default -");
+        assert_eq!(origin(&layers, "ssh_socket"), "\"/y/z.sock\" File ironwake.toml:3");
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Terminal {
         self.tmux(&["send-keys", "-l", text]).map(drop)
     }
 
+    /// What tmux says of it, by a format such as `#{cursor_flag}`.
+    pub fn told(&self, format: &str) -> Result<String> {
+        Ok(self.tmux(&["display-message", "-p", format])?.trim().to_owned())
+    }
+
     /// The process that runs in it.
     pub fn pid(&self) -> Result<u32> {
         let pid = self.tmux(&["display-message", "-p", "#{pane_pid}"])?;

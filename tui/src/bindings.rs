@@ -462,7 +462,7 @@ table! {
     First, ["pagedown"], PageDown, "set-up: page down", "", "A page down";
     First, ["home"], First, "set-up: first", "", "To the first line";
     First, ["end"], Last, "set-up: last", "", "To the last line";
-    First, ["space", "left", "right"], Choose, "set-up: yes or no", "", "Turn a yes into a no";
+    First, ["space", "left", "right"], Choose, "set-up: yes or no", "", "Turn a yes into a no; at the end, say that a danger is meant";
     First, ["f5", "ctrl-r"], Refresh, "set-up: look again", "look again", "Look again for cables, other DHCP servers and USB sticks";
     First, ["esc"], Back, "set-up: leave", "leave", "Leave it; F2 opens it again with all that was chosen";
     First, ["f1"], Help, "set-up: help", "help", "This list";

@@ -4,8 +4,10 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
+use ironwake_api::client::PlaceError;
 use ironwake_tui::edge::place::{PlaceArgs, SOCKET, SSH_SOCKET};
 use ironwake_tui::edge::ssh::{self, SshArgs};
 use ironwake_tui::edge::tty;
@@ -38,8 +40,35 @@ struct Args {
     replay: Option<PathBuf>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // As the `ironwake` command says it, whatever RUST_BACKTRACE is.
+            eprint!("{}", said(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error with its causes, and what to do next.
+fn said(error: &anyhow::Error) -> String {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let next = match error.downcast_ref::<PlaceError>() {
+        Some(PlaceError::NoToken(_)) => "`ironwake token add NAME` on the appliance makes one",
+        Some(PlaceError::Token { .. } | PlaceError::TokenTooLarge(_)) => {
+            "--token-file names a file with the token in one line"
+        }
+        Some(PlaceError::Authority { .. }) => {
+            "`ironwake ca show` on the appliance prints the authority for --ca"
+        }
+        Some(PlaceError::Remote(_)) => "--url is https://HOST:PORT of the API, --ca its authority",
+        None => "`ironwake-console --help` tells what it takes",
+    };
+    format!("error: {}\n  next: {next}\n", causes.join(": "))
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
     let runtime = match args.ssh {
         true => {
             tokio::runtime::Builder::new_multi_thread().worker_threads(SSH_THREADS).enable_all().build()?

@@ -88,8 +88,22 @@ pub enum Answer {
     },
     /// One boot attempt with its stages.
     Attempt(Attempt),
-    /// Operations, newest first.
+    /// The newest operations, newest first; behind them what runs and is older.
     Operations(Vec<Operation>),
+    /// All operations of a machine, newest first.
+    OperationsOf {
+        /// The machine's id.
+        machine: String,
+        /// Without their histories.
+        operations: Vec<Operation>,
+    },
+    /// A page of operations, newest first.
+    OlderOperations {
+        /// They are older than this one.
+        before: String,
+        /// Without their histories.
+        operations: Vec<Operation>,
+    },
     /// One operation with its history.
     Operation(Operation),
     /// An operation that was asked for, not armed.

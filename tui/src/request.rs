@@ -28,6 +28,10 @@ pub enum Request {
     Attempt(i64),
     /// The newest operations.
     Operations,
+    /// The operations of a machine.
+    OperationsOf(String),
+    /// The page of operations that are older than this one.
+    OlderOperations(String),
     /// One operation.
     Operation(String),
     /// Profiles.
@@ -230,6 +234,8 @@ impl Request {
             Self::LogOut => does("lock"),
             Self::First(ask) => ask.asked(),
             Self::Past(_) => Asked::Show("events".into()),
+            Self::OperationsOf(_) => Asked::Show("the machine's operations".into()),
+            Self::OlderOperations(_) => Asked::Show("older operations".into()),
             Self::Fits(_) => Asked::Show("which profiles fit".into()),
             show => Asked::Show(format!("{show:?}").to_lowercase()),
         }
@@ -268,6 +274,8 @@ impl Request {
             | Self::Attempts(_)
             | Self::Attempt(_)
             | Self::Operations
+            | Self::OperationsOf(_)
+            | Self::OlderOperations(_)
             | Self::Operation(_)
             | Self::Profiles
             | Self::Fits(_)

@@ -1,11 +1,15 @@
 //! The console as a person meets it: screen, keys, screen.
 
+#[path = "console/backlog.rs"]
+mod backlog;
 #[path = "console/events.rs"]
 mod events;
 #[path = "console/first.rs"]
 mod first;
 #[path = "console/first_bench.rs"]
 mod first_bench;
+#[path = "console/first_refused.rs"]
+mod first_refused;
 #[path = "console/fleet.rs"]
 mod fleet;
 #[path = "console/harness.rs"]

@@ -8,6 +8,7 @@ mod host;
 mod keys;
 
 use std::fs;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use daemon::PASSWORD;
@@ -89,6 +90,18 @@ fn an_address_whose_logins_fail_waits() {
 }
 
 #[test]
+fn connections_beyond_the_limit_are_logged_with_their_address_and_the_limit() {
+    let host = Host::start();
+    let connect = |_| TcpStream::connect(host.address()).expect("it listens");
+    let held: Vec<TcpStream> = (0..20).map(connect).collect();
+    let line =
+        host.logs("is not let in: that address has 16 connections, the most that one address may have");
+    assert!(line.contains("127.0.0.1:") && line.contains("WARN"), "{line}");
+    drop(held);
+    assert_eq!(host.log().matches("is not let in").count(), 1, "said once");
+}
+
+#[test]
 fn without_a_list_nobody_gets_in_until_there_is_one() {
     let host = Host::start();
     fs::remove_file(host.authorized_keys()).expect("removed");
@@ -149,14 +162,28 @@ fn a_password_makes_an_admin_and_six_wrong_ones_are_slowed_down() {
     person.sees("node-7");
     assert!(!person.text().contains(PASSWORD));
     drop(person);
-    for _ in 0..6 {
-        let person = host.person_with_password(CONSOLE);
-        person.sees("password:");
-        person.types("hunter2-hunter2\n");
+    // Three tries in one connection, as OpenSSH's client has them; each counts.
+    for connection in 1..=2 {
+        let person = host.person_tries_passwords(CONSOLE);
+        for number in 1..=3 {
+            person.sees_times("password:", number);
+            person.types("hunter2-hunter2\n");
+        }
         assert_eq!(person.exit_code(), 255);
-        person.sees("Permission denied");
+        person.sees_times("Permission denied", 3);
+        host.logs_times("is refused as \"admin\" with a password: that is not the password", connection * 3);
     }
-    host.logs_times("is refused as \"admin\" with a password: that is not the password", 6);
+    // Whoever goes on is made to wait, in which the right one is not taken either.
+    let person = host.person_tries_passwords(CONSOLE);
+    for (number, typed) in [(1, "hunter2-hunter2"), (2, "hunter2-hunter2"), (3, PASSWORD)] {
+        person.sees_times("password:", number);
+        person.types(&format!("{typed}\n"));
+    }
+    assert_eq!(person.exit_code(), 255);
+    person.sees_times("Permission denied", 3);
+    let slowed =
+        host.logs("is refused as \"admin\" with a password: too many passwords were wrong: try again in");
+    assert!(slowed.contains(" s"), "{slowed}");
     let events = host.daemon().events();
     let refused = |event: &&Event| matches!(event.kind, EventKind::LoginRefused { failures: 6, .. });
     assert_eq!(events.iter().filter(refused).count(), 1);

@@ -12,12 +12,11 @@ use super::first;
 use crate::confirm::Confirmation;
 use crate::human;
 use crate::message::{Answer, Asked, Message};
+use crate::model::works::PAGE_OPERATIONS;
 use crate::request::{BootOnly, Harmless, Plan, Request};
 
 /// The most machines that the daemon gives at once.
 const PAGE_MACHINES: u32 = 1000;
-/// Operations that are asked for at the start.
-const OPERATIONS_MAX: u32 = 1000;
 
 pub(super) type Answered = Result<Vec<Answer>, ClientError>;
 
@@ -54,6 +53,8 @@ async fn ask(client: &Client, request: Request, messages: &mpsc::Sender<Message>
         | Request::Attempts(_)
         | Request::Attempt(_)
         | Request::Operations
+        | Request::OperationsOf(_)
+        | Request::OlderOperations(_)
         | Request::Operation(_)
         | Request::Profiles
         | Request::Fits(_)
@@ -145,6 +146,11 @@ async fn machines(client: &Client, messages: &mpsc::Sender<Message>) -> Answered
     }
 }
 
+/// As many operations as one page has.
+fn page() -> OperationQuery {
+    OperationQuery { limit: u32::try_from(PAGE_OPERATIONS).ok(), ..OperationQuery::default() }
+}
+
 async fn read(client: &Client, request: Request) -> Answered {
     let answer = match request {
         Request::Machine(id) => Answer::Machine(client.machine(&id).await?),
@@ -153,19 +159,23 @@ async fn read(client: &Client, request: Request) -> Answered {
         }
         Request::Attempt(id) => Answer::Attempt(client.attempt(id).await?),
         Request::Operations => {
-            let query = |running| OperationQuery {
-                running,
-                limit: Some(OPERATIONS_MAX),
-                ..OperationQuery::default()
-            };
             // What runs may be older than the newest thousand.
-            let mut operations = client.operations(&query(None)).await?;
-            for operation in client.operations(&query(Some(true))).await? {
+            let mut operations = client.operations(&page()).await?;
+            let running = OperationQuery { running: Some(true), ..page() };
+            for operation in client.operations(&running).await? {
                 if operations.iter().all(|other| other.id != operation.id) {
                     operations.push(operation);
                 }
             }
             Answer::Operations(operations)
+        }
+        Request::OperationsOf(machine) => {
+            let query = OperationQuery { machine: Some(machine.clone()), ..page() };
+            Answer::OperationsOf { operations: client.operations(&query).await?, machine }
+        }
+        Request::OlderOperations(before) => {
+            let query = OperationQuery { before: Some(before.clone()), ..page() };
+            Answer::OlderOperations { operations: client.operations(&query).await?, before }
         }
         Request::Operation(id) => Answer::Operation(client.operation(&id).await?),
         Request::Profiles => Answer::Profiles(client.profiles().await?),
@@ -405,7 +415,8 @@ async fn arm(client: &Client, confirmation: &Confirmation, asked: &Asked) -> Ans
         1 => "Armed: it begins at the machine's next boot, within the hour".into(),
         many => format!("Armed: {many} machines, each at its next boot"),
     };
-    Ok(vec![Answer::Operations(armed), Answer::Done { asked: asked.clone(), said }])
+    let done = Answer::Done { asked: asked.clone(), said };
+    Ok(armed.into_iter().map(Answer::Operation).chain([done]).collect())
 }
 
 async fn check(client: &Client, number: u64, machine: &str, plan: Plan) -> Option<Answer> {

@@ -3,6 +3,7 @@
 use std::io::{self, Stdout, Write};
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{env, panic};
 
@@ -35,6 +36,9 @@ use crate::view;
 /// How long one message of a recording is shown.
 const REPLAY_EVERY: Duration = Duration::from_millis(40);
 
+/// Has a console that was built for tests break at its first key, which shows what it leaves behind.
+const PANICS_VARIABLE: &str = "IRONWAKE_CONSOLE_PANICS";
+
 /// What the terminal says of itself.
 pub fn look() -> Look {
     let variable = |name: &str| env::var(name).unwrap_or_default();
@@ -61,6 +65,7 @@ impl Screen {
             before(panicked);
         }));
         enable_raw_mode().context("take over the terminal")?;
+        TAKEN.store(true, Ordering::Relaxed);
         let entered = execute!(
             io::stdout(),
             EnterAlternateScreen,
@@ -86,8 +91,15 @@ impl Drop for Screen {
     }
 }
 
-/// Puts the terminal back as it was. Twice does no harm.
+/// Whether the terminal is taken over.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Puts the terminal back as it was, once: to leave the other screen again would put the cursor where it was before, over what a
+/// panic has said meanwhile.
 fn give_back() {
+    if !TAKEN.swap(false, Ordering::Relaxed) {
+        return;
+    }
     let _ = execute!(
         io::stdout(),
         DisableMouseCapture,
@@ -177,6 +189,9 @@ async fn console(
         if Instant::now() < next_at {
             sleep_until(next_at).await;
             drain(&mut batch, &mut keys, answers);
+        }
+        if cfg!(debug_assertions) && env::var_os(PANICS_VARIABLE).is_some() {
+            assert!(!batch.iter().any(|message| matches!(message, Message::Key(_))), "a key was pressed");
         }
         take(model, batch, backend, recorder)?;
         let every = if model.moves() { BEAT_EVERY } else { TICK_EVERY };

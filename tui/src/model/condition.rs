@@ -8,7 +8,7 @@ use crate::look::{Symbols, Tone};
 /// A machine's condition, the one that wants attention most first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
-    /// Its last operation failed.
+    /// What was written to it last failed, or its last operation did.
     Failed,
     /// Its last boot failed.
     BootFailed,
@@ -61,7 +61,7 @@ impl Condition {
         if row.boot.as_ref().is_some_and(|boot| boot.is_running()) {
             return Self::Booting;
         }
-        if row.failure.is_some() {
+        if row.has_failed() {
             return Self::Failed;
         }
         if row.boot.as_ref().is_some_and(|boot| boot.failed.is_some()) {
@@ -94,6 +94,11 @@ impl Condition {
             Self::Known => "known",
             Self::Ready => "ready",
         }
+    }
+
+    /// Whether a word is its name, or a whole word of it: one that is known is not unknown.
+    pub fn is_called(self, word: &str) -> bool {
+        self.word().split(' ').any(|own| own == word)
     }
 
     /// How it is to be seen.

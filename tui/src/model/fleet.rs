@@ -254,15 +254,7 @@ impl Fleet {
         self.arrange();
     }
 
-    /// Takes operations, newest first: progress and failures come from them.
-    pub fn operations(&mut self, operations: &[Operation]) {
-        // The newest one counts, so it is taken last.
-        for operation in operations.iter().rev() {
-            self.operation(operation);
-        }
-    }
-
-    /// Takes one operation that is the newest of its machine as far as is known.
+    /// Takes one operation, which progress and failure come from, that is the newest of its machine as far as is known.
     pub fn operation(&mut self, operation: &Operation) {
         let Some(row) = self.get_mut(&operation.machine) else { return };
         if operation.state.has_ended() {
@@ -403,7 +395,7 @@ impl Fleet {
         let fits = |row: &Row| {
             self.only.is_none_or(|only| row.condition == only)
                 && self.tagged.iter().all(|tag| row.machine.tags.contains(tag))
-                && words.iter().all(|word| row.haystack.contains(word) || row.condition.word().contains(word))
+                && words.iter().all(|word| row.haystack.contains(word) || row.condition.is_called(word))
         };
         let mut shown: Vec<usize> = (0..self.rows.len()).filter(|place| fits(&self.rows[*place])).collect();
         order::sort(&self.rows, &mut shown, self.sort);

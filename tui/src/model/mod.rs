@@ -5,6 +5,7 @@ pub mod condition;
 pub mod first;
 pub mod fleet;
 pub mod hardware;
+pub mod known;
 pub mod machine;
 pub mod medium;
 pub mod order;

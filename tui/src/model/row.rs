@@ -1,6 +1,9 @@
 //! One machine as the table has it: its record, and what events told since.
 
-use ironwake_api::{AttemptBrief, AttemptOutcome, Diagnosis, Failure, Machine, Millis, Progress, Stage};
+use ironwake_api::{
+    AttemptBrief, AttemptOutcome, Diagnosis, Failure, Machine, MachineProfile, Millis, ProfileStanding,
+    Progress, Stage,
+};
 
 use super::condition::Condition;
 use super::hardware::Brief;
@@ -33,6 +36,22 @@ impl Row {
     /// The name of the profile that was last written to it.
     pub fn profile(&self) -> Option<&str> {
         self.machine.profile.as_ref().map(|profile| profile.name.as_str())
+    }
+
+    /// The profile that its record says failed.
+    fn failed_profile(&self) -> Option<&MachineProfile> {
+        self.machine.profile.as_deref().filter(|profile| profile.standing == ProfileStanding::Failed)
+    }
+
+    /// Whether its last operation failed, or what was written to it last, which its record says whichever operations are here.
+    pub fn has_failed(&self) -> bool {
+        self.failure.is_some() || self.failed_profile().is_some()
+    }
+
+    /// Why, in words, as far as that is known here.
+    pub fn why_failed(&self) -> Option<String> {
+        let told = self.failure.as_ref().map(|failure| failure.reason.clone());
+        told.or_else(|| Some(format!("{} failed while it was written", self.failed_profile()?.name)))
     }
 }
 

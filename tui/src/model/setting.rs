@@ -154,13 +154,15 @@ pub fn typed(value: &str) -> String {
 
 /// A part of a key: a name, or a place in a list of tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
+    /// A name.
     Name(String),
+    /// A place, from 0.
     Place(usize),
 }
 
 /// The parts of `a.b[0]."c.d"`.
-fn parts(key: &str) -> Result<Vec<Part>, String> {
+pub(super) fn parts(key: &str) -> Result<Vec<Part>, String> {
     let wrong = || format!("{key:?} is no setting: such as http.listen, or tag.\"rack=a\".values.port");
     let mut parts = Vec::new();
     let mut rest = key.trim();

@@ -1,6 +1,6 @@
 //! Logging in, locking, and what waits for a login.
 
-use ironwake_api::{Entrance, Problem, Secret};
+use ironwake_api::{Entrance, Problem, Secret, check_password};
 
 use super::{answer, first};
 use crate::message::Asked;
@@ -68,7 +68,13 @@ pub(super) fn accept(model: &mut Model, mut login: Login, requests: &mut Vec<Req
             requests.push(Request::LogIn(typed));
             LoginStep::Password
         }
-        LoginStep::First => LoginStep::Again(typed),
+        LoginStep::First => match check_password(&typed.0) {
+            Ok(()) => LoginStep::Again(typed),
+            Err(why) => {
+                login.said = Some(why);
+                LoginStep::First
+            }
+        },
         LoginStep::Again(first) if first == typed => {
             login.is_asking = true;
             requests.push(Request::SetPassword(typed));

@@ -4,7 +4,7 @@ use ironwake_api::{BulkAnswer, Operation, Problem};
 
 use super::{access, first, medium, own, rebuild, settings, typing};
 use crate::message::{Answer, Asked};
-use crate::model::{Model, Screen};
+use crate::model::{Model, Screen, known};
 use crate::request::Request;
 
 /// Refusals of many machines that are named.
@@ -14,8 +14,8 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
     match answer {
         Answer::Machines(page) => {
             model.fleet.page(page);
-            // Operations may have come before their machines: the newest of each counts, so it is taken last.
-            model.works.all.values().for_each(|operation| model.fleet.operation(operation));
+            // Operations may have come before their machines.
+            tell_fleet(model);
         }
         Answer::Machine(machine) => {
             if let Some(opened) = model.opened.as_mut().filter(|opened| opened.id == machine.id) {
@@ -39,9 +39,16 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             }
         }
         Answer::Operations(operations) => {
-            model.fleet.operations(&operations);
-            model.works.put(operations);
-            model.works.loaded = true;
+            model.works.newest(operations);
+            tell_fleet(model);
+        }
+        Answer::OperationsOf { machine, operations } => {
+            model.works.of(machine, operations);
+            tell_fleet(model);
+        }
+        Answer::OlderOperations { before, operations } => {
+            model.works.page(&before, operations);
+            tell_fleet(model);
         }
         Answer::Operation(operation) => operation_changed(model, operation),
         Answer::Made(operation) => {
@@ -80,7 +87,7 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
             for warning in &settings.warnings {
                 model.toasts.hint("It is changed, and wants a look", warning, model.now);
             }
-            model.settings.all = Some(settings);
+            model.settings.all = Some(known::with_unset(settings));
         }
         Answer::System(system) => model.own.put(*system),
         Answer::Update(update) => model.own.update = Some(*update),
@@ -118,6 +125,11 @@ pub(super) fn answer(model: &mut Model, answer: Answer, requests: &mut Vec<Reque
         }
         Answer::Bulk { asked, answer } => bulk(model, &asked, &answer, requests),
     }
+}
+
+/// Tells machines of their operations: the newest of each counts, so it is taken last.
+fn tell_fleet(model: &mut Model) {
+    model.works.all.values().for_each(|operation| model.fleet.operation(operation));
 }
 
 fn operation_changed(model: &mut Model, operation: Operation) {

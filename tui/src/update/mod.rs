@@ -68,6 +68,8 @@ fn moves_lists(message: &Message) -> bool {
         Message::Answer(answer) => matches!(
             **answer,
             Answer::Operations(_)
+                | Answer::OperationsOf { .. }
+                | Answer::OlderOperations { .. }
                 | Answer::Operation(_)
                 | Answer::Made(_)
                 | Answer::MadeMany(_)
@@ -188,6 +190,7 @@ fn connected(model: &mut Model, last_event: Option<i64>, requests: &mut Vec<Requ
 /// Asks for everything.
 fn refresh(model: &mut Model, requests: &mut Vec<Request>) {
     model.fleet.forget();
+    model.works.forget();
     (model.stock.stale, model.stock.asked) = (true, false);
     requests.extend([
         Request::Health,
@@ -242,6 +245,12 @@ fn settle(model: &mut Model, requests: &mut Vec<Request>) {
         requests.extend(
             unasked.and_then(|scope| model.tail.known.older(&scope, PANEL_EVENTS)).map(Request::Past),
         );
+        let chosen = model.fleet.chosen().filter(|_| has_panel).map(|row| row.machine.id.clone());
+        requests.extend(chosen.filter(|id| model.works.wants(id)).map(Request::OperationsOf));
+    }
+    if model.screen() == Screen::Operations {
+        let height = area::list_height(screen);
+        requests.extend(model.works.older(height).map(Request::OlderOperations));
     }
     if model.screen() == Screen::Events && model.tail.wants_older(area::list_height(screen)) {
         requests.extend(model.tail.known.older(&model.tail.scope, PAGE_EVENTS).map(Request::Past));
@@ -261,6 +270,9 @@ fn settle(model: &mut Model, requests: &mut Vec<Request>) {
         }
         if std::mem::take(&mut opened.attempts_stale) {
             requests.push(Request::Attempts(opened.id.clone()));
+        }
+        if model.works.wants(&opened.id) {
+            requests.push(Request::OperationsOf(opened.id.clone()));
         }
         opened.attempt_list.settle(opened.attempts.len(), area::attempts_height(screen));
     }

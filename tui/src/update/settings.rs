@@ -12,7 +12,7 @@ use crate::list::List;
 use crate::message::Asked;
 use crate::model::overlay::{Overlay, Prompt, PromptField, Question, SettingEdit};
 use crate::model::setting::{self, Kind, Only};
-use crate::model::{Model, Screen};
+use crate::model::{Model, Screen, known};
 use crate::request::{Request, SettingsPatch};
 
 /// Performs an action on settings.
@@ -41,7 +41,9 @@ pub(super) fn act(model: &mut Model, action: Action) {
                 field: PromptField::SettingKey,
             }));
         }
-        (Action::EditSetting, Some((key, _))) => edit(model, &key),
+        (Action::EditSetting, Some((key, _))) => {
+            let _ = edit(model, &key);
+        }
         (Action::UnsetSetting, Some((key, SettingOrigin::Settings))) => take_back(model, &key),
         (Action::UnsetSetting, Some((key, _))) => {
             let what = format!("{key} was not changed through the API");
@@ -51,13 +53,24 @@ pub(super) fn act(model: &mut Model, action: Action) {
     }
 }
 
-/// Opens the value of a setting.
-pub(super) fn edit(model: &mut Model, key: &str) {
+/// A key is none of a setting, which was said.
+pub(super) struct NoSetting;
+
+/// Opens the value of a setting. One that is not listed may be one of those without a default.
+pub(super) fn edit(model: &mut Model, key: &str) -> Result<(), NoSetting> {
     if key.is_empty() {
-        return;
+        return Ok(());
+    }
+    let is_listed = model.settings.settings().iter().any(|setting| setting.key == key);
+    if let Err(why) = known::check(key)
+        && !is_listed
+    {
+        model.toasts.hint("There is no such setting", why, model.now);
+        return Err(NoSetting);
     }
     let known = model.settings.settings().iter().find(|setting| setting.key == key);
     model.overlay = Some(Overlay::Setting(SettingEdit::new(key, known)));
+    Ok(())
 }
 
 fn take_back(model: &mut Model, key: &str) {

@@ -175,7 +175,12 @@ pub(super) fn accept(model: &mut Model, requests: &mut Vec<Request>) {
             let text = prompt.input.text().trim().to_owned();
             let given = (!text.is_empty()).then(|| text.clone());
             let (patch, what) = match prompt.field {
-                PromptField::SettingKey => return settings::edit(model, &text),
+                PromptField::SettingKey => {
+                    if settings::edit(model, &text).is_err() {
+                        model.overlay = Some(Overlay::Prompt(prompt));
+                    }
+                    return;
+                }
                 PromptField::Name => {
                     (MachinePatch { name: Some(given), ..MachinePatch::default() }, "Renamed")
                 }

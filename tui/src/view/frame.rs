@@ -7,10 +7,11 @@ use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
 
 use super::{area, first, paint};
-use crate::bindings::{self, Action, Binding};
+use crate::bindings::{self, Action, Binding, Context};
 use crate::human;
 use crate::look::{Look, Tone};
 use crate::model::overlay::Overlay;
+use crate::model::wizard::Stage;
 use crate::model::{Link, Model, Screen};
 
 /// What is shown of who has logged in.
@@ -187,14 +188,26 @@ pub const SEARCH_COLUMNS: u16 = 50;
 /// Between hints.
 const HINT_GAP: u16 = 2;
 
+/// What a key does here, in a word; nothing where it does nothing. Of the steps of a rebuild only the values have choices, and the
+/// last one arms.
+fn hint(model: &Model, binding: &Binding) -> &'static str {
+    let wizard = model.wizard.as_ref().filter(|_| binding.context == Context::Rebuild);
+    match (wizard.map(|wizard| wizard.stage), binding.action) {
+        (Some(Stage::Confirm), Action::Next) => "arm",
+        (Some(Stage::Profile | Stage::Disk | Stage::Confirm), Action::Choose) => "",
+        _ => binding.hint,
+    }
+}
+
 /// The keys that count here, as many as fit; at the right what is the same everywhere.
 pub fn hints(model: &Model) -> Vec<Hint> {
     let columns = model.setup.columns;
     let contexts = model.contexts();
     let is_here = |binding: &Binding| binding.action != Action::GoFirst || model.needs_set_up;
-    let hinted =
-        |context| bindings::of(context).filter(move |binding| !binding.hint.is_empty() && is_here(binding));
-    let width = |binding: &Binding| (binding.keys[0].width() + 1 + binding.hint.width()) as u16;
+    let hinted = |context| {
+        bindings::of(context).filter(move |binding| !hint(model, binding).is_empty() && is_here(binding))
+    };
+    let width = |binding: &Binding| (binding.keys[0].width() + 1 + hint(model, binding).width()) as u16;
     let everywhere: Vec<&'static Binding> =
         contexts.iter().skip(1).flat_map(|context| hinted(*context)).collect();
     let right: u16 = everywhere.iter().map(|binding| width(binding) + HINT_GAP).sum();
@@ -234,7 +247,7 @@ pub fn footer(model: &Model, buffer: &mut Buffer) {
     let (columns, y) = (model.setup.columns, model.setup.rows.saturating_sub(1));
     paint::put(buffer, 1, y, columns, &paint::line(look, [(&marked(model), Tone::Accent)]), look);
     for hint in hints(model) {
-        let text = format!(" {}", hint.binding.hint);
+        let text = format!(" {}", self::hint(model, hint.binding));
         let line = paint::line(look, [(hint.binding.keys[0], Tone::Accent), (&text, Tone::Dim)]);
         paint::put(buffer, hint.x, y, hint.columns, &line, look);
     }

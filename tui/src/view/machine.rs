@@ -11,6 +11,7 @@ use crate::human;
 use crate::look::Tone;
 use crate::model::hardware::Brief;
 use crate::model::machine::Tab;
+use crate::model::row::Row;
 use crate::model::{Model, telling};
 
 /// Columns of a disk's picture in the overview.
@@ -162,6 +163,8 @@ fn overview(model: &Model, machine: &Machine, columns: usize) -> Vec<Line<'stati
             failure.reason
         );
         trouble(&what, "Operations shows its history; b begins another");
+    } else if let Some(why) = row.and_then(Row::why_failed) {
+        trouble(&why, "Operations shows its history; b begins another");
     }
     if let Some(found) = row.and_then(|row| row.boot.as_ref()?.diagnosis.as_ref()) {
         trouble(&found.message, &found.remedy);
@@ -282,6 +285,9 @@ fn operations_tab(model: &Model, buffer: &mut Buffer, area: Rect) {
     let Some(opened) = &model.opened else { return };
     let all: Vec<_> = model.works.of_machine(&opened.id).collect();
     if all.is_empty() {
+        if !model.works.knows(&opened.id) {
+            return paint::empty(buffer, area, "Asking the daemon …", &[], look);
+        }
         let next = ["b rebuilds it, i reads its hardware again, w wipes its disks."];
         return paint::empty(buffer, area, "Nothing was done with it", &next, look);
     }

@@ -232,7 +232,7 @@ pub fn stage(model: &Model, row: &Row, columns: usize) -> Line<'static> {
             let stage = row.boot.as_ref().and_then(|boot| boot.stage.as_ref());
             text(&stage.map_or_else(|| "first packet".into(), telling::stage_brief), Tone::Dim)
         }
-        Condition::Failed => text(row.failure.as_ref().map_or("", |failure| &failure.reason), Tone::Plain),
+        Condition::Failed => text(&row.why_failed().unwrap_or_default(), Tone::Plain),
         Condition::BootFailed => {
             let why = row.boot.as_ref().and_then(Boot::why);
             text(&why.unwrap_or_default(), Tone::Plain)

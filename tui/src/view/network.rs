@@ -194,6 +194,20 @@ fn other_server(model: &Model, network: &NetworkHealth, server: &OtherServer) ->
     )
 }
 
+/// Why no address is given, or that one will be.
+fn without_leases(model: &Model) -> &'static str {
+    let Some(health) = &model.health else { return "" };
+    let has = |mode: &str| health.networks.iter().any(|network| network.dhcp == mode);
+    match () {
+        () if has("server") => "Machines that ask for an address get one, which is listed here.",
+        () if has("proxy") => "As a proxy none is given: addresses come from the server that is there.",
+        () if health.networks.is_empty() => {
+            "No network is served: F2 sets it up, or `network` in the settings."
+        }
+        () => "DHCP is off: addresses come from the server that is there.",
+    }
+}
+
 fn leases(model: &Model, buffer: &mut Buffer, area: Rect) {
     let look = model.setup.look;
     let shown = model.leases.shown();
@@ -215,7 +229,7 @@ fn leases(model: &Model, buffer: &mut Buffer, area: Rect) {
     let body = area::below_head(area);
     if shown.is_empty() {
         let (what, next): (&str, &[&str]) = if model.leases.loaded {
-            ("No lease", &["As a proxy none is given: addresses come from the server that is there."])
+            ("No lease", &[without_leases(model)])
         } else {
             ("Asking the daemon …", &[])
         };

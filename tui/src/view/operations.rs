@@ -12,6 +12,7 @@ use crate::look::Tone;
 use crate::model::Model;
 use crate::model::condition;
 use crate::model::telling;
+use crate::model::works;
 
 const COLUMNS: [Column; 7] = [
     column("machine", 14, 26, 0),
@@ -30,19 +31,26 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
     let look = model.setup.look;
     let works = &model.works;
     let running = works.running();
-    let failed = works.all.values().filter(|operation| operation.state == OperationState::Failed).count();
+    let failed = works.listed().filter(|operation| operation.state == OperationState::Failed).count();
+    // Nobody has counted those that are older.
+    let (word, more) = match (works.is_whole() || !works.loaded, works.all.len() >= works::KEPT_MAX) {
+        (true, _) => ("in all", ""),
+        (false, false) => ("newest", "older ones come at the end of the list   "),
+        (false, true) => ("newest", "older ones stand with their machine   "),
+    };
     let mut left = vec![Span::raw("  ")];
     let symbols = look.symbols();
     let moving = if running > 0 { condition::busy(symbols, model.beat()) } else { symbols.idle };
     for (symbol, tone, number, word) in [
         (moving, Tone::Busy, running, "running"),
         (symbols.bad, Tone::Bad, failed, "failed"),
-        (symbols.dot, Tone::Dim, works.all.len(), "in all"),
+        (symbols.dot, Tone::Dim, works.listed().count(), word),
     ] {
         left.push(paint::span(look, symbol, if number > 0 { tone } else { Tone::Faint }));
         left.push(paint::span(look, format!(" {}", human::grouped(number)), Tone::Plain));
         left.push(paint::span(look, format!(" {word}   "), Tone::Dim));
     }
+    left.push(paint::span(look, more, Tone::Dim));
     let mut narrowed = Vec::new();
     narrowed.extend((works.only != crate::model::works::Only::All).then(|| works.only.word().to_owned()));
     narrowed.extend((!works.search.is_empty()).then(|| format!("\"{}\"", works.search.text())));

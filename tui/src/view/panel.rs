@@ -61,7 +61,7 @@ fn head(model: &Model, row: &Row, columns: usize) -> Vec<Line<'static>> {
         None => {
             let diagnosis = row.boot.as_ref().and_then(|boot| boot.diagnosis.as_ref());
             let arrow = look.symbols().arrow;
-            let why = row.failure.as_ref().map(|failure| failure.reason.clone());
+            let why = row.why_failed();
             let found = row.boot.as_ref().and_then(Boot::why);
             let remedy = diagnosis.map(|found| format!("{arrow} {}", found.remedy));
             for text in why.into_iter().chain(found).chain(remedy) {
@@ -264,9 +264,9 @@ pub fn strip(model: &Model, buffer: &mut Buffer, area: Rect) {
     let used = Line::from(first.clone()).width();
     let diagnosis = row.boot.as_ref().and_then(|boot| boot.diagnosis.as_ref());
     let found = row.boot.as_ref().and_then(Boot::why);
-    let why = match (&row.failure, found, &machine.operation) {
+    let why = match (row.why_failed(), found, &machine.operation) {
         (_, _, Some(_)) | (None, None, None) => None,
-        (Some(failure), ..) => Some(failure.reason.clone()),
+        (Some(why), ..) => Some(why),
         (None, Some(found), None) => Some(match diagnosis {
             Some(told) => format!("{found} {} {}", symbols.arrow, told.remedy),
             None => found,

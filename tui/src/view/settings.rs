@@ -48,7 +48,7 @@ pub fn show(model: &Model, buffer: &mut Buffer, area: Rect) {
             if is_default { (Tone::Plain, Tone::Dim) } else { (Tone::Strong, Tone::Plain) };
         let cells = [
             text(&setting.key, key_tone),
-            text(&setting.value, value_tone),
+            text(if setting.value.is_empty() { "not set" } else { &setting.value }, value_tone),
             text(origin, tone),
             waits(model, setting),
             text(setting.place.as_deref().unwrap_or(""), Tone::Dim),

@@ -51,11 +51,11 @@ fn the_first_password_is_typed_twice() {
     bench.shows("the two are not the same").hides("***");
     assert_eq!(bench.asked(), []);
     assert!(bench.console.model.is_typing_a_secret());
-    bench.types("12345").keys("enter").types("12345").keys("enter").shows("Asking the daemon");
-    let problem = Problem::new(422, "Unprocessable", "invalid", "password: it has 5 digits");
+    bench.types("123456").keys("enter").types("123456").keys("enter").shows("Asking the daemon");
+    let problem = Problem::new(422, "Unprocessable", "invalid", "password: it is taken");
     bench.console.take(Message::Refused { asked: Asked::Login, problem: Box::new(problem) });
-    assert_eq!(bench.asked(), [Request::SetPassword(Secret("12345".into()))]);
-    bench.shows("it has 5 digits").password().shows("step 2 of 9: Keyboard");
+    assert_eq!(bench.asked(), [Request::SetPassword(Secret("123456".into()))]);
+    bench.shows("it is taken").password().shows("step 2 of 9: Keyboard");
     assert!(!bench.console.model.is_typing_a_secret());
     // It is not asked for again.
     bench.keys("shift-tab").shows("nothing more is needed").keys("enter").shows("Keyboard");
@@ -462,7 +462,7 @@ fn pictures() {
         let shot = |name: &str, bench: &Bench| picture(&format!("first_{name}_{columns}"), &bench.console);
         let told = vec![system(&[], ""), choices(), state(true)];
         let mut bench = Bench::sized(columns, rows, console_screen(false), told.clone());
-        bench.types("correct").keys("enter").types("correct").right();
+        bench.types("correct horse").keys("enter").types("correct").right();
         shot("password", &bench);
         bench.types("x").keys("enter");
         shot("password_wrong", &bench);

@@ -7,7 +7,7 @@ use ironwake_tui::model::past::Past;
 use ironwake_tui::request::{BootOnly, Harmless, Request};
 use serde_json::json;
 
-use super::fleet::{attempts, failures, id, many, three};
+use super::fleet::{attempts, failures, id, long_boot, many, three};
 use super::harness::{Console, NOW};
 
 fn console() -> Console {
@@ -24,6 +24,8 @@ pub fn changes(console: &mut Console) -> Vec<Request> {
                 | Request::Attempt(_)
                 | Request::Operation(_)
                 | Request::Operations
+                | Request::OperationsOf(_)
+                | Request::OlderOperations(_)
                 | Request::Profiles
                 | Request::Fits(_)
                 | Request::Leases
@@ -403,28 +405,81 @@ fn help_has_every_binding() {
     console.keys("3 ?").shows("Events ──").shows("Leave the console").hides("more ▾");
 }
 
+/// Where an action may be offered on a screen: keys that lead there.
+fn places(context: Context) -> &'static [&'static str] {
+    match context {
+        Context::Everywhere => &["", "down", "end", "2", "2 enter"],
+        // What stands behind `|` is pressed once the boots are there.
+        Context::Machine => {
+            &["enter", "enter tab", "down enter tab tab tab", "enter tab tab", "enter tab tab | K"]
+        }
+        Context::Rebuild => &["b", "b enter", "b enter down down down"],
+        Context::Operations => &["2", "2 down"],
+        Context::Operation => &["2 enter", "2 down enter"],
+        Context::Events => &["3", "3 up"],
+        Context::Artifacts => &["4", "4 down"],
+        Context::Network => &["5"],
+        Context::System => &["6", "6 down"],
+        Context::Settings => &["6 s", "6 s down"],
+        _ => &["", "down", "end"],
+    }
+}
+
+/// Whether a key changes anything that is known or shown, or asks for something.
+fn does(console: &mut Console, key: &str) -> bool {
+    console.asked();
+    let before = format!("{:?}", console.model);
+    console.keys(key);
+    !console.asked().is_empty() || format!("{:?}", console.model) != before
+}
+
 #[test]
 fn every_action_does_something_somewhere() {
-    // An action that no key leads to is found by the table's own test; here each one is pressed where it counts.
-    for binding in BINDINGS.iter().filter(|binding| !binding.context.is_modal()) {
+    let open = |place: &str| {
         let mut console = Console::with(120, 40, failures());
-        let open = match binding.context {
-            Context::Machine => "enter",
-            Context::Rebuild => "b",
-            Context::Operations => "2",
-            Context::Operation => "2 enter",
-            Context::Events => "3",
-            Context::Artifacts => "4",
-            Context::Network => "5",
-            Context::System => "6",
-            Context::Settings => "6 s",
-            _ => "",
-        };
-        console.keys(open);
-        console.keys(binding.keys[0]);
-        let _ = console.screen();
-        assert_eq!(console.model.ended, binding.action == Action::Quit, "{binding:?}");
+        let (there, then) = place.split_once('|').unwrap_or((place, ""));
+        console.keys(there);
+        // Boots of the machine that is open, the chosen one of more stages than there is room for.
+        long_boot().into_iter().for_each(|answer| console.answer(answer));
+        console.keys(then);
+        console
+    };
+    for place in ["", "enter", "2", "6"] {
+        assert!(!does(&mut open(place), "ctrl-y"), "a key that is not bound does nothing at {place:?}");
     }
+    for binding in BINDINGS.iter().filter(|binding| !binding.context.is_modal()) {
+        for key in binding.keys {
+            let somewhere = places(binding.context).iter().any(|place| {
+                let mut console = open(place);
+                let does = does(&mut console, key);
+                assert_eq!(console.model.ended, binding.action == Action::Quit, "{binding:?}");
+                does
+            });
+            assert!(somewhere, "{key} does nothing: {binding:?}");
+        }
+    }
+}
+
+#[test]
+fn the_footer_of_a_rebuild_says_what_enter_does() {
+    let mut console = console();
+    console.keys("b");
+    let footer = |console: &Console| console.screen().lines().last().expect("a line").to_owned();
+    assert!(footer(&console).contains("enter next") && !footer(&console).contains("choose"));
+    console.keys("enter");
+    assert!(footer(&console).contains("space choose"), "{}", footer(&console));
+    console.types("noble").keys("enter enter");
+    console.answer(Answer::Made(recorded(200)));
+    console.shows("All of this is overwritten");
+    assert!(footer(&console).contains("enter arm"), "{}", footer(&console));
+    assert!(!footer(&console).contains("choose") && !footer(&console).contains("next"));
+}
+
+#[test]
+fn states_are_found_by_whole_words() {
+    let mut console = console();
+    console.keys("/").types("unknown").shows("52:54:00:00:00:03").hides("node-1");
+    console.keys("ctrl-u").types("known").hides("52:54:00:00:00:03");
 }
 
 #[test]

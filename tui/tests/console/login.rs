@@ -134,6 +134,7 @@ fn a_key_locks_and_asks_for_a_login() {
 fn the_first_password_is_typed_twice_and_logs_in() {
     let mut console = console(viewer(false));
     console.keys("ctrl-l").shows("No password is set yet");
+    console.types("12345").keys("enter").shows("it has 5 digits: at least 6").hides("The same again");
     console.types("123456").keys("enter").shows("The same again").types("123457").keys("enter");
     console.shows("the two are not the same").shows("New password or PIN");
     assert_eq!(changes(&mut console), []);

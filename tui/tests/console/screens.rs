@@ -222,3 +222,22 @@ fn a_burst_of_messages_puts_lists_in_order_once() {
     assert!(began.elapsed().as_secs() < SECS_MAX, "{:?}", began.elapsed());
     console.shows("10,000");
 }
+
+#[test]
+fn why_there_are_no_leases_is_said_of_the_mode() {
+    let check = |modes: &[&str], expected: &str| {
+        let mut console = Console::with(120, 40, super::fleet::empty());
+        let network = |mode: &&str| {
+            serde_json::json!({ "interface": "br0", "dhcp": mode, "state": "ok", "answering": true, "message": "x",
+                "addresses": 0, "addresses_bound": 0, "addresses_free": 0 })
+        };
+        let networks: Vec<_> = modes.iter().map(network).collect();
+        let health = serde_json::json!({ "state": "ok", "checks": [], "networks": networks });
+        console.answer(Answer::Health(serde_json::from_value(health).expect("the contract")));
+        console.keys("5").shows("No lease").shows(expected);
+    };
+    check(&["proxy"], "As a proxy none is given");
+    check(&["proxy", "server"], "Machines that ask for an address get one");
+    check(&["off"], "DHCP is off");
+    check(&[], "No network is served");
+}

@@ -27,7 +27,7 @@ fn every_setting_has_its_value_and_its_origin() {
     let mut console = Console::with(120, 40, three());
     console.keys("6").shows("http.listen").hides("allow_rogue").shows("after the next start: http.listen");
     console.keys("s").shows("network[0].allow_rogue").shows("default").shows("API").shows("next start");
-    console.shows("9 settings").shows("***").hides("hunter2");
+    console.shows("13 settings").shows("***").hides("hunter2");
     console.keys("f").hides("allow_rogue").keys("f").hides("webhook").keys("esc").shows("allow_rogue");
     console.keys("/").types("webhook").keys("enter").hides("allow_rogue").keys("esc esc").shows("Health");
 }
@@ -88,6 +88,31 @@ fn something_else_is_set_by_its_key() {
     let expected = json!({"values": {"timezone": "Europe/Vienna"}});
     assert_eq!(change(&mut console), Some(("values.timezone".into(), expected)));
     console.keys("esc n").types("a..b").keys("enter").types("x").keys("enter").shows("is no setting");
+}
+
+#[test]
+fn a_key_is_one_of_a_setting_or_told_what_is_near() {
+    let mut console = console();
+    console
+        .keys("n")
+        .types("hello world")
+        .keys("enter")
+        .shows("There is no such setting")
+        .shows("Which setting");
+    assert_eq!(change(&mut console), None);
+    console.keys("ctrl-u").types("api.lisen").keys("enter").shows("such are api.listen");
+    console.keys("backspace backspace").types("ten").keys("enter").types("0.0.0.0:8443").keys("enter");
+    let expected = json!({"api": {"listen": "0.0.0.0:8443"}});
+    assert_eq!(change(&mut console), Some(("api.listen".into(), expected)));
+}
+
+#[test]
+fn how_the_api_is_switched_on_is_listed_while_it_is_off() {
+    let mut console = console();
+    console.shows("api.listen").shows("not set").keys("/").types("api.listen").keys("enter enter");
+    console.types("0.0.0.0:8443").keys("enter");
+    let expected = json!({"api": {"listen": "0.0.0.0:8443"}});
+    assert_eq!(change(&mut console), Some(("api.listen".into(), expected)));
 }
 
 #[test]

@@ -204,6 +204,18 @@ impl Host {
         self.person(&all)
     }
 
+    /// Somebody without a key, who is asked for a password as often as OpenSSH's client does.
+    pub fn person_tries_passwords(&self, arguments: &[&str]) -> Person {
+        let mut all = vec!["-o", "PubkeyAuthentication=no", "-o", "PreferredAuthentications=password"];
+        all.extend(arguments);
+        self.person(&all)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its daemon.
     pub fn daemon(&mut self) -> &mut Daemon {
         &mut self.daemon
@@ -345,6 +357,12 @@ impl Person {
     #[track_caller]
     pub fn sees(&self, text: &str) {
         self.heard.wait(text, |bytes| shown(bytes).contains(text).then_some(()));
+    }
+
+    /// Waits until a text is there so many times.
+    #[track_caller]
+    pub fn sees_times(&self, text: &str, times: usize) {
+        self.heard.wait(text, |bytes| (shown(bytes).matches(text).count() >= times).then_some(()));
     }
 
     /// Waits for bytes, control sequences among them.

@@ -23,6 +23,8 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Addresses that are remembered, some 100 bytes each. Behind that the one goes that has been quiet for longest.
 const ADDRESSES_MAX: usize = 4096;
+/// How often the log says that connections are turned away.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 /// What one subscriber of IPv6 usually has.
 const NETWORK_BITS: u32 = 64;
 
@@ -56,12 +58,12 @@ pub(super) enum Shut {
     /// Logins failed.
     #[error("logins from there failed, so it has to wait")]
     Waiting,
-    /// The address has too many.
-    #[error("that address has too many connections")]
-    Address,
-    /// There are too many.
-    #[error("there are too many connections")]
-    All,
+    /// The address has as many as one may.
+    #[error("that address has {0} connections, the most that one address may have at once")]
+    Address(usize),
+    /// There are as many as there may be.
+    #[error("there are {0} connections, the most at once")]
+    All(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +112,8 @@ impl Door {
         };
         match () {
             () if waits => return Err(Shut::Waiting),
-            () if each >= each_max => return Err(Shut::Address),
-            () if all >= all_max => return Err(Shut::All),
+            () if each >= each_max => return Err(Shut::Address(each_max)),
+            () if all >= all_max => return Err(Shut::All(all_max)),
             () => held.count(address, kind, 1),
         }
         Ok(Place { door: self.clone(), address, kind })
@@ -176,6 +178,25 @@ impl Held {
     }
 }
 
+/// Connections that were turned away, as the log has them: whoever knocks without end does not fill it.
+#[derive(Debug, Default)]
+pub(super) struct TurnedAway {
+    said_at: Option<Instant>,
+    unsaid: u64,
+}
+
+impl TurnedAway {
+    /// One more. Gives how many came since the last line, if it is time for another one.
+    pub(super) fn another(&mut self, now: Instant) -> Option<u64> {
+        if self.said_at.is_some_and(|said| now.duration_since(said) < SAID_EVERY) {
+            self.unsaid += 1;
+            return None;
+        }
+        self.said_at = Some(now);
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
 /// What is counted together: an address of IPv4, a network of IPv6.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -232,18 +253,31 @@ mod tests {
         let (one, mapped, other) = (address("10.0.0.1"), address("::ffff:10.0.0.1"), address("10.0.0.2"));
         let mut places: Vec<Place> =
             (0..SESSIONS_EACH_MAX).map(|_| door.open(one, now).expect("a place")).collect();
-        assert_eq!(door.open(mapped, now).unwrap_err(), Shut::Address);
+        assert_eq!(door.open(mapped, now).unwrap_err(), Shut::Address(SESSIONS_EACH_MAX));
         for _ in SESSIONS_EACH_MAX..SESSIONS_MAX {
             places.push(door.open(other, now).expect("a place"));
         }
-        assert_eq!(door.open(address("10.0.0.3"), now).unwrap_err(), Shut::All);
+        assert_eq!(door.open(address("10.0.0.3"), now).unwrap_err(), Shut::All(SESSIONS_MAX));
         // Who only comes is counted apart.
         let entering: Vec<_> =
             (0..ENTERING_EACH_MAX).map(|_| door.enter(one, now).expect("a place")).collect();
-        assert_eq!(door.enter(one, now).unwrap_err(), Shut::Address);
+        assert_eq!(door.enter(one, now).unwrap_err(), Shut::Address(ENTERING_EACH_MAX));
         drop((places, entering));
         let held = door.held();
         assert_eq!((held.sessions, held.entering), (0, 0));
+    }
+
+    #[test]
+    fn who_is_turned_away_is_said_once_a_minute_with_all_others() {
+        let (mut turned, start) = (TurnedAway::default(), Instant::now());
+        assert_eq!(turned.another(start), Some(0));
+        for _ in 0..100 {
+            assert_eq!(turned.another(start + SAID_EVERY / 2), None);
+        }
+        assert_eq!(turned.another(start + SAID_EVERY), Some(100));
+        assert_eq!(turned.another(start + SAID_EVERY * 2), Some(0));
+        let said = Shut::Address(ENTERING_EACH_MAX).to_string();
+        assert_eq!(said, "that address has 16 connections, the most that one address may have at once");
     }
 
     #[test]

@@ -34,7 +34,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
-use door::Door;
+use door::{Door, Shut, TurnedAway};
 pub use door::{ENTERING_EACH_MAX, ENTERING_MAX, SESSIONS_EACH_MAX, SESSIONS_MAX};
 
 /// Places that it listens at: one for each network of an appliance.
@@ -112,6 +112,7 @@ pub async fn run(client: Client, args: SshArgs) -> anyhow::Result<()> {
         accepting.spawn(accept(listener, sender.clone()));
     }
     let mut connections = JoinSet::new();
+    let mut turned_away = TurnedAway::default();
     loop {
         tokio::select! {
             Some((stream, from)) = streams.recv() => {
@@ -121,8 +122,7 @@ pub async fn run(client: Client, args: SshArgs) -> anyhow::Result<()> {
                         let attended = connection::attend(stream, from, place, shared.clone(), stopped.clone());
                         connections.spawn(attended);
                     }
-                    // Not a line for each: whoever knocks without end would fill the log.
-                    Err(shut) => debug!("{from} is not let in: {shut}"),
+                    Err(shut) => not_let_in(from, shut, &mut turned_away),
                 }
             }
             Some(ended) = connections.join_next() => {
@@ -141,6 +141,17 @@ pub async fn run(client: Client, args: SshArgs) -> anyhow::Result<()> {
         warn!("{} connections did not end in time", connections.len());
     }
     Ok(())
+}
+
+/// Logs that a connection is turned away. Whoever knocks without end is a line a minute.
+fn not_let_in(from: SocketAddr, shut: Shut, turned_away: &mut TurnedAway) {
+    match turned_away.another(Instant::now()) {
+        Some(0) => warn!("{from} is not let in: {shut}"),
+        Some(others) => {
+            warn!("{from} is not let in: {shut}; neither were {others} others since this was said last")
+        }
+        None => debug!("{from} is not let in: {shut}"),
+    }
 }
 
 /// The `ironwake` program where this one is installed.
@@ -192,13 +203,18 @@ async fn accept(listener: TcpListener, streams: mpsc::Sender<(TcpStream, SocketA
     }
 }
 
+/// How clients may log in.
+fn methods() -> MethodSet {
+    MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..])
+}
+
 /// How the library is to speak.
 fn config(host_key: russh::keys::PrivateKey) -> Config {
     let curve = |curve| Algorithm::Ecdsa { curve };
     Config {
         server_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-Ironwake_", env!("CARGO_PKG_VERSION")))),
         // The daemon compares passwords, and slows down who guesses.
-        methods: MethodSet::from(&[MethodKind::PublicKey, MethodKind::Password][..]),
+        methods: methods(),
         auth_rejection_time: REFUSAL_TIME,
         auth_rejection_time_initial: Some(Duration::ZERO),
         max_auth_attempts: TRIES_MAX,

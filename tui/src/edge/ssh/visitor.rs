@@ -13,13 +13,13 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
-use super::Shared;
 use super::command::{self, Asked, LINE_BYTES_MAX};
 use super::connection::Stage;
 use super::copy_id::{self, Wanted};
 use super::door::Place;
 use super::screen::{self, Client};
 use super::session::{self, Opened};
+use super::{Shared, methods};
 use crate::edge::log_out;
 
 /// Exit code of what was done.
@@ -28,6 +28,8 @@ const DONE: u32 = 0;
 const REFUSED: u32 = 2;
 /// Standard error (RFC 4254, 5.2).
 const STDERR: u32 = 1;
+/// Passwords that one connection may try, as many as OpenSSH's client asks for.
+const PASSWORDS_MAX: usize = 3;
 /// What of a user's name is logged.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -51,6 +53,8 @@ pub(super) struct Visitor {
     key: Option<String>,
     /// Whether a one-time password was shown: the daemon lets keys be added, and nothing else.
     keys_only: bool,
+    /// Passwords that were wrong.
+    passwords_wrong: usize,
     /// Dropped with the connection.
     here: Option<oneshot::Sender<()>>,
 }
@@ -78,6 +82,7 @@ impl Visitor {
             token: None,
             key: None,
             keys_only: false,
+            passwords_wrong: 0,
             here: None,
         }
     }
@@ -241,7 +246,16 @@ impl Handler for Visitor {
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
         let password = Some(Secret(password.to_owned()));
         let request = LoginRequest { password, ..LoginRequest::default() };
-        Ok(self.log_in(user, "a password", request).await)
+        let answer = self.log_in(user, "a password", request).await;
+        if matches!(answer, Auth::Accept) {
+            return Ok(answer);
+        }
+        // The daemon counts each, and refuses all of them while their sender has to wait: more tries here are no faster.
+        self.passwords_wrong += 1;
+        Ok(match self.passwords_wrong < PASSWORDS_MAX {
+            true => Auth::Reject { proceed_with_methods: Some(methods()), partial_success: false },
+            false => Auth::reject(),
+        })
     }
 
     async fn auth_publickey_offered(

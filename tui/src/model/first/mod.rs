@@ -161,6 +161,8 @@ pub struct First {
     pub restarts: bool,
     /// Steps that the daemon has told of, with why they came to nothing.
     pub done: Vec<(String, Option<String>)>,
+    /// Somebody has said at the summary that its danger is meant.
+    pub accepts: bool,
     /// Lines of the summary above the screen.
     pub scroll: usize,
     /// Lines that are typed.
@@ -208,6 +210,7 @@ impl Default for First {
             answered: 0,
             restarts: false,
             done: Vec::new(),
+            accepts: false,
             scroll: 0,
             inputs: BTreeMap::new(),
             suggested: BTreeMap::new(),
@@ -258,6 +261,15 @@ impl First {
     /// Whether server mode has to wait for an address of the appliance's own.
     pub fn wants_own_address(&self) -> bool {
         self.dhcp == DhcpChoice::Server && self.how != How::Static && self.left_out(Stage::Address).is_none()
+    }
+
+    /// What breaks the network of others with what is chosen: nothing is done with that unless somebody says that it is meant.
+    pub fn danger(&self) -> Option<String> {
+        let served = self.served().filter(|served| served.link && self.dhcp == DhcpChoice::Server)?;
+        let heard =
+            served.dhcp.as_ref().filter(|heard| heard.problem.is_none() && !heard.servers.is_empty())?;
+        let (servers, name) = (heard.servers.join(", "), &served.name);
+        Some(format!("{servers} gives addresses on {name} already. Two servers give the same address twice."))
     }
 
     /// Puts the cursor on the first field of the open step that is wrong.

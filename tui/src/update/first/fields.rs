@@ -1,6 +1,6 @@
 //! What Enter and the arrows do in each field of the first set-up.
 
-use ironwake_api::Secret;
+use ironwake_api::{Secret, check_password};
 
 use super::{add_keys, apply, ask, finish, forget_passwords, go};
 use crate::first::Ask;
@@ -116,7 +116,13 @@ fn password(model: &mut Model, field: Field, requests: &mut Vec<Request>) {
             }
         }
         (_, true) => first.refused = Some("type one: what changes something needs it".into()),
-        (Field::New, _) => first.focus = 1,
+        (Field::New, _) => match check_password(&typed.0) {
+            Ok(()) => first.focus = 1,
+            Err(why) => {
+                forget_passwords(first);
+                first.refused = Some(why);
+            }
+        },
         (Field::Again, _) if first.input(Field::New).text() != typed.0 => {
             forget_passwords(first);
             first.focus = 0;

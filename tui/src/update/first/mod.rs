@@ -175,7 +175,7 @@ fn add_keys(model: &mut Model, keys: String, requests: &mut Vec<Request>) {
 fn go(model: &mut Model, stage: Stage, requests: &mut Vec<Request>) {
     let Some(first) = &mut model.first else { return };
     (first.stage, first.focus, first.scroll) = (stage, 0, 0);
-    (first.note, first.refused) = (None, None);
+    (first.note, first.refused, first.accepts) = (None, None, false);
     first.seen.insert(stage);
     match stage {
         Stage::Interface if !first.is_looking => {
@@ -234,8 +234,11 @@ pub(super) fn act(model: &mut Model, action: Action, requests: &mut Vec<Request>
             first.ntp = !first.ntp;
             check(model, requests);
         }
+        (Phase::Filling, Action::Choose) if first.stage == Stage::Summary => {
+            first.accepts = !first.accepts && first.danger().is_some();
+        }
         (Phase::Filling, Action::Refresh) => {
-            first.is_looking = true;
+            (first.is_looking, first.accepts) = (true, false);
             ask(requests, Ask::State { servers: true });
             ask(requests, Ask::System);
             if first.stage == Stage::Keys {
@@ -285,6 +288,11 @@ fn apply(model: &mut Model, requests: &mut Vec<Request>) {
     let is_right = first.run.as_ref().is_some_and(|run| run.mistakes.is_empty());
     if !first.is_checked() || !is_right {
         return;
+    }
+    // Enter was pressed at each step before, so it does not say that this is meant.
+    if first.danger().is_some() && !first.accepts {
+        let next = "space says that two DHCP servers are meant; then enter does it";
+        return model.toasts.hint("Nothing is done yet", next, model.now);
     }
     first.phase = Phase::Applying;
     first.done.clear();

@@ -511,15 +511,11 @@ fn advice(first: &First, served: &SetupInterface) -> (String, Tone) {
         return (format!("Nobody knows whether another DHCP server is on {name}: proxy is safe."), Tone::Dim);
     };
     let servers = heard.servers.join(", ");
+    if let Some(danger) = first.danger() {
+        return (format!("{danger} Choose proxy, or switch that one off first."), Tone::Warn);
+    }
     match (first.dhcp, heard.servers.is_empty()) {
-        (DhcpChoice::Server, false) => {
-            let text = format!(
-                "{servers} gives addresses on {name} already. Two servers give the same address twice: choose proxy, or switch \
-                 that one off first."
-            );
-            (text, Tone::Warn)
-        }
-        (DhcpChoice::Server, true) => (format!("No other DHCP server answers on {name}."), Tone::Ok),
+        (DhcpChoice::Server, _) => (format!("No other DHCP server answers on {name}."), Tone::Ok),
         (DhcpChoice::Proxy, false) => {
             (format!("{servers} gives addresses on {name}: proxy goes beside it."), Tone::Ok)
         }

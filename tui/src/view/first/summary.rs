@@ -110,11 +110,27 @@ pub fn page(model: &Model, first: &First, body: Rect) -> Page {
         (Some(refused), _) => page.said(symbols.bad, refused, Tone::Bad),
         (None, None) => page.said(busy, "The daemon checks it", Tone::Busy),
         (None, Some(run)) if run.mistakes.is_empty() => {
-            let line = [
-                (symbols.ok, Tone::Ok),
-                (" Nothing is wrong with it. ", Tone::Plain),
-                ("Enter does it.", Tone::Strong),
-            ];
+            let danger = first.danger();
+            if let Some(danger) = &danger {
+                page.said(symbols.warn, danger, Tone::Warn);
+            }
+            let line = match (danger.is_some(), first.accepts) {
+                (true, true) => [
+                    (symbols.warn, Tone::Warn),
+                    (" That is meant. ", Tone::Plain),
+                    ("Enter does it all the same.", Tone::Strong),
+                ],
+                (true, false) => [
+                    (symbols.bad, Tone::Bad),
+                    (" Nothing is done unless ", Tone::Plain),
+                    ("space says it is meant.", Tone::Strong),
+                ],
+                (false, _) => [
+                    (symbols.ok, Tone::Ok),
+                    (" Nothing is wrong with it. ", Tone::Plain),
+                    ("Enter does it.", Tone::Strong),
+                ],
+            };
             page.line(paint::line(look, line));
         }
         (None, Some(run)) => {
