@@ -195,7 +195,7 @@ fn follow(
 }
 
 #[test]
-fn lab_appliance_serves_a_machine_from_inventory_to_its_call_home() -> Result<(), LabError> {
+fn full_appliance_serves_a_machine_from_inventory_to_its_call_home() -> Result<(), LabError> {
     let site = Site::new()?;
     let (_appliance, mut screen) = site.appliance()?;
     set_up(&mut screen)?;

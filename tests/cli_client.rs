@@ -294,7 +294,7 @@ fn keys_are_listed_added_deleted_and_found() {
         (
             "POST /api/v1/ssh-keys/one-time-password",
             "201 Created",
-            &[r#"{"password":"abcd-efgh","expires_at":1}"#],
+            &[r#"{"password":"abcd-efgh","expires_at":1,"ssh_port":2222}"#],
         ),
     ]);
     let said = |arguments: &[&str]| {

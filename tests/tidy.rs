@@ -72,6 +72,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         &[
             "builders",
             "remote",
+            "updates",
             "src/cli/console.rs",
             "src/disk_install/tests.rs",
             "src/store/crash_tests.rs",

@@ -36,12 +36,10 @@ fn without_dhcp_it_serves_files_and_operators_and_holds_no_capability() -> Resul
     chown(folder.path(), Some(NOBODY), Some(NOBODY)).map_err(LabError::io("give the folder away"))?;
     let at = |name: &str| folder.path().join(name);
     let text = format!(
-        "state = {:?}\nsocket = {:?}\n[console]\nsocket = {:?}\nssh_socket = {:?}\n[http]\nlisten = \"10.77.0.1:8080\"\n\
+        "state = {:?}\nsocket = {:?}\n[http]\nlisten = \"10.77.0.1:8080\"\n\
          [[network]]\ninterface = \"br0\"\ndhcp = \"server\"\nrange = \"10.77.0.100-10.77.0.250\"\n",
         at("state"),
         at("api.sock"),
-        at("console.sock"),
-        at("ssh.sock"),
     );
     fs::write(at("ironwake.toml"), text).map_err(LabError::io("write the configuration"))?;
     let mut daemon = Daemon::start(&as_nobody(folder.path())?, &at("ironwake.toml"), &site, folder.path())?;

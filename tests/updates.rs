@@ -335,7 +335,7 @@ fn systemd_sysupdate_writes_the_other_slot_and_never_the_one_that_runs() {
     make_disk(&disk);
     real_sysupdate(&lab, &tree, None);
     let length = root_of("0.1.0").len();
-    for (version, before) in [("0.2.0", "_empty"), ("0.3.0~rc1", "ironwake_0.2.0")] {
+    for (version, before) in [("0.2.0", "_empty"), ("0.3.0", "ironwake_0.2.0")] {
         assert_eq!(labels(&disk)[3], before);
         lab.order(&bundle(folder.path(), &keys, version), false);
         install(&lab.places, NOW).expect("installed");
@@ -357,14 +357,14 @@ fn systemd_sysupdate_writes_the_other_slot_and_never_the_one_that_runs() {
         assert_eq!((of("0.1.0"), of(version), lab.esp().len()), (4, 4, 9), "{:?}", lab.esp());
     }
     // The other way round: what runs is in the second slot.
-    lab.boots("0.3.0~rc1", "second");
-    bless(&lab.places, &"0.3.0~rc1".parse().expect("a version")).expect("blessed");
+    lab.boots("0.3.0", "second");
+    bless(&lab.places, &"0.3.0".parse().expect("a version")).expect("blessed");
     lab.order(&bundle(folder.path(), &keys, "0.2.5"), true);
     install(&lab.places, NOW).expect("installed");
-    assert_eq!(labels(&disk)[2..], ["ironwake_0.2.5", "ironwake_0.3.0~rc1"]);
+    assert_eq!(labels(&disk)[2..], ["ironwake_0.2.5", "ironwake_0.3.0"]);
     assert!(
         slot(&disk, SLOT_A, length) == root_of("0.2.5")
-            && slot(&disk, SLOT_B, length) == root_of("0.3.0~rc1")
+            && slot(&disk, SLOT_B, length) == root_of("0.3.0")
     );
 }
 

@@ -17,6 +17,7 @@ pub mod client;
 mod disk_contents;
 mod dry_run;
 mod event;
+mod event_kind;
 mod event_name;
 mod event_query;
 mod health;
@@ -61,7 +62,8 @@ pub use build::{Build, BuildNew, BuildOutcome, BuildReport, NextBuildQuery};
 pub use bulk::{Batch, BatchNew, BulkAction, BulkAnswer, BulkRequest, BulkResult, Selection};
 pub use disk_contents::{ApprovedPartition, DiskHolder};
 pub use dry_run::{DryRun, SettledArtifact};
-pub use event::{Actor, Event, EventKind};
+pub use event::{Actor, Event};
+pub use event_kind::EventKind;
 pub use event_query::{EventOrder, EventQuery};
 pub use health::{
     DhcpTraffic, Health, HealthCheck, HealthState, NetworkHealth, NetworkLink, OtherServer, Silence, Version,

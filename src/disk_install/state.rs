@@ -188,7 +188,7 @@ mod tests {
             "lib/appliance/factory-reset",
             "log/journal/x",
             "lib/systemd/random-seed",
-            "lib/appliance/etc/work/index",
+            "lib/appliance/etc/work",
             "lib/appliance/etc/upper/fstab",
         ];
         kept.into_iter().chain(left).for_each(put);

@@ -129,6 +129,20 @@ impl Lab {
     pub fn boots(&self, version: &str, boot: &str) {
         let release = format!("ID=debian\nIMAGE_ID=ironwake\nIMAGE_VERSION={version}\n");
         put(self.root.join("usr/lib/os-release"), release.as_bytes());
+        // /var is on a disk, with its two slots.
+        let mounts = "22 1 254:1 / / ro - squashfs x ro\n30 22 8:5 / /var rw - ext4 /dev/sda5 rw\n";
+        put(self.root.join("proc/self/mountinfo"), mounts.as_bytes());
+        let disk = self.root.join("sys/devices/pci0/block/sda");
+        for (number, name) in [(3, &*format!("ironwake_{version}")), (4, "_empty"), (5, "ironwake-var")] {
+            put(disk.join(format!("sda{number}/partition")), format!("{number}\n").as_bytes());
+            put(
+                disk.join(format!("sda{number}/uevent")),
+                format!("PARTN={number}\nPARTNAME={name}\n").as_bytes(),
+            );
+        }
+        let place = self.root.join("sys/dev/block");
+        fs::create_dir_all(&place).expect("made");
+        let _ = std::os::unix::fs::symlink(disk.join("sda5"), place.join("8:5"));
         put(self.root.join("proc/sys/kernel/random/boot_id"), boot.as_bytes());
     }
 

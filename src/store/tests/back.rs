@@ -1,3 +1,5 @@
+//! Going back to a copy from before a later version's migration.
+
 use super::*;
 
 /// Has the database at this path look as a later version leaves it, with one more event.

@@ -66,6 +66,7 @@ const KEYS: &[&str] = &[
     "registration.headers",
     "registration.headers_file",
     "registration.template",
+    "update.url",
 ];
 /// Keys without a default that are listed all the same, with what they come to: whoever looks for how the API is switched on
 /// finds it there.
