@@ -82,8 +82,11 @@ pub fn bundles(folder: &Path, ending: &str) -> Vec<(String, u64)> {
             let wanted = |name: &str| {
                 !name.starts_with('.') && Path::new(name).extension().is_some_and(|end| end == ending)
             };
-            let (files, _) =
-                is_folder(&place).then(|| names(&place, wanted).unwrap_or_default()).unwrap_or_default();
+            let (files, _) = if is_folder(&place) {
+                names(&place, wanted).unwrap_or_default()
+            } else {
+                Default::default()
+            };
             for file in files.iter().take(FILES_MAX) {
                 let metadata =
                     fs::symlink_metadata(place.join(file)).ok().filter(|metadata| metadata.is_file());

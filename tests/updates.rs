@@ -363,8 +363,7 @@ fn systemd_sysupdate_writes_the_other_slot_and_never_the_one_that_runs() {
     install(&lab.places, NOW).expect("installed");
     assert_eq!(labels(&disk)[2..], ["ironwake_0.2.5", "ironwake_0.3.0"]);
     assert!(
-        slot(&disk, SLOT_A, length) == root_of("0.2.5")
-            && slot(&disk, SLOT_B, length) == root_of("0.3.0")
+        slot(&disk, SLOT_A, length) == root_of("0.2.5") && slot(&disk, SLOT_B, length) == root_of("0.3.0")
     );
 }
 
@@ -508,12 +507,9 @@ async fn an_update_goes_from_the_command_to_the_other_slot() {
     fs::rename(ukis.join("ironwake_0.2.0+3-0.efi"), ukis.join("ironwake_0.2.0+0-3.efi")).expect("counted");
     lab.boots("0.1.0", "later");
     let daemon = start();
-    // This daemon has no loaders, which is no health; that is kept for the version that comes back.
-    let unhealthy = ["appliance", "healthy", "--within", "1"];
-    let said = daemon.command(&unhealthy).env("IRONWAKE_ROOT", &lab.root).output().expect("it runs");
-    assert_eq!(said.status.code(), Some(1), "{said:?}");
-    let kept = fs::read_to_string(lab.places.state.join("unhealthy.json")).expect("kept");
-    assert!(kept.contains("loaders: no loaders are here"), "{kept}");
+    let healthy = ["appliance", "healthy", "--within", "30"];
+    let said = daemon.command(&healthy).env("IRONWAKE_ROOT", &lab.root).output().expect("it runs");
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
     let mut blessed = daemon.command(&["appliance", "bless"]);
     run(blessed.env("IRONWAKE_ROOT", &lab.root));
     let fell = |kind: &EventKind| matches!(kind, EventKind::UpdateFellBack { version, running, boots: Some(3), .. } if version == "0.2.0" && running == "0.1.0");
