@@ -140,14 +140,18 @@ fn set_up(screen: &mut Screen) -> Result<(), LabError> {
     screen.wait(": Own address")?;
     screen.press(&["down"])?;
     screen.press(&["ret"])?;
-    screen.wait("Server mode needs an address")?;
+    screen.wait("Address/prefix")?;
     screen.press(&["ctrl", "u"])?;
     screen.types(&format!("{APPLIANCE}/24"))?;
-    screen.wait(&format!("{APPLIANCE}/24"))?;
+    screen.wait_until("an address that is right", |screen| {
+        screen.contains(&format!("{APPLIANCE}/24")) && !screen.contains("is not an address")
+    })?;
     for _ in 0..3 {
         screen.press(&["ret"])?;
     }
     screen.wait(": DHCP")?;
+    screen.wait("machines get no address")?;
+    screen.press(&["down"])?;
     screen.press(&["ret"])?;
     screen.wait("10.77.0.128-10.77.0.254")?;
     for _ in 0..3 {
