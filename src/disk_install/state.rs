@@ -24,11 +24,8 @@ const KEPT: [&str; 5] = [
     "lib/systemd/credential.secret",
 ];
 /// What of these does not: half of something, and what is for the medium that was booted, as the mounts of an ISO.
-const LEFT: [&str; 3] = [
-    "lib/appliance/factory-reset",
-    concat!("lib/appliance/etc/work", "/index"),
-    "lib/appliance/etc/upper/fstab",
-];
+const LEFT: [&str; 3] =
+    ["lib/appliance/factory-reset", "lib/appliance/etc/work", "lib/appliance/etc/upper/fstab"];
 /// Endings of files that are not whole yet.
 const PARTIAL: [&str; 3] = [".partial", ".download", ".new"];
 const DATABASE: &str = "lib/ironwake/ironwake.db";
