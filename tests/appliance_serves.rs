@@ -118,8 +118,16 @@ impl Site {
 
     /// A command that reads a file.
     fn send(&self, password: bool, file: &Path, words: &[&str]) -> Result<String, LabError> {
-        let file = File::open(file).map_err(LabError::io(format!("open {}", file.display())))?;
-        run(self.ssh(password, words).stdin(file))
+        let name = file.display();
+        let file = File::open(file).map_err(LabError::io(format!("open {name}")))?;
+        // `run` closes standard input.
+        let done = self.ssh(password, words).stdin(file).output().map_err(LabError::io("run ssh"))?;
+        let text =
+            [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+        match done.status.success() {
+            true => Ok(text),
+            false => Err(LabError::Unexpected { what: format!("{} < {name}", words.join(" ")), text }),
+        }
     }
 }
 
