@@ -10,6 +10,8 @@ mod esp;
 mod image;
 #[path = "lab/mod.rs"]
 mod lab;
+#[path = "appliance/line.rs"]
+mod line;
 #[path = "appliance/machine.rs"]
 mod machine;
 #[path = "appliance/qmp.rs"]
@@ -212,14 +214,14 @@ fn full_appliance_factory_reset_by_a_marker() {
 /// Chooses the factory reset in GRUB's menu, and answers the question.
 fn choose_factory_reset(machine: &Machine, answer: &[&str]) -> Report {
     machine
-        .boot_and("", |qmp| {
+        .boot_and("", |running| {
             // A key stops the menu's clock; the entry is the last.
-            machine.screen_shows(qmp, "(Factory reset)", Some("down"))?;
+            machine.hears(running, "(Factory reset)")?;
             for key in ["down", "down", "ret"] {
-                qmp.press(key)?;
+                running.qmp.press(&[key])?;
             }
-            machine.screen_shows(qmp, "Type RESET and press Enter", None)?;
-            answer.iter().try_for_each(|key| qmp.press(key))
+            machine.hears(running, "Type RESET and press Enter")?;
+            answer.iter().try_for_each(|key| running.qmp.press(&[key]))
         })
         .expect("a boot")
 }

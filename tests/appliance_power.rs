@@ -9,6 +9,8 @@ mod esp;
 mod image;
 #[path = "lab/mod.rs"]
 mod lab;
+#[path = "appliance/line.rs"]
+mod line;
 #[path = "appliance/machine.rs"]
 mod machine;
 #[path = "appliance/qmp.rs"]

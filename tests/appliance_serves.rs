@@ -5,6 +5,8 @@
 mod image;
 #[path = "lab/mod.rs"]
 mod lab;
+#[path = "appliance/line.rs"]
+mod line;
 #[path = "appliance/qmp.rs"]
 mod qmp;
 #[path = "appliance/screen.rs"]
@@ -20,6 +22,8 @@ use ironwake_api::{Event, EventKind, OperationState};
 use lab::{
     Bridge, Bus, Disk, EventLog, Firmware, LabError, LabName, Machine, Namespace, Piped, Process, run,
 };
+use line::Line;
+use qmp::Qmp;
 use screen::Screen;
 
 /// What the administrator types.
@@ -66,7 +70,7 @@ impl Site {
 
     /// Switches the appliance on.
     fn appliance(&self) -> Result<(Piped, Screen), LabError> {
-        let (disk, socket) = (self.path("disk"), self.path("qmp"));
+        let (disk, control) = (self.path("disk"), Line::listen(&self.path("qmp"))?);
         image::flash(&disk, DISK_MIB)?;
         self.network.tap("appliance", &self.bridge)?;
         let mut command = self.network.command("qemu-system-x86_64");
@@ -78,7 +82,7 @@ impl Site {
             .arg("-serial")
             .arg(format!("file:{}", self.path("console").display()))
             .args(["-serial", "stdio"]);
-        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
+        command.arg("-qmp").arg(control.option());
         command
             .arg("-blockdev")
             .arg(format!("driver=file,node-name=file,cache.no-flush=on,filename={}", disk.display()));
@@ -86,12 +90,8 @@ impl Site {
         image::credentials(&mut command, self.folder.path(), screen::CREDENTIALS)?;
         let mut qemu = Piped::start("qemu", command, &self.path("qemu.log"))?;
         let lines = qemu.lines();
-        // It says where it listens before it boots anything.
-        let began = Instant::now();
-        while !socket.exists() && began.elapsed() < WAIT_MAX {
-            std::thread::yield_now();
-        }
-        Ok((qemu, Screen::new(lines, &socket)?))
+        let keyboard = Qmp::over(control.accept()?)?;
+        Ok((qemu, Screen::new(lines, keyboard)))
     }
 
     /// A command of the appliance over SSH, as whoever has the password (or else the key).

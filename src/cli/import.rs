@@ -1,7 +1,6 @@
 //! `ironwake artifact import`: a file, standard input or a URL becomes an artifact.
 
 use std::io::IsTerminal as _;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tokio::fs::File;
 use super::artifact::packing_name;
 use super::meter::Meter;
 use super::output::clean;
-use super::{Context, Failure, human};
+use super::{Context, Failure, human, input};
 
 /// How often the daemon is asked how far a download is.
 const ASK_EVERY: Duration = Duration::from_millis(300);
@@ -71,7 +70,7 @@ pub async fn run(args: ImportArgs, context: &mut Context) -> Result<(), Failure>
         )
         .into());
     }
-    let (image, size) = open(Path::new(&args.source))?;
+    let (image, size) = input::open(Path::new(&args.source), "an image")?;
     let meter = Meter::stderr(size);
     let shown = meter.clone();
     let progress = move |sent| shown.show(sent);
@@ -198,22 +197,6 @@ fn read_keyring(path: &Path) -> anyhow::Result<String> {
         let path = path.display();
         anyhow::anyhow!("read {path}: it is not armoured: `gpg --enarmor < {path}` makes it text")
     })
-}
-
-/// The image, and its size where it is a file.
-fn open(path: &Path) -> anyhow::Result<(std::fs::File, Option<u64>)> {
-    if path.as_os_str() == "-" {
-        let stdin = std::io::stdin().as_fd().try_clone_to_owned().context("read standard input")?;
-        return Ok((stdin.into(), None));
-    }
-    let open = || -> std::io::Result<_> {
-        let file = std::fs::File::open(path)?;
-        let metadata = file.metadata()?;
-        Ok((file, metadata))
-    };
-    let (file, metadata) = open().with_context(|| format!("read {}", path.display()))?;
-    anyhow::ensure!(!metadata.is_dir(), "read {}: it is a folder, not an image", path.display());
-    Ok((file, metadata.is_file().then_some(metadata.len())))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod health;
 mod host;
 mod human;
 mod import;
+mod input;
 mod install;
 mod install_root;
 mod inventory;

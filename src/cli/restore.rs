@@ -1,7 +1,6 @@
 //! `ironwake restore`: an appliance goes on from a backup.
 
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,7 @@ use tokio::fs::File;
 use super::backup::{PassphraseArgs, SSH_HOST_KEY};
 use super::meter::Meter;
 use super::output::clean;
-use super::{Context, Failure, human};
+use super::{Context, Failure, human, input};
 use crate::backup::{DATABASE, Note, Staged};
 use crate::config::{self, Layers};
 use crate::store::{self, Locked};
@@ -65,7 +64,7 @@ impl RestoreArgs {
 }
 
 pub async fn run(args: RestoreArgs, context: &mut Context) -> Result<(), Failure> {
-    let (file, size) = open(&args.file)?;
+    let (file, size) = input::open(&args.file, "a backup")?;
     let passphrase = args.passphrase.get("Passphrase of the backup: ", false).await?;
     if passphrase.0.len() > PASSPHRASE_BYTES_MAX {
         return Err(anyhow::anyhow!("a passphrase has {PASSPHRASE_BYTES_MAX} bytes at most").into());
@@ -101,21 +100,6 @@ pub async fn run(args: RestoreArgs, context: &mut Context) -> Result<(), Failure
     };
     meter.clear();
     tell(restored?, &args, context)
-}
-
-fn open(path: &Path) -> anyhow::Result<(std::fs::File, Option<u64>)> {
-    if path.as_os_str() == "-" {
-        let stdin = io::stdin().as_fd().try_clone_to_owned().context("read standard input")?;
-        return Ok((stdin.into(), None));
-    }
-    let open = || -> io::Result<_> {
-        let file = std::fs::File::open(path)?;
-        let metadata = file.metadata()?;
-        Ok((file, metadata))
-    };
-    let (file, metadata) = open().with_context(|| format!("read {}", path.display()))?;
-    anyhow::ensure!(!metadata.is_dir(), "read {}: it is a folder, not a backup", path.display());
-    Ok((file, metadata.is_file().then_some(metadata.len())))
 }
 
 /// Has a word typed; whatever else is no.

@@ -1,7 +1,6 @@
 //! `ironwake update`: new versions of the appliance.
 
 use std::io::IsTerminal as _;
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::fs::File;
 
 use super::meter::Meter;
 use super::output::{Style, clean};
-use super::{Context, Failure, human};
+use super::{Context, Failure, human, input};
 
 /// How often the daemon is asked how far an update is.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -85,7 +84,7 @@ async fn install(args: InstallArgs, context: &mut Context) -> Result<(), Failure
     let allow_older = args.allow_older;
     let mut update = match args.source {
         Some(source) if !source.contains("://") => {
-            let (bundle, size) = open(Path::new(&source))?;
+            let (bundle, size) = input::open(Path::new(&source), "an update")?;
             let meter = Meter::stderr(size);
             let shown = meter.clone();
             let query = UpdateQuery { allow_older };
@@ -236,22 +235,6 @@ fn show(update: &Update, context: &mut Context) -> Result<(), Failure> {
         output.line("next: ironwake update install")?;
     }
     Ok(())
-}
-
-/// The bundle, and its size where it is a file.
-fn open(path: &Path) -> anyhow::Result<(std::fs::File, Option<u64>)> {
-    if path.as_os_str() == "-" {
-        let stdin = std::io::stdin().as_fd().try_clone_to_owned().context("read standard input")?;
-        return Ok((stdin.into(), None));
-    }
-    let open = || -> std::io::Result<_> {
-        let file = std::fs::File::open(path)?;
-        let metadata = file.metadata()?;
-        Ok((file, metadata))
-    };
-    let (file, metadata) = open().with_context(|| format!("read {}", path.display()))?;
-    anyhow::ensure!(!metadata.is_dir(), "read {}: it is a folder, not an update", path.display());
-    Ok((file, metadata.is_file().then_some(metadata.len())))
 }
 
 #[cfg(test)]

@@ -427,7 +427,7 @@ mod tests {
         };
         assert_eq!(check("0.10.0", false), "");
         assert_eq!(check("0.2.0", true), "0.2.0 is the version that runs");
-        assert!(check("0.2.0~rc1", false).contains("is older than 0.2.0, which runs: `--allow-older`"));
+        assert!(check("0.1.9", false).contains("is older than 0.2.0, which runs: `--allow-older`"));
         assert_eq!(check("0.1.9", true), "");
     }
 }

@@ -6,11 +6,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::esp::Esp;
 use crate::image::{self, Image, cache};
 use crate::lab::{Firmware, LabError, Piped, run, writes};
+use crate::line::{Line, Port};
 use crate::qmp::Qmp;
 use crate::report::Report;
 
@@ -20,16 +21,12 @@ const SILENCE_MAX: Duration = Duration::from_secs(280);
 const OFF_MAX: Duration = Duration::from_secs(90);
 /// A start that fails waits 30 seconds for somebody to read, and then restarts.
 const RESTART_MAX: Duration = Duration::from_secs(240);
-/// How long something takes to come up on the screen or on the serial port, on a loaded host.
-const SEEN_MAX: Duration = Duration::from_secs(240);
-/// Between two looks, where nothing tells of a change.
-const LOOK_AGAIN: Duration = Duration::from_millis(300);
+/// How long something takes to come up on the serial port, on a loaded host.
+const SAID_MAX: Duration = Duration::from_secs(240);
 /// What a mini PC has at least.
 const MEMORY_MIB: u32 = 1024;
 /// With an ISO, what changes is in memory too.
 const ISO_MEMORY_MIB: u32 = 2048;
-/// The text of the screen in text mode: 80 columns and 25 lines, each a character and its colours.
-const TEXT_SCREEN: (u32, u32) = (0xb8000, 80 * 25 * 2);
 /// The owner of the keys in the firmware: any identifier.
 const KEY_OWNER: &str = "7f4f1b3a-2f6c-4b57-9a43-5b0c3d3e9a11";
 /// What the screen shows is some hundred characters; an empty one has a cursor.
@@ -75,6 +72,15 @@ pub struct Machine {
     attached: Attached,
     /// Its writes are recorded.
     recorded: bool,
+}
+
+/// One that is switched on; it is off when this is dropped.
+pub struct Running {
+    /// Somebody at the machine.
+    pub qmp: Qmp,
+    port: Port,
+    probe: Receiver<String>,
+    _qemu: Piped,
 }
 
 impl Machine {
@@ -161,74 +167,48 @@ impl Machine {
     pub fn boot_and(
         &self,
         script: &str,
-        meanwhile: impl FnOnce(&mut Qmp) -> Result<(), LabError>,
+        meanwhile: impl FnOnce(&mut Running) -> Result<(), LabError>,
     ) -> Result<Report, LabError> {
-        let socket = self.path("qmp");
-        let mut qemu = Piped::start("qemu", self.command(&socket, script)?, &self.path("qemu.log"))?;
-        let lines = qemu.lines();
-        let mut qmp = self.connect(&socket)?;
-        meanwhile(&mut qmp)?;
-        let report = self.report(&lines)?;
-        self.look(&mut qmp, &report)?;
-        qmp.execute("system_powerdown", serde_json::json!({}))?;
+        let mut running = self.start(script)?;
+        meanwhile(&mut running)?;
+        let report = self.report(&running.probe)?;
+        self.look(&mut running.qmp, &report)?;
+        running.qmp.execute("system_powerdown", serde_json::json!({}))?;
         // QEMU ends with the machine, and its output with it.
-        self.ends(&lines, OFF_MAX, "switched itself off", &report)?;
+        self.ends(&running.probe, OFF_MAX, "switched itself off", &report)?;
         Ok(report)
     }
 
     /// Switches it on and waits until it restarts by itself, which ends QEMU; the probe says nothing before.
     pub fn boot_fails(&self) -> Result<(), LabError> {
-        let socket = self.path("qmp");
-        let mut qemu = Piped::start("qemu", self.command(&socket, "")?, &self.path("qemu.log"))?;
-        let lines = qemu.lines();
-        self.ends(&lines, RESTART_MAX, "restarted", &Report::default())
+        let running = self.start("")?;
+        self.ends(&running.probe, RESTART_MAX, "restarted", &Report::default())
     }
 
     /// Switches it on and waits until its serial port has said something.
     pub fn boot_until_it_says(&self, text: &str) -> Result<(), LabError> {
-        let socket = self.path("qmp");
-        let _qemu = Piped::start("qemu", self.command(&socket, "")?, &self.path("qemu.log"))?;
-        self.until(&format!("said {text:?}"), || {
-            let said = fs::read(self.path("console")).unwrap_or_default();
-            Ok(String::from_utf8_lossy(&said).contains(text).then_some(()))
-        })
+        self.hears(&mut self.start("")?, text)
     }
 
-    /// Waits until the screen, in text mode, shows a text; between two looks, a key is pressed, if there is one.
-    pub fn screen_shows(&self, qmp: &mut Qmp, text: &str, key: Option<&str>) -> Result<(), LabError> {
-        let memory = self.path("screen");
-        let (address, size) = TEXT_SCREEN;
-        self.until(&format!("shown {text:?}"), || {
-            if let Some(key) = key {
-                qmp.press(key)?;
-            }
-            let arguments = serde_json::json!({ "val": address, "size": size, "filename": memory });
-            qmp.execute("pmemsave", arguments)?;
-            let bytes = fs::read(&memory).map_err(LabError::io("read the screen's memory"))?;
-            let shown: Vec<u8> = bytes.chunks_exact(2).map(|cell| cell[0]).collect();
-            Ok(String::from_utf8_lossy(&shown).contains(text).then_some(()))
-        })
+    /// Waits until the serial port of a machine that runs has said something; the boot menu stands there too.
+    pub fn hears(&self, running: &mut Running, text: &str) -> Result<(), LabError> {
+        let heard = running.port.wait(text, SAID_MAX);
+        heard.map_err(|error| self.silent(&format!("said {text:?}"), error, &Report::default()))
     }
 
-    fn until(
-        &self,
-        what: &str,
-        mut look: impl FnMut() -> Result<Option<()>, LabError>,
-    ) -> Result<(), LabError> {
-        let end = Instant::now() + SEEN_MAX;
-        while Instant::now() < end {
-            if look()?.is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(LOOK_AGAIN);
-        }
-        Err(self.silent(what, format!("within {} s", SEEN_MAX.as_secs()), &Report::default()))
-    }
-
-    /// QEMU makes its socket when it starts.
-    fn connect(&self, socket: &Path) -> Result<Qmp, LabError> {
-        self.until("started", || Ok(socket.exists().then_some(())))?;
-        Qmp::connect(socket)
+    fn start(&self, script: &str) -> Result<Running, LabError> {
+        let (control, serial) = (Line::listen(&self.path("qmp"))?, Line::listen(&self.path("serial"))?);
+        let mut command = self.command(script)?;
+        command.arg("-qmp").arg(control.option());
+        // The first port is the machine's own, kept in a file too, and the second the probe's.
+        let console = self.path("console");
+        let device =
+            format!("socket,id=console,path={},logfile={}", self.path("serial").display(), console.display());
+        command.args(["-chardev", &device, "-serial", "chardev:console", "-serial", "stdio"]);
+        let mut qemu = Piped::start("qemu", command, &self.path("qemu.log"))?;
+        let probe = qemu.lines();
+        let (qmp, port) = (Qmp::over(control.accept()?)?, Port::read(serial.accept()?));
+        Ok(Running { qmp, port, probe, _qemu: qemu })
     }
 
     fn ends(
@@ -286,10 +266,8 @@ impl Machine {
         Ok(())
     }
 
-    fn command(&self, socket: &Path, script: &str) -> Result<Command, LabError> {
+    fn command(&self, script: &str) -> Result<Command, LabError> {
         let memory_mib = if self.attached == Attached::CdRom { ISO_MEMORY_MIB } else { MEMORY_MIB };
-        // One that was switched off leaves it.
-        let _ = fs::remove_file(socket);
         let mut command = Command::new("qemu-system-x86_64");
         let fixed = "-nodefaults -display none -no-reboot -accel tcg,thread=multi -cpu max -smp 2 \
                      -device virtio-rng-pci -device VGA -netdev user,id=net,restrict=on -device e1000e,netdev=net";
@@ -300,12 +278,6 @@ impl Machine {
             // The lab's BIOS machines have no screen.
             command.args(["-machine", "q35"]);
         }
-        // The second port is the probe's.
-        command
-            .arg("-serial")
-            .arg(format!("file:{}", self.path("console").display()))
-            .args(["-serial", "stdio"]);
-        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", socket.display()));
         let disk = self.path("disk");
         let disk = disk.display();
         let access = if self.attached == Attached::CdRom { ",read-only=on" } else { "" };

@@ -4,7 +4,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,6 +12,8 @@ use crate::lab::LabError;
 
 /// QEMU answers at once, but for a host that is loaded.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long a key is held, in milliseconds.
+const HELD_MS: u64 = 40;
 
 /// A connection, past its greeting.
 pub struct Qmp {
@@ -21,10 +22,9 @@ pub struct Qmp {
 }
 
 impl Qmp {
-    /// Connects to a QEMU that runs.
-    pub fn connect(socket: &Path) -> Result<Self, LabError> {
-        let failed = |source| LabError::io(format!("talk to QEMU at {}", socket.display()))(source);
-        let writer = UnixStream::connect(socket).map_err(failed)?;
+    /// Over the connection of a QEMU.
+    pub fn over(writer: UnixStream) -> Result<Self, LabError> {
+        let failed = |source| LabError::io("talk to QEMU")(source);
         writer.set_read_timeout(Some(ANSWER_MAX)).map_err(failed)?;
         let mut qmp = Self { reader: BufReader::new(writer.try_clone().map_err(failed)?), writer };
         qmp.read()?;
@@ -50,10 +50,10 @@ impl Qmp {
         }
     }
 
-    /// Presses a key and lets it go, by its name in QEMU (`QKeyCode`).
-    pub fn press(&mut self, key: &str) -> Result<(), LabError> {
-        let keys = json!([{ "type": "qcode", "data": key }]);
-        self.execute("send-key", json!({ "keys": keys, "hold-time": 40 })).map(|_| ())
+    /// Presses keys together and lets them go, by their names in QEMU (`QKeyCode`).
+    pub fn press(&mut self, keys: &[&str]) -> Result<(), LabError> {
+        let keys: Vec<Value> = keys.iter().map(|key| json!({ "type": "qcode", "data": key })).collect();
+        self.execute("send-key", json!({ "keys": keys, "hold-time": HELD_MS })).map(drop)
     }
 
     fn read(&mut self) -> Result<Value, LabError> {

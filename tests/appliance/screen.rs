@@ -2,12 +2,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding as _};
-use serde_json::json;
 
 use crate::lab::LabError;
 use crate::qmp::Qmp;
@@ -20,8 +18,6 @@ pub const CREDENTIALS: &[(&str, &str)] = &[
 ];
 /// The longest wait for something on it: an emulated boot takes a minute on an idle host.
 const WAIT_MAX: Duration = Duration::from_secs(280);
-/// How long a key is held, in milliseconds.
-const HELD_MS: u64 = 30;
 
 /// The rows of a screen, one in a line; nothing where the line is no screen.
 fn text(line: &str) -> Option<String> {
@@ -47,9 +43,9 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Of a QEMU that runs: the lines of its second serial port, and its socket.
-    pub fn new(lines: Receiver<String>, socket: &Path) -> Result<Self, LabError> {
-        Ok(Self { lines, keyboard: Qmp::connect(socket)?, now: String::new() })
+    /// Of a QEMU that runs: the lines of its second serial port, and its keyboard.
+    pub fn new(lines: Receiver<String>, keyboard: Qmp) -> Self {
+        Self { lines, keyboard, now: String::new() }
     }
 
     /// Waits until `is_it` likes the screen, and gives what is on it.
@@ -78,10 +74,9 @@ impl Screen {
         }
     }
 
-    /// Presses keys together, by QEMU's names (`QKeyCode`).
+    /// Presses keys together.
     pub fn press(&mut self, keys: &[&str]) -> Result<(), LabError> {
-        let keys: Vec<_> = keys.iter().map(|key| json!({ "type": "qcode", "data": key })).collect();
-        self.keyboard.execute("send-key", json!({ "keys": keys, "hold-time": HELD_MS })).map(drop)
+        self.keyboard.press(keys)
     }
 
     /// Types a text on an American keyboard: small letters, digits and some signs.

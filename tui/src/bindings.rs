@@ -438,9 +438,9 @@ table! {
     System, ["v"], SetNtpServers, "system: time servers", "", "Name its time servers";
     System, ["y"], SetKeyboard, "system: keyboard", "", "Choose its keyboard";
     System, ["u"], ShowCode, "system: QR code", "QR code", "Its URL as a QR code";
-    System, ["U"], Update, "system: update", "", "Look for a new version; install it; restart into it";
-    System, ["i"], InstallOnDisk, "system: install on a disk", "", "Install it on a disk; confirmed by the disk's name";
-    System, ["X"], FactoryReset, "system: factory reset", "", "Destroy all that it has; confirmed by its name";
+    System, ["U"], Update, "system: update", "", "Look for, install a new version";
+    System, ["i"], InstallOnDisk, "system: install on a disk", "", "Install it on one of its disks";
+    System, ["X"], FactoryReset, "system: factory reset", "", "Destroy all it has; asks first";
     System, ["R"], Reboot, "system: reboot", "", "Restart the appliance";
     System, ["O"], PowerOff, "system: power off", "", "Switch the appliance off";
     System, ["P"], Password, "password: set", "", "Set the administrator's password or PIN";

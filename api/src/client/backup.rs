@@ -4,8 +4,8 @@ use http_body_util::BodyExt;
 use hyper::{Method, Request};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::upload::{Connection, STALL_MAX, Upload, unless_stalled};
-use super::{Client, ClientError, parse, protocol, query_of, read, refusal};
+use super::upload::STALL_MAX;
+use super::{Client, ClientError, protocol, query_of, read, refusal};
 use crate::{
     BACKUP_MEDIA_TYPE, BACKUP_SIZE_HEADER, BackupNew, PASSPHRASE_HEADER, RestoreQuery, Restored, Secret,
 };
@@ -64,15 +64,6 @@ impl Client {
             .uri(format!("/api/v1/restore{}", query_of(query)))
             .header("content-type", BACKUP_MEDIA_TYPE)
             .header(PASSPHRASE_HEADER, hex);
-        let upload = Upload::new(backup, size, progress);
-        let sent = upload.sent();
-        let exchanged = async {
-            let (answer, connection) = self.send_body(request, upload).await?;
-            // An early refusal leaves the rest of it unsent.
-            let _connection = Connection(connection);
-            read(answer).await
-        };
-        let (status, body) = unless_stalled(&sent, exchanged).await?;
-        if status.is_success() { parse(&body) } else { Err(refusal(status, &body)) }
+        self.upload(request, backup, size, progress).await
     }
 }

@@ -4,7 +4,6 @@ use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 use tokio::io::AsyncRead;
 
-use super::upload::{Connection, Upload, unless_stalled};
 use super::{Client, ClientError, EventStream, encode, parse, query_of, read, refusal};
 use crate::*;
 
@@ -212,16 +211,7 @@ impl Client {
             .method(Method::PUT)
             .uri(format!("/api/v1{}{query}", artifact_path(name)))
             .header("content-type", "application/octet-stream");
-        let upload = Upload::new(image, size, progress);
-        let sent = upload.sent();
-        let exchanged = async {
-            let (answer, connection) = self.send_body(request, upload).await?;
-            // An early refusal leaves the rest of the image unsent.
-            let _connection = Connection(connection);
-            read(answer).await
-        };
-        let (status, body) = unless_stalled(&sent, exchanged).await?;
-        if status.is_success() { parse(&body) } else { Err(refusal(status, &body)) }
+        self.upload(request, image, size, progress).await
     }
 
     /// Begins to import an image by URL.

@@ -3,8 +3,7 @@
 use hyper::{Method, Request};
 use tokio::io::AsyncRead;
 
-use super::upload::{Connection, Upload, unless_stalled};
-use super::{Client, ClientError, encode, parse, query_of, read, refusal};
+use super::{Client, ClientError, encode, query_of};
 use crate::{
     ApplianceStatus, NetworkChange, NetworkConfirm, OwnAddress, OwnSystem, SelfTest, SystemChoices,
     SystemPatch, Update, UpdateQuery, UpdateRequest,
@@ -88,16 +87,7 @@ impl Client {
             .method(Method::PUT)
             .uri(format!("/api/v1/update{}", query_of(query)))
             .header("content-type", "application/octet-stream");
-        let upload = Upload::new(bundle, size, progress);
-        let sent = upload.sent();
-        let exchanged = async {
-            let (answer, connection) = self.send_body(request, upload).await?;
-            // An early refusal leaves the rest unsent.
-            let _connection = Connection(connection);
-            read(answer).await
-        };
-        let (status, body) = unless_stalled(&sent, exchanged).await?;
-        if status.is_success() { parse(&body) } else { Err(refusal(status, &body)) }
+        self.upload(request, bundle, size, progress).await
     }
 
     /// Keeps the address that was given last.

@@ -10,18 +10,43 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use hyper::http::request::Builder;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::JoinHandle;
 
-use super::ClientError;
+use super::{Client, ClientError, parse, read, refusal};
 
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
 /// How long nothing may move: a slow disk takes minutes for what it was handed.
 pub(super) const STALL_MAX: Duration = Duration::from_secs(10 * 60);
 
+impl Client {
+    /// Sends what `reader` gives, `size` bytes where that is known, as the body of a request; the answer. `progress` is told how
+    /// many bytes were handed to the connection.
+    pub(super) async fn upload<T: DeserializeOwned>(
+        &self,
+        request: Builder,
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        size: Option<u64>,
+        progress: impl FnMut(u64) + Send + Unpin + 'static,
+    ) -> Result<T, ClientError> {
+        let upload = Upload::new(reader, size, progress);
+        let sent = upload.sent();
+        let exchanged = async {
+            let (answer, connection) = self.send_body(request, upload).await?;
+            // An early refusal leaves the rest unsent.
+            let _connection = Connection(connection);
+            read(answer).await
+        };
+        let (status, body) = unless_stalled(&sent, exchanged).await?;
+        if status.is_success() { parse(&body) } else { Err(refusal(status, &body)) }
+    }
+}
+
 /// The bytes of a reader as a request's body.
-pub(super) struct Upload<R, F> {
+struct Upload<R, F> {
     reader: R,
     piece: Vec<u8>,
     /// What is to come, where that is known.
@@ -31,12 +56,12 @@ pub(super) struct Upload<R, F> {
 }
 
 impl<R, F> Upload<R, F> {
-    pub fn new(reader: R, size: Option<u64>, progress: F) -> Self {
+    fn new(reader: R, size: Option<u64>, progress: F) -> Self {
         Self { reader, piece: vec![0; PIECE_BYTES], left: size, sent: Arc::default(), progress }
     }
 
     /// How many bytes were handed to the connection.
-    pub fn sent(&self) -> Arc<AtomicU64> {
+    fn sent(&self) -> Arc<AtomicU64> {
         self.sent.clone()
     }
 }
@@ -60,7 +85,7 @@ impl<R: AsyncRead + Unpin, F: FnMut(u64) + Unpin> Body for Upload<R, F> {
         if piece.is_empty() {
             return Poll::Ready(match this.left {
                 Some(left @ 1..) => {
-                    let what = format!("the image ended {left} bytes early");
+                    let what = format!("what was sent ended {left} bytes early");
                     Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, what)))
                 }
                 _ => None,
@@ -83,7 +108,7 @@ impl<R: AsyncRead + Unpin, F: FnMut(u64) + Unpin> Body for Upload<R, F> {
 }
 
 /// A connection that ends when its answer is read, whatever it still has to send.
-pub(super) struct Connection(pub JoinHandle<hyper::Result<()>>);
+struct Connection(JoinHandle<hyper::Result<()>>);
 
 impl Drop for Connection {
     fn drop(&mut self) {
@@ -92,7 +117,7 @@ impl Drop for Connection {
 }
 
 /// Waits as long as bytes are sent.
-pub(super) async fn unless_stalled<T>(
+async fn unless_stalled<T>(
     sent: &AtomicU64,
     exchange: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, ClientError> {

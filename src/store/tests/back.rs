@@ -24,14 +24,20 @@ async fn versions(store: &Store) -> Vec<String> {
     events.into_iter().map(version).collect()
 }
 
-#[tokio::test]
-async fn an_earlier_version_takes_up_its_snapshot_and_keeps_what_a_later_one_wrote() {
-    let folder = Folder::new();
+/// A store that has told "a", a snapshot of that by version 0.1.0, and "b" told behind it.
+async fn with_a_snapshot(folder: &Folder) -> (Store, PathBuf) {
     let snapshots = folder.folder.path().join("update");
     let store = folder.open();
     tell(&store, "a").await;
     store.snapshot(snapshot_path(&snapshots, "0.1.0")).await.expect("made while it is in use");
     tell(&store, "b").await;
+    (store, snapshots)
+}
+
+#[tokio::test]
+async fn an_earlier_version_takes_up_its_snapshot_and_keeps_what_a_later_one_wrote() {
+    let folder = Folder::new();
+    let (store, snapshots) = with_a_snapshot(&folder).await;
     store.close().await.expect("closed");
     drop(store);
     later(&folder.path());
@@ -56,11 +62,7 @@ async fn an_earlier_version_takes_up_its_snapshot_and_keeps_what_a_later_one_wro
 #[tokio::test]
 async fn the_copy_before_a_migration_counts_where_it_knows_more() {
     let folder = Folder::new();
-    let snapshots = folder.folder.path().join("update");
-    let store = folder.open();
-    tell(&store, "a").await;
-    store.snapshot(snapshot_path(&snapshots, "0.1.0")).await.expect("made");
-    tell(&store, "b").await;
+    let (store, snapshots) = with_a_snapshot(&folder).await;
     store.snapshot(migrate::copy_path(&folder.path(), SCHEMA_VERSION)).await.expect("made");
     drop(store);
     later(&folder.path());
@@ -72,11 +74,7 @@ async fn the_copy_before_a_migration_counts_where_it_knows_more() {
 #[tokio::test]
 async fn the_same_schema_is_left_alone_and_no_copy_is_an_error() {
     let folder = Folder::new();
-    let snapshots = folder.folder.path().join("update");
-    let store = folder.open();
-    tell(&store, "a").await;
-    store.snapshot(snapshot_path(&snapshots, "0.1.0")).await.expect("made");
-    tell(&store, "b").await;
+    let (store, snapshots) = with_a_snapshot(&folder).await;
     drop(store);
     let (store, went_back) = Store::open_or_go_back(&folder.path(), &snapshots).expect("opened");
     assert_eq!((went_back, versions(&store).await.len()), (None, 2));

@@ -402,7 +402,7 @@ fn help_has_every_binding() {
     }
     console.keys("esc").hides(Context::Question.title());
     let mut console = Console::with(200, 60, three());
-    console.keys("3 ?").shows("Events ──").shows("Leave the console");
+    console.keys("3 ?").shows("Events ──").shows("Leave the console").hides("more ▾");
 }
 
 /// Where an action may be offered on a screen: keys that lead there.
