@@ -4,7 +4,6 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use ironwake_api::{Update, UpdateOutcome, UpdateProgress, UpdateQuery, UpdateRequest, UpdateStep};
 use tokio::fs::File;
 

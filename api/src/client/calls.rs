@@ -4,7 +4,7 @@ use hyper::{Method, Request, StatusCode};
 use serde::Serialize;
 use tokio::io::AsyncRead;
 
-use super::{Client, ClientError, EventStream, encode, parse, query_of, read, refusal};
+use super::{Client, ClientError, EventStream, encode, parse, query_of, refusal};
 use crate::*;
 
 impl Client {
