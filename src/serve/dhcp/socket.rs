@@ -269,9 +269,10 @@ fn named(name: &str) -> io::Result<libc::ifreq> {
 /// # Safety
 ///
 /// `call` reads and writes no more than `request` and what it points to.
-unsafe fn interface_call(call: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
+unsafe fn interface_call(call: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
     let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
     // SAFETY: as the caller promises; the descriptor is open.
-    checked(unsafe { libc::ioctl(socket.as_raw_fd(), call, std::ptr::from_mut(request)) })?;
+    // musl takes it as an int, which all of these fit.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), call as libc::Ioctl, std::ptr::from_mut(request)) })?;
     Ok(())
 }
