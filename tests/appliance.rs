@@ -87,7 +87,7 @@ fn runs(report: &Report) {
     is(report, "link-root-other", "_empty");
     is(report, "link-var", "ironwake-var");
     is(report, "var", "ext4");
-    let var_mib: u64 = report.value("var-mib").parse().expect("a number");
+    let var_mib = number(report, "var-mib");
     assert!((VAR_MIB_MIN..DISK_MIB).contains(&var_mib), "/var has {var_mib} MiB:\n{report}");
     is(report, "changed-in-etc", "machine-id");
     assert!(report.value("journal-max").contains("max 128M"), "{report}");
@@ -99,20 +99,36 @@ fn is_blessed(report: &Report) {
     is(report, "kernels", &format!("ironwake_{VERSION}.efi"));
 }
 
+/// The number of a name.
+fn number(report: &Report, name: &str) -> u64 {
+    report.value(name).parse().unwrap_or_else(|error| panic!("{name}: {error}:\n{report}"))
+}
+
 fn check(firmware: Firmware, attached: Attached, boots: usize) {
     let machine = Machine::flashed(firmware, attached, DISK_MIB).expect("a machine with the image");
+    check_boots(&machine, firmware, boots, "");
+}
+
+/// Looks at each of so many boots. At the end of each a script may say what time was kept, in seconds since 1970.
+fn check_boots(machine: &Machine, firmware: Firmware, boots: usize, script: &str) {
     let mut last: Option<Report> = None;
     for boot in 1..=boots {
-        let report = machine.boot().expect("a boot");
+        let report = machine.boot_and(script, |_| Ok(())).expect("a boot");
         println!("boot {boot}:\n{report}");
         runs(&report);
         if firmware.is_uefi() {
             is_blessed(&report);
         }
         is(&report, "journal-boots", &boot.to_string());
+        assert!(
+            number(&report, "clock") >= number(&report, "built"),
+            "time began before the image:\n{report}"
+        );
         match &last {
             None => is(&report, "machines-before", "[]"),
             Some(before) => {
+                let kept = number(before, if script.is_empty() { "clock" } else { "did" });
+                assert!(number(&report, "clock") >= kept, "time went back behind {kept}:\n{report}");
                 for name in ["machine-id", "host-key"] {
                     is(&report, name, before.value(name));
                 }
@@ -133,9 +149,16 @@ fn is_fresh(report: &Report, before: &Report) {
     }
 }
 
+/// A mini PC whose battery is empty: its clock begins in 2001 each time, and time goes on where systemd-timesyncd kept it, which
+/// it does each minute.
 #[test]
-fn full_appliance_bios_from_usb_keeps_its_state() {
-    check(Firmware::Bios, Attached::Usb, 2);
+fn full_appliance_bios_from_usb_keeps_its_state_and_the_time() {
+    let keeps = "clock=/var/lib/systemd/timesync/clock
+until [ $clock -nt /usr/lib/clock-epoch ]; do sleep 1; done
+stat -c %Y $clock";
+    let machine =
+        Machine::flashed(Firmware::Bios, Attached::Usb, DISK_MIB).expect("a machine with the image");
+    check_boots(&machine.without_battery(), Firmware::Bios, 2, keeps);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The appliance installs itself: a stick with the image and an empty disk in one QEMU, and then the disk alone.
 
+#[path = "appliance/esp.rs"]
+mod esp;
 #[path = "appliance/image.rs"]
 mod image;
 #[path = "lab/mod.rs"]
@@ -10,8 +12,10 @@ mod report;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
+use esp::Esp;
 use lab::{Firmware, Piped};
 use report::Report;
 
@@ -50,27 +54,38 @@ impl Bench {
 
     /// Boots from the first of these until the probe has said all. The machine is switched off by the probe itself.
     fn boot(&self, attached: &[(&str, &str)]) -> Report {
-        let mut qemu =
-            Piped::start("qemu", self.command(attached), &self.path("qemu.log")).expect("QEMU starts");
+        let mut command = self.command(attached);
+        image::credentials(&mut command, self.folder.path(), CREDENTIALS).expect("what SMBIOS has");
+        let mut qemu = Piped::start("qemu", command, &self.path("qemu.log")).expect("QEMU starts");
         let lines = qemu.lines();
         let mut report = Report::default();
         loop {
             match lines.recv_timeout(SILENCE_MAX) {
                 Ok(line) if line == "end" => break,
                 Ok(line) => report.add(&line),
-                Err(error) => {
-                    let console = fs::read(self.path("console")).unwrap_or_default();
-                    let console = String::from_utf8_lossy(&console);
-                    let lines: Vec<&str> = console.lines().collect();
-                    let tail = lines[lines.len().saturating_sub(40)..].join("\n");
-                    panic!("the probe is silent: {error}\n{report}\nserial port:\n{tail}");
-                }
+                Err(error) => panic!("the probe is silent: {error}\n{report}\n{}", self.said()),
             }
         }
         // QEMU ends with the machine, and its output with it.
         while lines.recv_timeout(SILENCE_MAX).is_ok() {}
         println!("{report}");
         report
+    }
+
+    /// Boots with nobody there, until the machine is switched off by itself.
+    fn boot_alone(&self, attached: &[(&str, &str)]) {
+        let mut qemu =
+            Piped::start("qemu", self.command(attached), &self.path("qemu.log")).expect("QEMU starts");
+        let ended = qemu.lines().recv_timeout(SILENCE_MAX);
+        assert_eq!(ended, Err(RecvTimeoutError::Disconnected), "it was not switched off: {}", self.said());
+    }
+
+    /// The end of what its serial port said.
+    fn said(&self) -> String {
+        let console = fs::read(self.path("console")).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console);
+        let lines: Vec<&str> = console.lines().collect();
+        format!("serial port:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
     }
 
     fn command(&self, attached: &[(&str, &str)]) -> Command {
@@ -93,7 +108,6 @@ impl Bench {
             command.args(["-blockdev", &format!("driver=raw,node-name={name},file=file-{name}")]);
             command.args(["-device", &format!("{device},drive={name},bootindex={}", place + 1)]);
         }
-        image::credentials(&mut command, self.folder.path(), CREDENTIALS).expect("what SMBIOS has");
         command
     }
 }
@@ -108,6 +122,15 @@ fn is(report: &Report, name: &str, expected: &str) {
     assert_eq!(report.value(name), expected, "{name} in:\n{report}");
 }
 
+/// What holds on every disk that it was installed on.
+fn runs(report: &Report) {
+    is(report, "failed", "");
+    is(report, "booted-removable", "false");
+    is(report, "failed-units", "");
+    let version = env!("CARGO_PKG_VERSION");
+    is(report, "partitions", &format!("bios-boot ironwake-esp ironwake_{version} _empty ironwake-var"));
+}
+
 fn check(firmware: Firmware, disk: &str) {
     let bench = Bench::new(firmware);
     let target = format!("{disk},serial=TARGET");
@@ -120,15 +143,11 @@ fn check(firmware: Firmware, disk: &str) {
     let stick = digest(&bench.path("stick"));
 
     let from_disk = bench.boot(&[("disk", &target)]);
-    is(&from_disk, "failed", "");
-    is(&from_disk, "booted-removable", "false");
-    is(&from_disk, "failed-units", "");
+    runs(&from_disk);
     for name in ["machine-id", "host-key", "authority", "machines", "hostname"] {
         is(&from_disk, name, from_stick.value(name));
     }
     assert!(from_disk.value("machines").contains("52:54:00:77:00:01"), "{from_disk}");
-    let version = env!("CARGO_PKG_VERSION");
-    is(&from_disk, "partitions", &format!("bios-boot ironwake-esp ironwake_{version} _empty ironwake-var"));
     assert_ne!(from_disk.value("identifiers"), from_stick.value("identifiers"));
     is(&from_disk, "journal-boots", "1");
     assert_eq!(digest(&bench.path("stick")), stick, "nobody touched it");
@@ -139,11 +158,21 @@ fn check(firmware: Firmware, disk: &str) {
 }
 
 #[test]
-fn full_the_appliance_installs_itself_bios() {
+fn full_appliance_install_bios() {
     check(Firmware::Bios, "virtio-blk-pci");
 }
 
 #[test]
-fn full_the_appliance_installs_itself_uefi() {
+fn full_appliance_install_uefi() {
     check(Firmware::Uefi, "nvme");
+}
+
+#[test]
+fn full_appliance_install_by_a_file_on_the_stick() {
+    let bench = Bench::new(Firmware::Bios);
+    let order = "disk = \"serial=TARGET\"\nwipe = \"yes, everything on it\"\nthen = \"poweroff\"\n";
+    Esp::of(&bench.path("stick")).put("ironwake-install.toml", order.as_bytes()).expect("room for it");
+    let target = "ide-hd,bus=ide.1,serial=TARGET";
+    bench.boot_alone(&[("stick", "usb-storage"), ("disk", target)]);
+    runs(&bench.boot(&[("disk", target)]));
 }
