@@ -9,6 +9,8 @@ mod esp;
 mod image;
 #[path = "lab/mod.rs"]
 mod lab;
+#[path = "appliance/left.rs"]
+mod left;
 #[path = "appliance/line.rs"]
 mod line;
 #[path = "appliance/machine.rs"]
@@ -18,12 +20,9 @@ mod qmp;
 #[path = "appliance/report.rs"]
 mod report;
 
-use std::fs::{self, File};
-use std::path::Path;
 use std::process::Command;
 
 use cuts::Cuts;
-use ironwake::store::Store;
 use lab::{Firmware, LabError};
 use machine::{Attached, Machine};
 
@@ -45,54 +44,6 @@ for n in $(seq 1 60); do
 done
 echo added
 "#;
-
-/// What is left of /var: machines in the database, or nothing where there is no database yet.
-async fn machines_after(disk: &File, folder: &Path) -> Result<Option<usize>, LabError> {
-    let Some(var) =
-        cuts::partition(disk, "ironwake-var").map_err(LabError::io("read the partition table"))?
-    else {
-        return Ok(None);
-    };
-    let image = folder.join("var");
-    cuts::extract(disk, var, &image).map_err(LabError::io("copy /var"))?;
-    // As at the next boot: the journal is played back. 1 says that something was put right, 8 that there is no filesystem yet.
-    let checked =
-        Command::new("e2fsck").args(["-p", "-f"]).arg(&image).output().map_err(LabError::io("run e2fsck"))?;
-    match checked.status.code() {
-        Some(0 | 1) => {}
-        Some(8) => return Ok(None),
-        _ => {
-            let text = String::from_utf8_lossy(&checked.stdout).into_owned();
-            return Err(LabError::Unexpected { what: "the filesystem is broken".into(), text });
-        }
-    }
-    let state = folder.join("state");
-    let _ = fs::remove_dir_all(&state);
-    fs::create_dir(&state).map_err(LabError::io("make a folder"))?;
-    let dump = format!("rdump /lib/ironwake {}", state.display());
-    lab::run(Command::new("debugfs").args(["-R", &dump]).arg(&image))?;
-    let database = state.join("ironwake/ironwake.db");
-    if !database.exists() {
-        return Ok(None);
-    }
-    let opened = Store::open(&database).map_err(|error| LabError::Unexpected {
-        what: "the database does not open".into(),
-        text: error.to_string(),
-    })?;
-    let machines = opened.machines().await.map_err(|error| LabError::Unexpected {
-        what: "the database cannot be read".into(),
-        text: error.to_string(),
-    })?;
-    let added = machines
-        .iter()
-        .filter(|machine| machine.name.as_deref().is_some_and(|name| name.starts_with("cut")))
-        .count();
-    opened
-        .close()
-        .await
-        .map_err(|error| LabError::Unexpected { what: "close it".into(), text: error.to_string() })?;
-    Ok(Some(added))
-}
 
 #[test]
 fn full_appliance_power_cuts_lose_nothing_that_was_acknowledged() -> Result<(), LabError> {
@@ -123,7 +74,7 @@ fn full_appliance_power_cuts_lose_nothing_that_was_acknowledged() -> Result<(), 
             if let Some(copy) = &kept {
                 cuts::extract(disk, (0, DISK_MIB << 20), copy).map_err(LabError::io("copy the disk"))?;
             }
-            runtime.block_on(machines_after(disk, folder.path()))
+            runtime.block_on(left::machines(disk, folder.path()))
         })?;
         assert!(
             machines.unwrap_or(0) >= acknowledged,

@@ -191,23 +191,31 @@ fn follow(
 ) -> Result<Event, LabError> {
     let began = Instant::now();
     let mut seen = Vec::new();
-    while let Some(event) = log.wait(*at, began + WAIT_MAX) {
-        *at += 1;
-        if fits(&event) {
-            return Ok(event);
+    let why = loop {
+        match log.wait(*at, began + WAIT_MAX) {
+            Some(event) => {
+                *at += 1;
+                if fits(&event) {
+                    return Ok(event);
+                }
+                seen.push(lab::event_line(&event.kind));
+            }
+            None if log.ended() => break "the stream of events ended",
+            None if began.elapsed() > WAIT_MAX => break "no such event came",
+            None => {}
         }
-        seen.push(lab::event_line(&event.kind));
-    }
+    };
+    seen.extend(log.odd_lines());
     Err(LabError::Waited {
         what: what.into(),
         seconds: began.elapsed().as_secs(),
-        why: "no such event came".into(),
+        why: why.into(),
         report: seen.join("\n"),
     })
 }
 
 #[test]
-fn full_appliance_serves_a_machine_from_inventory_to_its_call_home() -> Result<(), LabError> {
+fn lab_appliance_serves_a_machine_from_inventory_to_its_call_home() -> Result<(), LabError> {
     let site = Site::new()?;
     let (_appliance, mut screen) = site.appliance()?;
     set_up(&mut screen)?;
@@ -215,7 +223,7 @@ fn full_appliance_serves_a_machine_from_inventory_to_its_call_home() -> Result<(
     // A key for the laptop, by the password that was typed at the screen.
     site.send(true, &site.path("key.pub"), &["key", "add"])?;
     let mut log = EventLog::new(&site.path("events.log"));
-    log.follow(site.ssh(false, &["events", "--follow", "--json"]))?;
+    log.follow(site.ssh(false, &[]))?;
     let image = lab::rebuild::image()?;
     site.send(false, &image, &["artifact", "import", lab::rebuild::IMAGE, "-"])?;
     let mut at = 0;
@@ -245,7 +253,8 @@ fn full_appliance_serves_a_machine_from_inventory_to_its_call_home() -> Result<(
     let id = found.machine.expect("the machine's").to_string();
     screen.wait("52:54:00:77:01:00")?;
 
-    run(&mut site.ssh(false, &["machine", "enroll", &id, "--name", "node-1"]))?;
+    run(&mut site.ssh(false, &["machine", "edit", &id, "--name", "node-1"]))?;
+    run(&mut site.ssh(false, &["machine", "enroll", "node-1"]))?;
     run(&mut site.ssh(false, &["rebuild", "node-1", "--profile", "debian-image", "--yes"]))?;
     let ended = follow(
         &log,

@@ -70,6 +70,13 @@ impl Cuts {
         Err(LabError::Unexpected { what: "a marker was never written".into(), text: text.into() })
     }
 
+    /// Whether any of these entries changes this part of the disk (its beginning and length in bytes).
+    pub fn touch(&self, entries: std::ops::Range<usize>, (from, bytes): (u64, u64)) -> bool {
+        self.entries[entries]
+            .iter()
+            .any(|entry| entry.bytes > 0 && entry.offset < from + bytes && from < entry.offset + entry.bytes)
+    }
+
     /// Has the disk be as a power cut after `point` entries leaves it: everything until the last flush is there, and of what
     /// came later some, which `seed` decides. `look` sees that; afterwards the disk goes on from the flush. Points only grow.
     pub fn cut<T>(

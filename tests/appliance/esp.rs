@@ -23,6 +23,11 @@ impl Esp {
         Self { image: format!("{}@@{OFFSET}", disk.display()) }
     }
 
+    /// One that is a file of its own.
+    pub fn alone(partition: &Path) -> Self {
+        Self { image: partition.display().to_string() }
+    }
+
     fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(name);
         command.env("MTOOLS_SKIP_CHECK", "1").args(["-i", &self.image]);

@@ -72,6 +72,10 @@ pub struct Machine {
     attached: Attached,
     /// Its writes are recorded.
     recorded: bool,
+    /// A stick that is plugged in.
+    stick: Option<PathBuf>,
+    /// Whether its clock goes on while it is off.
+    battery: bool,
 }
 
 /// One that is switched on; it is off when this is dropped.
@@ -92,7 +96,7 @@ impl Machine {
     /// A machine with a copy of this disk.
     pub fn with_disk(firmware: Firmware, attached: Attached, disk: &Path) -> Result<Self, LabError> {
         let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
-        let machine = Self { folder, firmware, attached, recorded: false };
+        let machine = Self { folder, firmware, attached, recorded: false, stick: None, battery: true };
         run(Command::new("cp").arg("--sparse=always").arg(disk).arg(machine.disk()))?;
         Ok(machine)
     }
@@ -101,6 +105,16 @@ impl Machine {
     pub fn recorded(self) -> Self {
         assert_eq!(self.attached, Attached::Virtio, "recorded is what virtio-blk writes");
         Self { recorded: true, ..self }
+    }
+
+    /// The same, with this stick plugged in; nothing is written to it.
+    pub fn with_stick(self, stick: &Path) -> Self {
+        Self { stick: Some(stick.into()), ..self }
+    }
+
+    /// The same, with a clock that begins in 2001 at each start.
+    pub fn without_battery(self) -> Self {
+        Self { battery: false, ..self }
     }
 
     /// The file that its disk is.
@@ -121,7 +135,7 @@ impl Machine {
         disk_mib: Option<u64>,
     ) -> Result<Self, LabError> {
         let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
-        let machine = Self { folder, firmware, attached, recorded: false };
+        let machine = Self { folder, firmware, attached, recorded: false, stick: None, battery: true };
         let disk = machine.disk();
         run(Command::new("cp").arg("--sparse=always").arg(image.path()?).arg(&disk))?;
         if let Some(mib) = disk_mib {
@@ -183,6 +197,19 @@ impl Machine {
     pub fn boot_fails(&self) -> Result<(), LabError> {
         let running = self.start("")?;
         self.ends(&running.probe, RESTART_MAX, "restarted", &Report::default())
+    }
+
+    /// Switches it on, and pulls the plug when the script says so on the probe's port.
+    pub fn boot_until_script_says(&self, script: &str, text: &str) -> Result<(), LabError> {
+        let running = self.start(script)?;
+        let mut report = Report::default();
+        loop {
+            match running.probe.recv_timeout(SILENCE_MAX) {
+                Ok(line) if line == text => return Ok(()),
+                Ok(line) => report.add(&line),
+                Err(error) => return Err(self.silent(&format!("said {text:?}"), error, &report)),
+            }
+        }
     }
 
     /// Switches it on and waits until its serial port has said something.
@@ -299,6 +326,16 @@ impl Machine {
             // Why not merged: lab/disk.rs.
             let merging = if self.recorded { ",request-merging=off" } else { "" };
             command.args(["-device", &format!("{device}{merging}")]);
+        }
+        if !self.battery {
+            command.args(["-rtc", "base=2001-01-01"]);
+        }
+        if let Some(stick) = &self.stick {
+            let file = format!("driver=file,node-name=stick-file,read-only=on,filename={}", stick.display());
+            command.args(["-blockdev", &file]);
+            command.args(["-blockdev", "driver=raw,node-name=stick,file=stick-file,read-only=on"]);
+            command.args(["-device", "qemu-xhci,id=sticks"]);
+            command.args(["-device", "usb-storage,bus=sticks.0,drive=stick,removable=on"]);
         }
         let script = ("probe.do", script);
         let given: Vec<_> =

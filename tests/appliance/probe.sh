@@ -36,6 +36,8 @@ listens() { grep -q ':0016 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; }
 # Firmware wrote to this port too.
 echo
 say began "$(cut -d ' ' -f 1 /proc/uptime) s"
+say clock "$(date +%s)"
+say built "$(stat -c %Y /usr/lib/clock-epoch)"
 wait_for "the daemon" systemctl --quiet is-active ironwake.service
 wait_for "the console" shows
 wait_for "port 22" listens
@@ -104,6 +106,8 @@ grep -H VmRSS /proc/[0-9]*/status | sort -k 2 -rn | head -n 14 | while IFS=': 	'
     say process "$kib KiB $(cat "${file%status}comm")"
 done
 screen | sed 's/^/screen: /'
+# Its last line has no end.
+echo
 # What a test wants done in there.
 [ ! -e "$CREDENTIALS_DIRECTORY/probe.do" ] || line bash "$CREDENTIALS_DIRECTORY/probe.do" | sed 's/^/did: /'
 echo

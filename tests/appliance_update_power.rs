@@ -1,0 +1,227 @@
+//! The plug of an appliance is pulled while an update is written: whatever its disk held at that moment starts, the version that ran
+//! or the new one, and nothing that was acknowledged is lost.
+
+#[path = "appliance/bundle.rs"]
+mod bundle;
+#[path = "appliance/cuts.rs"]
+mod cuts;
+#[path = "appliance/esp.rs"]
+mod esp;
+#[path = "appliance/image.rs"]
+mod image;
+#[path = "lab/mod.rs"]
+mod lab;
+#[path = "appliance/left.rs"]
+mod left;
+#[path = "appliance/line.rs"]
+mod line;
+#[path = "appliance/machine.rs"]
+mod machine;
+#[path = "appliance/qmp.rs"]
+mod qmp;
+#[path = "appliance/report.rs"]
+mod report;
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bundle::NEXT;
+use cuts::Cuts;
+use esp::Esp;
+use lab::{Firmware, LabError};
+use machine::{Attached, Machine};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The disk: small, for each cut looks at all of it.
+const DISK_MIB: u64 = 2560;
+/// Power cuts that are looked at.
+const POINTS: usize = 210;
+/// What these leave is booted: while it is unpacked, while it is written, and at the end.
+const BOOTED: [usize; 3] = [POINTS / 5, POINTS * 3 / 4, POINTS - 1];
+/// Machines that are acknowledged before.
+const MACHINES: usize = 3;
+const ADD: &str = r#"
+for n in 1 2 3; do ironwake machine add --mac "52:54:00:aa:00:0$n" --name "cut$n" >/dev/null || exit 1; done
+echo added
+"#;
+/// The beginning and the end are marked on the disk itself.
+const UPDATE: &str = r#"
+mark() { printf '%s' "$1" | dd of=/var/mark bs=4096 conv=sync oflag=direct,dsync status=none; }
+until stick=$(ironwake update --json | grep -o '"[a-z0-9]*/good.update"' | tr -d '"'); do sleep 0.5; done
+mark 'update begins'
+ironwake update install --stick "$stick" --wait 2>&1 | paste -sd ' '
+mark 'update ended'
+"#;
+
+/// The files of a version that the loaders start.
+struct Boots {
+    version: &'static str,
+    /// Names on the ESP, each with what is in it; that of UEFI is the last.
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Boots {
+    fn of(version: &'static str, kernel: Vec<u8>, bios: [Vec<u8>; 3]) -> Self {
+        let bios_names = ["vmlinuz", "initrd", "cfg"].map(|end| format!("ironwake/ironwake_{version}.{end}"));
+        let mut files: Vec<_> = bios_names.into_iter().zip(bios).collect();
+        files.push((format!("EFI/Linux/ironwake_{version}"), kernel));
+        Self { version, files }
+    }
+
+    /// Whether what BIOS starts is whole.
+    fn is_whole_in_bios(&self, esp: &Esp) -> bool {
+        self.files[..3].iter().all(|(name, content)| esp.get(name).is_ok_and(|found| found == *content))
+    }
+
+    /// Whether what UEFI starts is whole, by its name there.
+    fn is_whole_in_uefi(&self, esp: &Esp, name: &str) -> bool {
+        esp.get(&format!("EFI/Linux/{name}")).is_ok_and(|found| found == self.files[3].1)
+    }
+
+    /// What UEFI would start of it: one with tries left, or without any count.
+    fn in_uefi(&self, names: &[String]) -> Option<String> {
+        let begin = format!("ironwake_{}", self.version);
+        names
+            .iter()
+            .find(|name| {
+                name.strip_prefix(&begin)
+                    .and_then(|end| end.strip_suffix(".efi"))
+                    .is_some_and(|count| count.is_empty() || count.starts_with('+'))
+            })
+            .cloned()
+    }
+}
+
+/// What a disk is looked at for.
+struct Look<'a> {
+    folder: &'a Path,
+    old: Boots,
+    new: Boots,
+    root: Vec<u8>,
+    esp: (u64, u64),
+    slot: (u64, u64),
+}
+
+/// What would start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Starts {
+    new_in_bios: bool,
+    new_in_uefi: bool,
+}
+
+impl Look<'_> {
+    /// Of the loaders' part: what runs is whole, and so is what they would start in its place.
+    fn loaders(&self, disk: &File) -> Result<Starts, LabError> {
+        let copy = self.folder.join("esp");
+        cuts::extract(disk, self.esp, &copy).map_err(LabError::io("copy the ESP"))?;
+        let esp = Esp::alone(&copy);
+        let names = esp.names("EFI/Linux")?;
+        let block = String::from_utf8_lossy(&esp.get("ironwake/grubenv")?).into_owned();
+        let variable = |name: &str| {
+            let value = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            value.map(str::to_owned)
+        };
+        let broken = |what: String| {
+            Err(LabError::Unexpected { what, text: format!("{names:?}\n{}", block.trim_end_matches('#')) })
+        };
+        if variable("good").as_deref() != Some(VERSION) || !self.old.is_whole_in_bios(&esp) {
+            return broken("BIOS does not start what ran".into());
+        }
+        let kept = self.old.in_uefi(&names).is_some_and(|name| self.old.is_whole_in_uefi(&esp, &name));
+        if !kept {
+            return broken("UEFI does not start what ran".into());
+        }
+        let new_in_bios = variable("trial").as_deref() == Some(NEXT);
+        if new_in_bios && !(self.new.is_whole_in_bios(&esp) && self.is_slot_whole(disk)?) {
+            return broken("BIOS would start half of an update".into());
+        }
+        let uefi = self.new.in_uefi(&names);
+        if let Some(name) = &uefi
+            && !(self.new.is_whole_in_uefi(&esp, name) && self.is_slot_whole(disk)?)
+        {
+            return broken("UEFI would start half of an update".into());
+        }
+        Ok(Starts { new_in_bios, new_in_uefi: uefi.is_some() })
+    }
+
+    fn is_slot_whole(&self, disk: &File) -> Result<bool, LabError> {
+        let mut found = vec![0; self.root.len()];
+        disk.read_exact_at(&mut found, self.slot.0).map_err(LabError::io("read the slot"))?;
+        Ok(found == self.root)
+    }
+}
+
+fn read(path: PathBuf) -> Result<Vec<u8>, LabError> {
+    fs::read(&path).map_err(LabError::io(format!("read {}", path.display())))
+}
+
+#[test]
+fn full_appliance_update_power_cuts_leave_a_version_that_starts() -> Result<(), LabError> {
+    let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
+    let path = |name: &str| folder.path().join(name);
+    bundle::make(&path("good.update"), "")?;
+    bundle::stick(&path("stick"), &[&path("good.update")])?;
+    let machine = Machine::flashed(Firmware::Bios, Attached::Virtio, DISK_MIB)?;
+    let report = machine.boot_and(ADD, |_| Ok(()))?;
+    assert_eq!(report.value("did"), "added", "{report}");
+    let replayed = path("disk");
+    lab::run(Command::new("cp").arg("--sparse=always").args([&machine.disk(), &replayed]))?;
+    let machine = machine.recorded().with_stick(&path("stick"));
+    let report = machine.boot_and(UPDATE, |_| Ok(()))?;
+    assert!(report.value("did").starts_with(&format!("{NEXT} is installed")), "{report}");
+
+    let disk = File::open(&replayed).map_err(LabError::io("open the disk"))?;
+    let part = |label: &str| -> Result<(u64, u64), LabError> {
+        let found = cuts::partition(&disk, label).map_err(LabError::io("read the partition table"))?;
+        Ok(found.unwrap_or_else(|| panic!("no partition {label}")))
+    };
+    let (new, old) = (bundle::parts()?, bundle::parts_of_image()?);
+    let boots = |version, parts: &Path, fragment: Vec<u8>| -> Result<Boots, LabError> {
+        let bios = [read(parts.join("vmlinuz"))?, read(parts.join("initrd"))?, fragment];
+        Ok(Boots::of(version, read(parts.join("kernel.efi"))?, bios))
+    };
+    let look = Look {
+        folder: folder.path(),
+        old: boots(VERSION, &old, read(old.join("boot.cfg"))?)?,
+        // As a test's update has it.
+        new: boots(NEXT, &new, bundle::fragment("")?.into_bytes())?,
+        root: read(new.join("root.squashfs"))?,
+        esp: part("ironwake-esp")?,
+        slot: part("_empty")?,
+    };
+    let mut cuts = Cuts::of(&machine.disk(), &replayed)?;
+    let (first, last) = (cuts.after("update begins")?, cuts.after("update ended")?);
+    let running = part(&format!("ironwake_{VERSION}"))?;
+    assert!(!cuts.touch(0..cuts.len(), running), "the slot that runs was written");
+
+    let runtime = tokio::runtime::Runtime::new().map_err(LabError::io("make a runtime"))?;
+    let mut found = Vec::new();
+    for number in 0..POINTS {
+        let point = first + (last - first) * (number + 1) / POINTS;
+        let kept = BOOTED.contains(&number).then(|| path(&format!("kept{number}")));
+        let (machines, starts) = cuts.cut(point, number as u64, |disk| {
+            if let Some(copy) = &kept {
+                cuts::extract(disk, (0, DISK_MIB << 20), copy).map_err(LabError::io("copy the disk"))?;
+            }
+            let machines = runtime.block_on(left::machines(disk, folder.path()))?;
+            Ok((machines, look.loaders(disk)?))
+        })?;
+        assert_eq!(machines, Some(MACHINES), "cut {number} after {point} of {last} writes");
+        found.push(starts);
+        if let Some(copy) = &kept {
+            let report = Machine::with_disk(Firmware::Bios, Attached::Virtio, copy)?.boot()?;
+            println!("what cut {number} left starts:\n{report}");
+            assert_eq!((report.value("failed"), report.value("failed-units")), ("", ""), "{report}");
+            assert_eq!(report.value("version"), if starts.new_in_bios { NEXT } else { VERSION }, "{report}");
+            assert_eq!(report.value("machines-before").matches("\"cut").count(), MACHINES, "{report}");
+        }
+    }
+    let begins = found.iter().position(|starts| starts.new_in_uefi || starts.new_in_bios);
+    println!("{POINTS} cuts in {} writes; the new version would start from cut {begins:?} on", last - first);
+    // The cuts are where they hurt: before anything of it starts, and at its end.
+    assert!(begins.is_some_and(|begins| begins > POINTS / 2), "{found:?}");
+    assert_eq!(found.last(), Some(&Starts { new_in_bios: true, new_in_uefi: true }));
+    Ok(())
+}

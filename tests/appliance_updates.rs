@@ -1,0 +1,206 @@
+//! The appliance is updated: to a version that is good, and to some that are not, after which the one before runs again by itself.
+//! The update is on a stick in the machine.
+
+#[path = "appliance/bundle.rs"]
+mod bundle;
+#[path = "appliance/esp.rs"]
+mod esp;
+#[path = "appliance/image.rs"]
+mod image;
+#[path = "lab/mod.rs"]
+mod lab;
+#[path = "appliance/line.rs"]
+mod line;
+#[path = "appliance/machine.rs"]
+mod machine;
+#[path = "appliance/qmp.rs"]
+mod qmp;
+#[path = "appliance/report.rs"]
+mod report;
+
+use bundle::{NEXT, unit_words};
+use lab::{Firmware, LabError};
+use machine::{Attached, Machine};
+use report::Report;
+use serde_json::Value;
+
+/// The version that the image has.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const DISK_MIB: u64 = 3072;
+/// How often a version on trial is started.
+const TRIES: usize = 3;
+/// What scripts below begin with: the stick is there, and something can be said at once.
+const STICK: &str = r#"
+say() { printf '%s: %s\n' "$1" "$2" >/dev/ttyS1; }
+installed() { ironwake update install --stick "$stick/$1" --wait 2>&1 | paste -sd ' '; }
+until stick=$(ironwake update --json | grep -o '"[a-z0-9]*/good.update"' | tr -d '"'); do sleep 0.5; done
+stick=${stick%/*}
+"#;
+/// Installs what is good.
+const INSTALL: &str = "say installed \"$(installed good.update)\"\n";
+/// Once it is known whether a version stays: how updates stand.
+const SETTLED: &str = r#"
+until systemctl --quiet is-active ironwake-bless.service; do sleep 0.5; done
+printf 'update: %s\n' "$(ironwake update --json | paste -sd ' ')" >/dev/ttyS1
+printf 'slots: %s\n' "$(ironwake appliance show | sed -n 's/^slot *[^:]*: //p' | paste -sd ';')" >/dev/ttyS1
+"#;
+
+struct Bench {
+    machine: Machine,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// An appliance with a stick, on which is an update with these words for its kernel, and one that was tampered with.
+    fn new(firmware: Firmware, words: &str) -> Result<Self, LabError> {
+        let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
+        let path = |name: &str| folder.path().join(name);
+        bundle::make(&path("good.update"), words)?;
+        std::fs::copy(path("good.update"), path("bad.update")).map_err(LabError::io("copy an update"))?;
+        bundle::tamper(&path("bad.update"))?;
+        bundle::stick(&path("stick"), &[&path("good.update"), &path("bad.update")])?;
+        let machine = Machine::flashed(firmware, Attached::Virtio, DISK_MIB)?.with_stick(&path("stick"));
+        Ok(Self { machine, _folder: folder })
+    }
+
+    fn boot(&self, scripts: &[&str]) -> Result<Report, LabError> {
+        let report = self.machine.boot_and(&scripts.concat(), |_| Ok(()))?;
+        println!("{report}");
+        is(&report, "failed", "");
+        is(&report, "failed-units", "");
+        Ok(report)
+    }
+
+    /// It is started as often as it may be, and never stays.
+    fn fails(&self) -> Result<(), LabError> {
+        (0..TRIES).try_for_each(|_| self.machine.boot_fails())
+    }
+
+    fn grubenv(&self) -> Result<String, LabError> {
+        let block = String::from_utf8_lossy(&self.machine.esp().get("ironwake/grubenv")?).into_owned();
+        Ok(block.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join(" "))
+    }
+}
+
+#[track_caller]
+fn is(report: &Report, name: &str, expected: &str) {
+    assert_eq!(report.value(name), expected, "{name} in:\n{report}");
+}
+
+/// How the last update stands.
+#[track_caller]
+fn last(report: &Report) -> Value {
+    let update: Value = serde_json::from_str(report.value("update")).expect("JSON");
+    assert_eq!(update["running"], report.value("version"), "{report}");
+    update["last"].clone()
+}
+
+#[track_caller]
+fn is_installed(report: &Report) {
+    is(report, "version", VERSION);
+    let said = report.value("installed");
+    assert!(said.starts_with(&format!("{NEXT} is installed: ")), "{report}");
+}
+
+/// The next version runs, is good, and has everything of the one before.
+fn stays(bench: &Bench, before: &Report) -> Result<(), LabError> {
+    let after = bench.boot(&[SETTLED])?;
+    is(&after, "version", NEXT);
+    is(&after, "slots", &format!("{VERSION};{NEXT}, runs"));
+    is(&after, "verity", "CRYPT-VERITY");
+    let last = last(&after);
+    assert_eq!((&last["outcome"], &last["from"]), (&"good".into(), &VERSION.into()), "{after}");
+    for name in ["machine-id", "host-key"] {
+        is(&after, name, before.value(name));
+    }
+    is(&after, "machines-before", before.value("machines"));
+    assert_eq!(bench.grubenv()?, format!("good={NEXT}"), "no start is counted any more");
+    let kernels = bench.machine.esp().names("EFI/Linux")?;
+    assert!(kernels.contains(&format!("ironwake_{NEXT}.efi")), "{kernels:?}");
+    Ok(())
+}
+
+fn updates(firmware: Firmware) -> Result<(), LabError> {
+    let bench = Bench::new(firmware, "")?;
+    let refused = "say refused \"$(installed bad.update)\"\n";
+    let before = bench.boot(&[STICK, refused, INSTALL])?;
+    assert!(before.value("refused").contains("not installed: "), "{before}");
+    is_installed(&before);
+    stays(&bench, &before)
+}
+
+#[test]
+fn full_appliance_update_bios() -> Result<(), LabError> {
+    updates(Firmware::Bios)
+}
+
+#[test]
+fn full_appliance_update_uefi() -> Result<(), LabError> {
+    updates(Firmware::Uefi)
+}
+
+/// A version that was started in vain is not there any more, and why is told.
+fn falls_back(words: &str, why: &str) -> Result<(), LabError> {
+    let bench = Bench::new(Firmware::Bios, words)?;
+    let before = bench.boot(&[STICK, INSTALL])?;
+    is_installed(&before);
+    bench.fails()?;
+    let after = bench.boot(&[SETTLED])?;
+    is(&after, "version", VERSION);
+    let last = last(&after);
+    assert_eq!((&last["outcome"], &last["version"]), (&"fell_back".into(), &NEXT.into()), "{after}");
+    assert_eq!(last["boots"], TRIES, "{after}");
+    assert!(last["why"].as_str().is_some_and(|told| told.contains(why)), "{after}");
+    is(&after, "machine-id", before.value("machine-id"));
+    is(&after, "machines-before", before.value("machines"));
+    assert_eq!(bench.grubenv()?, format!("good={VERSION}"));
+    Ok(())
+}
+
+#[test]
+fn full_appliance_update_whose_kernel_panics_falls_back() -> Result<(), LabError> {
+    falls_back("rdinit=/nothing panic=1", "none of its starts came so far that it could say why")
+}
+
+/// Its units have these lines too, and it has little time to be found healthy: three starts come before the one that is good.
+fn words(daemon: &str) -> String {
+    let hasty = "[Service]\nExecStart=\nExecStart=/usr/bin/ironwake appliance healthy --within 15\n";
+    [unit_words("ironwake.service", daemon), unit_words("ironwake-healthy.service", hasty)].join(" ")
+}
+
+#[test]
+fn full_appliance_update_whose_daemon_fails_falls_back() -> Result<(), LabError> {
+    let daemon = "[Service]\nExecStart=\nExecStart=/usr/bin/false\n";
+    falls_back(&words(daemon), "the daemon does not answer")
+}
+
+#[test]
+fn full_appliance_update_that_is_not_healthy_falls_back() -> Result<(), LabError> {
+    let daemon = "[Service]\nEnvironment=IRONWAKE_BOOT=/nonexistent\n";
+    falls_back(&words(daemon), "loaders: ")
+}
+
+#[test]
+fn full_appliance_update_whose_power_goes_while_it_is_written() -> Result<(), LabError> {
+    let bench = Bench::new(Firmware::Bios, "")?;
+    // The slot begins with the magic number of a squashfs: it is being written. It is read as it is written, by way of the disk.
+    let begin = r#"
+start=$(cat "/sys/class/block/$(basename "$(readlink -f /dev/disk/ironwake/root-other)")/start")
+magic() { dd if=/dev/disk/ironwake/disk bs=512 skip="$start" count=1 status=none | head -c 4 | tr -d '\0'; }
+ironwake update install --stick "$stick/good.update" --no-wait
+until [ "$(magic)" = hsqs ]; do sleep 0.1; done
+echo "it is written" >/dev/ttyS1
+sleep infinity
+"#;
+    bench.machine.boot_until_script_says(&[STICK, begin].concat(), "it is written")?;
+    let before = bench.boot(&[SETTLED, STICK, INSTALL])?;
+    is(&before, "slots", &format!("{VERSION}, runs;empty"));
+    let last = last(&before);
+    assert_eq!((&last["outcome"], &last["version"]), (&"failed".into(), &NEXT.into()), "{before}");
+    assert!(
+        last["why"].as_str().is_some_and(|told| told.contains("went off while it was being written")),
+        "{before}"
+    );
+    is_installed(&before);
+    stays(&bench, &before)
+}
