@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use esp::Esp;
 use lab::{Firmware, Piped};
-use report::Report;
+use report::{Report, said_last};
 
 /// The longest wait for what the probe says next: a boot takes three minutes on a loaded host, and the system is copied.
 const SILENCE_MAX: Duration = Duration::from_secs(400);
@@ -55,6 +55,7 @@ impl Bench {
     /// Boots from the first of these until the probe has said all. The machine is switched off by the probe itself.
     fn boot(&self, attached: &[(&str, &str)]) -> Report {
         let mut command = self.command(attached);
+        command.arg("-no-reboot");
         image::credentials(&mut command, self.folder.path(), CREDENTIALS).expect("what SMBIOS has");
         let mut qemu = Piped::start("qemu", command, &self.path("qemu.log")).expect("QEMU starts");
         let lines = qemu.lines();
@@ -63,7 +64,9 @@ impl Bench {
             match lines.recv_timeout(SILENCE_MAX) {
                 Ok(line) if line == "end" => break,
                 Ok(line) => report.add(&line),
-                Err(error) => panic!("the probe is silent: {error}\n{report}\n{}", self.said()),
+                Err(error) => {
+                    panic!("the probe is silent: {error}\n{report}\n{}", said_last(&self.path("console")))
+                }
             }
         }
         // QEMU ends with the machine, and its output with it.
@@ -72,25 +75,22 @@ impl Bench {
         report
     }
 
-    /// Boots with nobody there, until the machine is switched off by itself.
+    /// Boots with nobody there, until the machine is switched off by itself; a restart does not end QEMU.
     fn boot_alone(&self, attached: &[(&str, &str)]) {
         let mut qemu =
             Piped::start("qemu", self.command(attached), &self.path("qemu.log")).expect("QEMU starts");
         let ended = qemu.lines().recv_timeout(SILENCE_MAX);
-        assert_eq!(ended, Err(RecvTimeoutError::Disconnected), "it was not switched off: {}", self.said());
-    }
-
-    /// The end of what its serial port said.
-    fn said(&self) -> String {
-        let console = fs::read(self.path("console")).unwrap_or_default();
-        let console = String::from_utf8_lossy(&console);
-        let lines: Vec<&str> = console.lines().collect();
-        format!("serial port:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
+        assert_eq!(
+            ended,
+            Err(RecvTimeoutError::Disconnected),
+            "it was not switched off: {}",
+            said_last(&self.path("console"))
+        );
     }
 
     fn command(&self, attached: &[(&str, &str)]) -> Command {
         let mut command = Command::new("qemu-system-x86_64");
-        let fixed = "-nodefaults -display none -no-reboot -accel tcg,thread=multi -cpu max -smp 2 -device virtio-rng-pci \
+        let fixed = "-nodefaults -display none -accel tcg,thread=multi -cpu max -smp 2 -device virtio-rng-pci \
                      -device VGA -device qemu-xhci -netdev user,id=net,restrict=on -device e1000e,netdev=net";
         command.args(fixed.split_whitespace()).args(["-m", MEMORY_MIB]);
         if self.firmware.is_uefi() {
@@ -117,44 +117,39 @@ fn digest(path: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).split(' ').next().unwrap_or_default().to_owned()
 }
 
-#[track_caller]
-fn is(report: &Report, name: &str, expected: &str) {
-    assert_eq!(report.value(name), expected, "{name} in:\n{report}");
-}
-
 /// What holds on every disk that it was installed on.
 fn runs(report: &Report) {
-    is(report, "failed", "");
-    is(report, "booted-removable", "false");
-    is(report, "failed-units", "");
+    report.is("failed", "");
+    report.is("booted-removable", "false");
+    report.is("failed-units", "");
     let version = env!("CARGO_PKG_VERSION");
-    is(report, "partitions", &format!("bios-boot ironwake-esp ironwake_{version} _empty ironwake-var"));
+    report.is("partitions", &format!("bios-boot ironwake-esp ironwake_{version} _empty ironwake-var"));
 }
 
 fn check(firmware: Firmware, disk: &str) {
     let bench = Bench::new(firmware);
     let target = format!("{disk},serial=TARGET");
     let from_stick = bench.boot(&[("stick", "usb-storage"), ("disk", &target)]);
-    is(&from_stick, "failed", "");
-    is(&from_stick, "booted-removable", "true");
+    from_stick.is("failed", "");
+    from_stick.is("booted-removable", "true");
     assert!(from_stick.value("refused").contains("sda: the appliance runs from it"), "{from_stick}");
     assert!(from_stick.value("wrong-name").contains("has to be typed"), "{from_stick}");
-    is(&from_stick, "installed", "done");
+    from_stick.is("installed", "done");
     let stick = digest(&bench.path("stick"));
 
     let from_disk = bench.boot(&[("disk", &target)]);
     runs(&from_disk);
     for name in ["machine-id", "host-key", "authority", "machines", "hostname"] {
-        is(&from_disk, name, from_stick.value(name));
+        from_disk.is(name, from_stick.value(name));
     }
     assert!(from_disk.value("machines").contains("52:54:00:77:00:01"), "{from_disk}");
     assert_ne!(from_disk.value("identifiers"), from_stick.value("identifiers"));
-    is(&from_disk, "journal-boots", "1");
+    from_disk.is("journal-boots", "1");
     assert_eq!(digest(&bench.path("stick")), stick, "nobody touched it");
     // It keeps what happens to it.
     let again = bench.boot(&[("disk", &target)]);
-    is(&again, "machine-id", from_stick.value("machine-id"));
-    is(&again, "journal-boots", "2");
+    again.is("machine-id", from_stick.value("machine-id"));
+    again.is("journal-boots", "2");
 }
 
 #[test]

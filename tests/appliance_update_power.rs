@@ -1,5 +1,5 @@
-//! The plug of an appliance is pulled while an update is written: whatever its disk held at that moment starts, the version that ran
-//! or the new one, and nothing that was acknowledged is lost.
+//! The plug of an appliance is pulled while an update is written: whatever its disk held at that moment, the loaders find the version
+//! that ran, or all of the new one, and nothing that was acknowledged is lost. Some of these disks are booted.
 
 #[path = "appliance/bundle.rs"]
 mod bundle;
@@ -27,7 +27,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bundle::NEXT;
+use bundle::{NEXT, SAY_AND_FIND_STICK};
 use cuts::Cuts;
 use esp::Esp;
 use lab::{Firmware, LabError};
@@ -49,48 +49,51 @@ echo added
 /// The beginning and the end are marked on the disk itself.
 const UPDATE: &str = r#"
 mark() { printf '%s' "$1" | dd of=/var/mark bs=4096 conv=sync oflag=direct,dsync status=none; }
-until stick=$(ironwake update --json | grep -o '"[a-z0-9]*/good.update"' | tr -d '"'); do sleep 0.5; done
 mark 'update begins'
-ironwake update install --stick "$stick" --wait 2>&1 | paste -sd ' '
+ironwake update install --stick "$stick/good.update" --wait 2>&1 | paste -sd ' '
 mark 'update ended'
 "#;
 
-/// The files of a version that the loaders start.
+/// What the loaders start of a version.
 struct Boots {
     version: &'static str,
-    /// Names on the ESP, each with what is in it; that of UEFI is the last.
-    files: Vec<(String, Vec<u8>)>,
+    /// For BIOS: names on the ESP, each with what is in it.
+    bios: Vec<(String, Vec<u8>)>,
+    /// For UEFI.
+    kernel: Vec<u8>,
 }
 
 impl Boots {
-    fn of(version: &'static str, kernel: Vec<u8>, bios: [Vec<u8>; 3]) -> Self {
-        let bios_names = ["vmlinuz", "initrd", "cfg"].map(|end| format!("ironwake/ironwake_{version}.{end}"));
-        let mut files: Vec<_> = bios_names.into_iter().zip(bios).collect();
-        files.push((format!("EFI/Linux/ironwake_{version}"), kernel));
-        Self { version, files }
+    /// Of a version with these parts.
+    fn of(version: &'static str, parts: &Path, fragment: Vec<u8>) -> Result<Self, LabError> {
+        let content = [read(parts.join("vmlinuz"))?, read(parts.join("initrd"))?, fragment];
+        let names = ["vmlinuz", "initrd", "cfg"].map(|end| format!("ironwake/ironwake_{version}.{end}"));
+        Ok(Self {
+            version,
+            bios: names.into_iter().zip(content).collect(),
+            kernel: read(parts.join("kernel.efi"))?,
+        })
     }
 
     /// Whether what BIOS starts is whole.
     fn is_whole_in_bios(&self, esp: &Esp) -> bool {
-        self.files[..3].iter().all(|(name, content)| esp.get(name).is_ok_and(|found| found == *content))
+        self.bios.iter().all(|(name, content)| esp.get(name).is_ok_and(|found| found == *content))
     }
 
     /// Whether what UEFI starts is whole, by its name there.
     fn is_whole_in_uefi(&self, esp: &Esp, name: &str) -> bool {
-        esp.get(&format!("EFI/Linux/{name}")).is_ok_and(|found| found == self.files[3].1)
+        esp.get(&format!("EFI/Linux/{name}")).is_ok_and(|found| found == self.kernel)
     }
 
     /// What UEFI would start of it: one with tries left, or without any count.
-    fn in_uefi(&self, names: &[String]) -> Option<String> {
+    fn in_uefi<'n>(&self, names: &'n [String]) -> Option<&'n String> {
         let begin = format!("ironwake_{}", self.version);
-        names
-            .iter()
-            .find(|name| {
-                name.strip_prefix(&begin)
-                    .and_then(|end| end.strip_suffix(".efi"))
-                    .is_some_and(|count| count.is_empty() || count.starts_with('+'))
+        names.iter().find(|name| {
+            let count = name.strip_prefix(&begin).and_then(|end| end.strip_suffix(".efi"));
+            count.is_some_and(|count| {
+                count.is_empty() || count.strip_prefix('+').is_some_and(|left| !left.starts_with('0'))
             })
-            .cloned()
+        })
     }
 }
 
@@ -101,6 +104,9 @@ struct Look<'a> {
     new: Boots,
     root: Vec<u8>,
     esp: (u64, u64),
+    /// The slot that runs.
+    running: (u64, u64),
+    /// The other one.
     slot: (u64, u64),
 }
 
@@ -118,35 +124,45 @@ impl Look<'_> {
         cuts::extract(disk, self.esp, &copy).map_err(LabError::io("copy the ESP"))?;
         let esp = Esp::alone(&copy);
         let names = esp.names("EFI/Linux")?;
-        let block = String::from_utf8_lossy(&esp.get("ironwake/grubenv")?).into_owned();
-        let variable = |name: &str| {
-            let value = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            value.map(str::to_owned)
+        let env = esp.grubenv()?;
+        let has = |name: &str, version: &str| env.contains(&format!("{name}={version}"));
+        let broken = |what: &str| {
+            Err(LabError::Unexpected { what: what.into(), text: format!("{names:?}\n{}", env.join("\n")) })
         };
-        let broken = |what: String| {
-            Err(LabError::Unexpected { what, text: format!("{names:?}\n{}", block.trim_end_matches('#')) })
-        };
-        if variable("good").as_deref() != Some(VERSION) || !self.old.is_whole_in_bios(&esp) {
-            return broken("BIOS does not start what ran".into());
+        if self.named(disk, VERSION)? != Some(self.running) {
+            return broken("the slot that runs is not found any more");
         }
-        let kept = self.old.in_uefi(&names).is_some_and(|name| self.old.is_whole_in_uefi(&esp, &name));
+        if !has("good", VERSION) || !self.old.is_whole_in_bios(&esp) {
+            return broken("BIOS does not start what ran");
+        }
+        let kept = self.old.in_uefi(&names).is_some_and(|name| self.old.is_whole_in_uefi(&esp, name));
         if !kept {
-            return broken("UEFI does not start what ran".into());
+            return broken("UEFI does not start what ran");
         }
-        let new_in_bios = variable("trial").as_deref() == Some(NEXT);
+        let new_in_bios = has("trial", NEXT);
         if new_in_bios && !(self.new.is_whole_in_bios(&esp) && self.is_slot_whole(disk)?) {
-            return broken("BIOS would start half of an update".into());
+            return broken("BIOS would start half of an update");
         }
         let uefi = self.new.in_uefi(&names);
-        if let Some(name) = &uefi
+        if let Some(name) = uefi
             && !(self.new.is_whole_in_uefi(&esp, name) && self.is_slot_whole(disk)?)
         {
-            return broken("UEFI would start half of an update".into());
+            return broken("UEFI would start half of an update");
         }
         Ok(Starts { new_in_bios, new_in_uefi: uefi.is_some() })
     }
 
+    /// Where the slot of a version is, by its name, as the initrd looks for it.
+    fn named(&self, disk: &File, version: &str) -> Result<Option<(u64, u64)>, LabError> {
+        cuts::partition(disk, &format!("ironwake_{version}"))
+            .map_err(LabError::io("read the partition table"))
+    }
+
+    /// Whether the new version's slot has its name and all of its root.
     fn is_slot_whole(&self, disk: &File) -> Result<bool, LabError> {
+        if self.named(disk, NEXT)? != Some(self.slot) {
+            return Ok(false);
+        }
         let mut found = vec![0; self.root.len()];
         disk.read_exact_at(&mut found, self.slot.0).map_err(LabError::io("read the slot"))?;
         Ok(found == self.root)
@@ -169,7 +185,7 @@ fn full_appliance_update_power_cuts_leave_a_version_that_starts() -> Result<(), 
     let replayed = path("disk");
     lab::run(Command::new("cp").arg("--sparse=always").args([&machine.disk(), &replayed]))?;
     let machine = machine.recorded().with_stick(&path("stick"));
-    let report = machine.boot_and(UPDATE, |_| Ok(()))?;
+    let report = machine.boot_and(&[SAY_AND_FIND_STICK, UPDATE].concat(), |_| Ok(()))?;
     assert!(report.value("did").starts_with(&format!("{NEXT} is installed")), "{report}");
 
     let disk = File::open(&replayed).map_err(LabError::io("open the disk"))?;
@@ -178,22 +194,19 @@ fn full_appliance_update_power_cuts_leave_a_version_that_starts() -> Result<(), 
         Ok(found.unwrap_or_else(|| panic!("no partition {label}")))
     };
     let (new, old) = (bundle::parts()?, bundle::parts_of_image()?);
-    let boots = |version, parts: &Path, fragment: Vec<u8>| -> Result<Boots, LabError> {
-        let bios = [read(parts.join("vmlinuz"))?, read(parts.join("initrd"))?, fragment];
-        Ok(Boots::of(version, read(parts.join("kernel.efi"))?, bios))
-    };
+    let running = part(&format!("ironwake_{VERSION}"))?;
     let look = Look {
         folder: folder.path(),
-        old: boots(VERSION, &old, read(old.join("boot.cfg"))?)?,
+        old: Boots::of(VERSION, &old, read(old.join("boot.cfg"))?)?,
         // As a test's update has it.
-        new: boots(NEXT, &new, bundle::fragment("")?.into_bytes())?,
+        new: Boots::of(NEXT, &new, bundle::fragment("")?.into_bytes())?,
         root: read(new.join("root.squashfs"))?,
         esp: part("ironwake-esp")?,
+        running,
         slot: part("_empty")?,
     };
     let mut cuts = Cuts::of(&machine.disk(), &replayed)?;
     let (first, last) = (cuts.after("update begins")?, cuts.after("update ended")?);
-    let running = part(&format!("ironwake_{VERSION}"))?;
     assert!(!cuts.touch(0..cuts.len(), running), "the slot that runs was written");
 
     let runtime = tokio::runtime::Runtime::new().map_err(LabError::io("make a runtime"))?;

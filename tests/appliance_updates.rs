@@ -18,7 +18,7 @@ mod qmp;
 #[path = "appliance/report.rs"]
 mod report;
 
-use bundle::{NEXT, unit_words};
+use bundle::{NEXT, SAY_AND_FIND_STICK, unit_words};
 use lab::{Firmware, LabError};
 use machine::{Attached, Machine};
 use report::Report;
@@ -29,20 +29,16 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const DISK_MIB: u64 = 3072;
 /// How often a version on trial is started.
 const TRIES: usize = 3;
-/// What scripts below begin with: the stick is there, and something can be said at once.
-const STICK: &str = r#"
-say() { printf '%s: %s\n' "$1" "$2" >/dev/ttyS1; }
-installed() { ironwake update install --stick "$stick/$1" --wait 2>&1 | paste -sd ' '; }
-until stick=$(ironwake update --json | grep -o '"[a-z0-9]*/good.update"' | tr -d '"'); do sleep 0.5; done
-stick=${stick%/*}
-"#;
+/// What scripts below begin with.
+const INSTALLED: &str =
+    "installed() { ironwake update install --stick \"$stick/$1\" --wait 2>&1 | paste -sd ' '; }\n";
 /// Installs what is good.
 const INSTALL: &str = "say installed \"$(installed good.update)\"\n";
 /// Once it is known whether a version stays: how updates stand.
 const SETTLED: &str = r#"
 until systemctl --quiet is-active ironwake-bless.service; do sleep 0.5; done
-printf 'update: %s\n' "$(ironwake update --json | paste -sd ' ')" >/dev/ttyS1
-printf 'slots: %s\n' "$(ironwake appliance show | sed -n 's/^slot *[^:]*: //p' | paste -sd ';')" >/dev/ttyS1
+say update "$(ironwake update --json | paste -sd ' ')"
+say slots "$(ironwake appliance show | sed -n 's/^slot *[^:]*: //p' | paste -sd ';')"
 "#;
 
 struct Bench {
@@ -64,10 +60,11 @@ impl Bench {
     }
 
     fn boot(&self, scripts: &[&str]) -> Result<Report, LabError> {
-        let report = self.machine.boot_and(&scripts.concat(), |_| Ok(()))?;
+        let script = [&[SAY_AND_FIND_STICK, INSTALLED], scripts].concat().concat();
+        let report = self.machine.boot_and(&script, |_| Ok(()))?;
         println!("{report}");
-        is(&report, "failed", "");
-        is(&report, "failed-units", "");
+        report.is("failed", "");
+        report.is("failed-units", "");
         Ok(report)
     }
 
@@ -75,16 +72,6 @@ impl Bench {
     fn fails(&self) -> Result<(), LabError> {
         (0..TRIES).try_for_each(|_| self.machine.boot_fails())
     }
-
-    fn grubenv(&self) -> Result<String, LabError> {
-        let block = String::from_utf8_lossy(&self.machine.esp().get("ironwake/grubenv")?).into_owned();
-        Ok(block.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join(" "))
-    }
-}
-
-#[track_caller]
-fn is(report: &Report, name: &str, expected: &str) {
-    assert_eq!(report.value(name), expected, "{name} in:\n{report}");
 }
 
 /// How the last update stands.
@@ -97,7 +84,7 @@ fn last(report: &Report) -> Value {
 
 #[track_caller]
 fn is_installed(report: &Report) {
-    is(report, "version", VERSION);
+    report.is("version", VERSION);
     let said = report.value("installed");
     assert!(said.starts_with(&format!("{NEXT} is installed: ")), "{report}");
 }
@@ -105,16 +92,16 @@ fn is_installed(report: &Report) {
 /// The next version runs, is good, and has everything of the one before.
 fn stays(bench: &Bench, before: &Report) -> Result<(), LabError> {
     let after = bench.boot(&[SETTLED])?;
-    is(&after, "version", NEXT);
-    is(&after, "slots", &format!("{VERSION};{NEXT}, runs"));
-    is(&after, "verity", "CRYPT-VERITY");
+    after.is("version", NEXT);
+    after.is("slots", &format!("{VERSION};{NEXT}, runs"));
+    after.is("verity", "CRYPT-VERITY");
     let last = last(&after);
     assert_eq!((&last["outcome"], &last["from"]), (&"good".into(), &VERSION.into()), "{after}");
     for name in ["machine-id", "host-key"] {
-        is(&after, name, before.value(name));
+        after.is(name, before.value(name));
     }
-    is(&after, "machines-before", before.value("machines"));
-    assert_eq!(bench.grubenv()?, format!("good={NEXT}"), "no start is counted any more");
+    after.is("machines-before", before.value("machines"));
+    assert_eq!(bench.machine.esp().grubenv()?, [format!("good={NEXT}")], "no start is counted any more");
     let kernels = bench.machine.esp().names("EFI/Linux")?;
     assert!(kernels.contains(&format!("ironwake_{NEXT}.efi")), "{kernels:?}");
     Ok(())
@@ -123,8 +110,10 @@ fn stays(bench: &Bench, before: &Report) -> Result<(), LabError> {
 fn updates(firmware: Firmware) -> Result<(), LabError> {
     let bench = Bench::new(firmware, "")?;
     let refused = "say refused \"$(installed bad.update)\"\n";
-    let before = bench.boot(&[STICK, refused, INSTALL])?;
-    assert!(before.value("refused").contains("not installed: "), "{before}");
+    let before = bench.boot(&[refused, SETTLED, INSTALL])?;
+    let why = "root.squashfs.zst of the bundle is not the file that was signed";
+    assert!(before.value("refused").contains(why), "{before}");
+    before.is("slots", &format!("{VERSION}, runs;empty"));
     is_installed(&before);
     stays(&bench, &before)
 }
@@ -142,18 +131,18 @@ fn full_appliance_update_uefi() -> Result<(), LabError> {
 /// A version that was started in vain is not there any more, and why is told.
 fn falls_back(words: &str, why: &str) -> Result<(), LabError> {
     let bench = Bench::new(Firmware::Bios, words)?;
-    let before = bench.boot(&[STICK, INSTALL])?;
+    let before = bench.boot(&[INSTALL])?;
     is_installed(&before);
     bench.fails()?;
     let after = bench.boot(&[SETTLED])?;
-    is(&after, "version", VERSION);
+    after.is("version", VERSION);
     let last = last(&after);
     assert_eq!((&last["outcome"], &last["version"]), (&"fell_back".into(), &NEXT.into()), "{after}");
     assert_eq!(last["boots"], TRIES, "{after}");
     assert!(last["why"].as_str().is_some_and(|told| told.contains(why)), "{after}");
-    is(&after, "machine-id", before.value("machine-id"));
-    is(&after, "machines-before", before.value("machines"));
-    assert_eq!(bench.grubenv()?, format!("good={VERSION}"));
+    after.is("machine-id", before.value("machine-id"));
+    after.is("machines-before", before.value("machines"));
+    assert_eq!(bench.machine.esp().grubenv()?, [format!("good={VERSION}")]);
     Ok(())
 }
 
@@ -162,8 +151,8 @@ fn full_appliance_update_whose_kernel_panics_falls_back() -> Result<(), LabError
     falls_back("rdinit=/nothing panic=1", "none of its starts came so far that it could say why")
 }
 
-/// Its units have these lines too, and it has little time to be found healthy: three starts come before the one that is good.
-fn words(daemon: &str) -> String {
+/// The words of a version whose daemon has these lines. It has 15 seconds to become healthy, for three starts are waited for.
+fn unhealthy(daemon: &str) -> String {
     let hasty = "[Service]\nExecStart=\nExecStart=/usr/bin/ironwake appliance healthy --within 15\n";
     [unit_words("ironwake.service", daemon), unit_words("ironwake-healthy.service", hasty)].join(" ")
 }
@@ -171,13 +160,13 @@ fn words(daemon: &str) -> String {
 #[test]
 fn full_appliance_update_whose_daemon_fails_falls_back() -> Result<(), LabError> {
     let daemon = "[Service]\nExecStart=\nExecStart=/usr/bin/false\n";
-    falls_back(&words(daemon), "the daemon does not answer")
+    falls_back(&unhealthy(daemon), "the daemon does not answer")
 }
 
 #[test]
 fn full_appliance_update_that_is_not_healthy_falls_back() -> Result<(), LabError> {
     let daemon = "[Service]\nEnvironment=IRONWAKE_BOOT=/nonexistent\n";
-    falls_back(&words(daemon), "loaders: ")
+    falls_back(&unhealthy(daemon), "loaders: no loader is usable")
 }
 
 #[test]
@@ -189,12 +178,12 @@ start=$(cat "/sys/class/block/$(basename "$(readlink -f /dev/disk/ironwake/root-
 magic() { dd if=/dev/disk/ironwake/disk bs=512 skip="$start" count=1 status=none | head -c 4 | tr -d '\0'; }
 ironwake update install --stick "$stick/good.update" --no-wait
 until [ "$(magic)" = hsqs ]; do sleep 0.1; done
-echo "it is written" >/dev/ttyS1
+echo "it is being written" >/dev/ttyS1
 sleep infinity
 "#;
-    bench.machine.boot_until_script_says(&[STICK, begin].concat(), "it is written")?;
-    let before = bench.boot(&[SETTLED, STICK, INSTALL])?;
-    is(&before, "slots", &format!("{VERSION}, runs;empty"));
+    bench.machine.boot_until_script_says(&[SAY_AND_FIND_STICK, begin].concat(), "it is being written")?;
+    let before = bench.boot(&[SETTLED, INSTALL])?;
+    before.is("slots", &format!("{VERSION}, runs;empty"));
     let last = last(&before);
     assert_eq!((&last["outcome"], &last["version"]), (&"failed".into(), &NEXT.into()), "{before}");
     assert!(

@@ -138,7 +138,11 @@ fn full_parity_pv20_packages_put_the_units_on_a_debian_host_and_purging_takes_al
     // This small Debian unpacks no manuals.
     let listed = names.iter().map(|name| debian.run(&["dpkg-deb", "--contents", name]));
     let listed = listed.collect::<Result<Vec<_>, _>>()?.concat();
-    assert!(listed.contains("usr/share/man/man1/ironwake.1.gz"), "the units' Documentation= leads to it");
+    let named = run(Command::new("grep").args(["-rhoP", r"(?<=man:)ironwake[a-z-]*(?=\(1\))"]).arg(&units))?;
+    assert!(named.lines().any(|name| name == "ironwake-serve"), "{named}");
+    for name in named.lines() {
+        assert!(listed.contains(&format!("/man1/{name}.1.gz")), "Documentation=man:{name}(1) leads nowhere");
+    }
     debian.run(&["systemd-analyze", "verify", "--man=no", "/usr/lib/systemd/system/ironwake.service"])?;
 
     debian.run(&["dpkg", "--purge", "ironwake", "ironwake-boot"])?;

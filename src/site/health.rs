@@ -161,12 +161,13 @@ impl Site {
         let loaders = || artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::Loader);
         let bad: Vec<&str> =
             loaders().filter(|a| a.state != ArtifactState::Done).map(|a| a.name.as_str()).collect();
-        let (state, message) = if loaders().count() == 0 {
-            (HealthState::Failed, "no loaders are here".to_owned())
-        } else if bad.is_empty() {
-            (HealthState::Ok, format!("{} loaders are here", loaders().count()))
-        } else {
-            (HealthState::Degraded, format!("not usable: {}", bad.join(", ")))
+        let (state, message) = match loaders().count() {
+            // An update that lost them does not stay.
+            all if bad.len() == all => {
+                (HealthState::Failed, "no loader is usable: no machine boots from here".to_owned())
+            }
+            all if bad.is_empty() => (HealthState::Ok, format!("{all} loaders are here")),
+            _ => (HealthState::Degraded, format!("not usable: {}", bad.join(", "))),
         };
         HealthCheck {
             name: "loaders".into(),
@@ -198,5 +199,29 @@ impl Site {
             remedy: (state != HealthState::Ok)
                 .then(|| "see `ironwake artifact list` for what is missing".into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::tests::Fixture;
+
+    #[tokio::test]
+    async fn without_any_loader_nothing_boots() {
+        let bench = Fixture::new().await;
+        let check = |expected: HealthState| {
+            let loaders = bench.site.loaders_check();
+            assert_eq!(loaders.state, expected, "{loaders:?}");
+        };
+        check(HealthState::Failed);
+        let loader =
+            |name: &str, state| bench.site.set_artifact(Artifact::new(name, ArtifactKind::Loader, state));
+        loader("ipxe.efi", ArtifactState::Missing);
+        check(HealthState::Failed);
+        loader("undionly.kpxe", ArtifactState::Done);
+        check(HealthState::Degraded);
+        loader("ipxe.efi", ArtifactState::Done);
+        check(HealthState::Ok);
     }
 }

@@ -45,8 +45,8 @@ fn advance(by: Duration) {
     NOW.with(|now| now.fetch_add(by.as_millis() as u64, Ordering::Relaxed));
 }
 
-struct Fixture {
-    site: Site,
+pub(super) struct Fixture {
+    pub(super) site: Site,
     config: Config,
     state: TempDir,
 }
@@ -60,7 +60,7 @@ impl Fixture {
         Self { site, config, state }
     }
 
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with("").await
     }
 

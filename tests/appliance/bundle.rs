@@ -9,11 +9,18 @@ use std::process::Command;
 
 use base64ct::{Base64, Encoding as _};
 
-use crate::image::Image;
+use crate::image::{Image, cache};
 use crate::lab::{LabError, run};
 
 /// The version that they bring (`appliance_next` in `./dev`).
 pub const NEXT: &str = "9.9.9";
+/// For scripts in the machine: something can be said at once, and `stick` is the name of the stick, once it is there.
+pub const SAY_AND_FIND_STICK: &str = r#"
+say() { printf '%s: %s\n' "$1" "$2" >/dev/ttyS1; }
+until stick=$(ironwake update --json | grep -o '"[a-z0-9]*/good.update"'); do sleep 0.5; done
+stick=${stick#\"}
+stick=${stick%/*}
+"#;
 /// When it was built, as its list has it: any time.
 const BUILT: u64 = 1_780_000_000;
 
@@ -36,7 +43,7 @@ fn beside_image(ending: &str) -> Result<PathBuf, LabError> {
         false => Err(LabError::Missing {
             what: "the parts of an update".into(),
             tried: vec![folder],
-            remedy: "./dev test --all makes them",
+            remedy: "./dev test makes them",
         }),
     }
 }
@@ -55,7 +62,7 @@ pub fn make(output: &Path, words: &str) -> Result<(), LabError> {
         symlink(made.join(part), folder.path().join(part)).map_err(LabError::io("make a link"))?;
     }
     fs::write(folder.path().join("boot.cfg"), fragment(words)?).map_err(LabError::io("write boot.cfg"))?;
-    let key = made.with_file_name("keys").join("update.key");
+    let key = cache()?.join("appliance/keys/update.key");
     let version = NEXT.parse().expect("a version");
     ironwake::updates::make(&version, BUILT, folder.path(), &key, "", output).map(drop).map_err(|error| {
         LabError::Unexpected { what: "no update is made".into(), text: format!("{error:?}") }

@@ -50,6 +50,12 @@ impl Esp {
         run(self.tool("mcopy").arg("-o").arg(&copy).arg(format!("::/{path}"))).map(|_| ())
     }
 
+    /// GRUB's variables, each as `NAME=VALUE`.
+    pub fn grubenv(&self) -> Result<Vec<String>, LabError> {
+        let block = String::from_utf8_lossy(&self.get("ironwake/grubenv")?).into_owned();
+        Ok(block.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect())
+    }
+
     /// Names of the files in a folder.
     pub fn names(&self, path: &str) -> Result<Vec<String>, LabError> {
         let text = run(self.tool("mdir").arg("-b").arg(format!("::/{path}")))?;

@@ -47,7 +47,7 @@ impl Image {
         Err(LabError::Missing {
             what: "the appliance's image".into(),
             tried: vec![path],
-            remedy: "./dev test --all makes it",
+            remedy: "./dev test makes it",
         })
     }
 }

@@ -14,8 +14,8 @@ use crate::lab::{LabError, run};
 /// What names of machines begin with that a test adds.
 pub const ADDED: &str = "cut";
 
-fn unexpected(what: &str) -> impl FnOnce(&dyn std::error::Error) -> LabError {
-    move |error| LabError::Unexpected { what: what.into(), text: error.to_string() }
+fn unexpected(what: &str, error: impl std::error::Error) -> LabError {
+    LabError::Unexpected { what: what.into(), text: error.to_string() }
 }
 
 /// How many of the machines that were added are in the database, or nothing where there is no database yet. `folder` is for copies.
@@ -38,25 +38,26 @@ pub async fn machines(disk: &File, folder: &Path) -> Result<Option<usize>, LabEr
             return Err(LabError::Unexpected { what: "the filesystem is broken".into(), text });
         }
     }
-    let database = folder.join("ironwake.db");
-    for name in ["ironwake.db", "ironwake.db-wal"] {
-        let copy = folder.join(name);
-        let _ = fs::remove_file(&copy);
+    // Nothing of the cut before, as the index of its log, is there any more.
+    let state = folder.join("state");
+    let _ = fs::remove_dir_all(&state);
+    fs::create_dir(&state).map_err(LabError::io("make a folder"))?;
+    for name in ["ironwake.db", "ironwake.db-wal", "ironwake.db-journal"] {
         // One that is not there is said on standard error, and no file is made.
-        run(Command::new("debugfs")
-            .args(["-R", &format!("dump /lib/ironwake/{name} {}", copy.display())])
-            .arg(&image))?;
+        let dump = format!("dump /lib/ironwake/{name} {}", state.join(name).display());
+        run(Command::new("debugfs").args(["-R", &dump]).arg(&image))?;
     }
+    let database = state.join("ironwake.db");
     if !database.exists() {
         return Ok(None);
     }
-    let opened = Store::open(&database).map_err(|error| unexpected("the database does not open")(&error))?;
+    let opened = Store::open(&database).map_err(|error| unexpected("the database does not open", error))?;
     let machines =
-        opened.machines().await.map_err(|error| unexpected("the database cannot be read")(&error))?;
+        opened.machines().await.map_err(|error| unexpected("the database cannot be read", error))?;
     let added = machines
         .iter()
         .filter(|machine| machine.name.as_deref().is_some_and(|name| name.starts_with(ADDED)))
         .count();
-    opened.close().await.map_err(|error| unexpected("close it")(&error))?;
+    opened.close().await.map_err(|error| unexpected("close it", error))?;
     Ok(Some(added))
 }

@@ -13,7 +13,7 @@ use crate::image::{self, Image, cache};
 use crate::lab::{Firmware, LabError, Piped, run, writes};
 use crate::line::{Line, Port};
 use crate::qmp::Qmp;
-use crate::report::Report;
+use crate::report::{Report, said_last};
 
 /// The longest wait for what the probe says next: a boot takes a minute on an idle host, and three on a loaded one.
 const SILENCE_MAX: Duration = Duration::from_secs(280);
@@ -93,10 +93,14 @@ impl Machine {
         Self::with(Image::Disk, firmware, attached, Some(disk_mib))
     }
 
+    fn off(folder: tempfile::TempDir, firmware: Firmware, attached: Attached) -> Self {
+        Self { folder, firmware, attached, recorded: false, stick: None, battery: true }
+    }
+
     /// A machine with a copy of this disk.
     pub fn with_disk(firmware: Firmware, attached: Attached, disk: &Path) -> Result<Self, LabError> {
         let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
-        let machine = Self { folder, firmware, attached, recorded: false, stick: None, battery: true };
+        let machine = Self::off(folder, firmware, attached);
         run(Command::new("cp").arg("--sparse=always").arg(disk).arg(machine.disk()))?;
         Ok(machine)
     }
@@ -135,7 +139,7 @@ impl Machine {
         disk_mib: Option<u64>,
     ) -> Result<Self, LabError> {
         let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
-        let machine = Self { folder, firmware, attached, recorded: false, stick: None, battery: true };
+        let machine = Self::off(folder, firmware, attached);
         let disk = machine.disk();
         run(Command::new("cp").arg("--sparse=always").arg(image.path()?).arg(&disk))?;
         if let Some(mib) = disk_mib {
@@ -193,7 +197,7 @@ impl Machine {
         Ok(report)
     }
 
-    /// Switches it on and waits until it restarts by itself, which ends QEMU; the probe says nothing before.
+    /// Switches it on and waits until it restarts by itself, which ends QEMU; what the probe says before is nothing to us.
     pub fn boot_fails(&self) -> Result<(), LabError> {
         let running = self.start("")?;
         self.ends(&running.probe, RESTART_MAX, "restarted", &Report::default())
@@ -266,11 +270,7 @@ impl Machine {
     }
 
     fn silent(&self, what: &str, error: impl std::fmt::Display, report: &Report) -> LabError {
-        let console = fs::read(self.path("console")).unwrap_or_default();
-        let console = String::from_utf8_lossy(&console);
-        let lines: Vec<&str> = console.lines().collect();
-        let tail = lines[lines.len().saturating_sub(40)..].join("\n");
-        let text = format!("{error}\n{report}\nits serial port:\n{tail}");
+        let text = format!("{error}\n{report}\n{}", said_last(&self.path("console")));
         LabError::Unexpected { what: format!("the appliance has not {what}"), text }
     }
 

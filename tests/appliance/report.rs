@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::path::Path;
+use std::{fmt, fs};
 
 /// Values by name; those of a name that comes again are lines.
 #[derive(Debug, Default)]
@@ -24,6 +25,20 @@ impl Report {
     pub fn value(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
+
+    /// That a name has this value.
+    #[track_caller]
+    pub fn is(&self, name: &str, expected: &str) {
+        assert_eq!(self.value(name), expected, "{name} in:\n{self}");
+    }
+}
+
+/// The end of what a serial port said, as it is kept in this file.
+pub fn said_last(console: &Path) -> String {
+    let console = fs::read(console).unwrap_or_default();
+    let console = String::from_utf8_lossy(&console);
+    let lines: Vec<&str> = console.lines().collect();
+    format!("its serial port:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
 }
 
 impl fmt::Display for Report {
