@@ -9,7 +9,7 @@ mod lab;
 #[path = "appliance/report.rs"]
 mod report;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;

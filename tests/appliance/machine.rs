@@ -238,7 +238,11 @@ impl Machine {
         command.args(["-chardev", &device, "-serial", "chardev:console", "-serial", "stdio"]);
         let mut qemu = Piped::start("qemu", command, &self.path("qemu.log"))?;
         let probe = qemu.lines();
-        let (qmp, port) = (Qmp::over(control.accept()?)?, Port::read(serial.accept()?));
+        let qmp = Qmp::over(control.accept()?).map_err(|error| {
+            let said = fs::read_to_string(self.path("qemu.log")).unwrap_or_default();
+            LabError::Unexpected { what: format!("QEMU does not run ({error})"), text: said }
+        })?;
+        let port = Port::read(serial.accept()?);
         Ok(Running { qmp, port, probe, _qemu: qemu })
     }
 
@@ -312,6 +316,7 @@ impl Machine {
         command.args(["-blockdev", &file]);
         if self.recorded {
             let log = writes::path_of(&self.disk());
+            File::create(&log).map_err(LabError::io("make the record of writes"))?;
             command.args(["-blockdev", "driver=raw,node-name=raw,file=file"]);
             let log = format!("driver=file,node-name=log,cache.no-flush=on,filename={}", log.display());
             command.args(["-blockdev", &log]);
