@@ -188,11 +188,11 @@ pub fn extract(disk: &File, (from, bytes): (u64, u64), to: &Path) -> io::Result<
     const PIECE: u64 = 1 << 20;
     let file = File::create(to)?;
     file.set_len(bytes)?;
-    let mut piece = vec![0; PIECE as usize];
+    let (mut piece, zeros) = (vec![0; PIECE as usize], vec![0; PIECE as usize]);
     for at in (0..bytes).step_by(PIECE as usize) {
         let piece = &mut piece[..PIECE.min(bytes - at) as usize];
         disk.read_exact_at(piece, from + at)?;
-        if piece.iter().any(|byte| *byte != 0) {
+        if *piece != zeros[..piece.len()] {
             file.write_all_at(piece, at)?;
         }
     }
