@@ -443,6 +443,18 @@ fn whether_a_version_is_on_trial_is_told_without_the_program_too() {
     check(&["ironwake_0.1.0.efi", "ironwake_0.0.9.efi"], true);
 }
 
+/// A boot file where the daemon looks for them.
+fn put_loader(folder: &Path) {
+    let bytes = b"a loader";
+    let digest = run(Command::new("sh").args(["-c", "printf 'a loader' | sha256sum | cut -c 1-64"]));
+    let manifest = serde_json::json!({ "layout": 1, "files": [{
+        "name": "loaders/ipxe.efi", "package": "ipxe", "version": "1", "size": bytes.len(),
+        "sha256": digest.trim(), "deb_sha256": digest.trim(),
+    }] });
+    put(folder.join("loaders/ipxe.efi"), bytes);
+    put(folder.join("manifest.json"), manifest.to_string().as_bytes());
+}
+
 /// The daemon beside root side, which the stand-in for systemd has started by this test.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_goes_from_the_command_to_the_other_slot() {
@@ -516,6 +528,14 @@ async fn an_update_goes_from_the_command_to_the_other_slot() {
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     let kept = fs::read_to_string(lab.places.state.join("unhealthy.json")).expect("kept");
     assert!(kept.contains("the daemon does not answer"), "{kept}");
+    // Nor is a daemon that has nothing which boots a machine.
+    let without = start();
+    let said = healthy("1");
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let kept = fs::read_to_string(lab.places.state.join("unhealthy.json")).expect("kept");
+    assert!(kept.contains("no loader is usable"), "{kept}");
+    without.terminate();
+    put_loader(folder.path());
     let daemon = start();
     let said = healthy("30");
     assert_eq!(said.status.code(), Some(0), "{said:?}");
