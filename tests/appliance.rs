@@ -4,25 +4,15 @@
 //! another for the test. What it tells is judged here; what stands on the screen is read by it from the screen's memory, and
 //! seen here as a picture.
 
-#[path = "appliance/esp.rs"]
-mod esp;
-#[path = "appliance/image.rs"]
-mod image;
+#[path = "appliance/mod.rs"]
+mod appliance;
 #[path = "lab/mod.rs"]
 mod lab;
-#[path = "appliance/line.rs"]
-mod line;
-#[path = "appliance/machine.rs"]
-mod machine;
-#[path = "appliance/qmp.rs"]
-mod qmp;
-#[path = "appliance/report.rs"]
-mod report;
 
-use image::Image;
+use appliance::image::Image;
+use appliance::machine::{Attached, Machine};
+use appliance::report::Report;
 use lab::Firmware;
-use machine::{Attached, Machine};
-use report::Report;
 
 /// What the first boot makes of the disk, by the labels of partitions.
 const PARTITIONS: &str = "bios-boot ironwake-esp ironwake_VERSION _empty ironwake-var";

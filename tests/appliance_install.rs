@@ -1,13 +1,9 @@
 //! The appliance installs itself: a stick with the image and an empty disk in one QEMU, and then the disk alone.
 
-#[path = "appliance/esp.rs"]
-mod esp;
-#[path = "appliance/image.rs"]
-mod image;
+#[path = "appliance/mod.rs"]
+mod appliance;
 #[path = "lab/mod.rs"]
 mod lab;
-#[path = "appliance/report.rs"]
-mod report;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,9 +11,10 @@ use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use esp::Esp;
+use appliance::esp::Esp;
+use appliance::image;
+use appliance::report::{Report, said_last};
 use lab::{Firmware, Piped};
-use report::{Report, said_last};
 
 /// The longest wait for what the probe says next: a boot takes three minutes on a loaded host, and the system is copied.
 const SILENCE_MAX: Duration = Duration::from_secs(400);

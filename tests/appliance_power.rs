@@ -1,30 +1,17 @@
 //! The plug of an appliance is pulled while it starts for the first time, and while it writes: whatever its disk held at that moment
 //! is a system that starts, and nothing that was acknowledged is lost.
 
-#[path = "appliance/cuts.rs"]
-mod cuts;
-#[path = "appliance/esp.rs"]
-mod esp;
-#[path = "appliance/image.rs"]
-mod image;
+#[path = "appliance/mod.rs"]
+mod appliance;
 #[path = "lab/mod.rs"]
 mod lab;
-#[path = "appliance/left.rs"]
-mod left;
-#[path = "appliance/line.rs"]
-mod line;
-#[path = "appliance/machine.rs"]
-mod machine;
-#[path = "appliance/qmp.rs"]
-mod qmp;
-#[path = "appliance/report.rs"]
-mod report;
 
 use std::process::Command;
 
-use cuts::Cuts;
+use appliance::cuts::Cuts;
+use appliance::left;
+use appliance::machine::{Attached, Machine};
 use lab::{Firmware, LabError};
-use machine::{Attached, Machine};
 
 /// The disk: small, for each cut looks at all of it.
 const DISK_MIB: u64 = 2048;
@@ -70,12 +57,8 @@ fn full_appliance_power_cuts_lose_nothing_that_was_acknowledged() -> Result<(), 
     for (number, &point) in points.iter().enumerate() {
         let acknowledged = marks.partition_point(|mark| *mark <= point);
         let kept = BOOTED.contains(&number).then(|| folder.path().join(format!("kept{number}")));
-        let machines = cuts.cut(point, number as u64, |disk| {
-            if let Some(copy) = &kept {
-                cuts::extract(disk, (0, DISK_MIB << 20), copy).map_err(LabError::io("copy the disk"))?;
-            }
-            runtime.block_on(left::machines(disk, folder.path()))
-        })?;
+        let look = |disk: &_| runtime.block_on(left::machines(disk, folder.path()));
+        let machines = cuts.cut(point, number as u64, kept.as_deref(), look)?;
         assert!(
             machines.unwrap_or(0) >= acknowledged,
             "cut {number} after {point} of {last} writes: {acknowledged} were acknowledged, {machines:?} are there"

@@ -1,16 +1,10 @@
 //! The whole product on two virtual computers and nothing else: one is flashed with the image and set up at its screen, by
 //! keys alone; the other boots from it, is inventoried, rebuilt, and phones home. There is no way out of their network.
 
-#[path = "appliance/image.rs"]
-mod image;
+#[path = "appliance/mod.rs"]
+mod appliance;
 #[path = "lab/mod.rs"]
 mod lab;
-#[path = "appliance/line.rs"]
-mod line;
-#[path = "appliance/qmp.rs"]
-mod qmp;
-#[path = "appliance/screen.rs"]
-mod screen;
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -18,13 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use appliance::image;
+use appliance::line::Line;
+use appliance::qmp::Qmp;
+use appliance::screen::{self, Screen};
 use ironwake_api::{Event, EventKind, OperationState};
 use lab::{
     Bridge, Bus, Disk, EventLog, Firmware, LabError, LabName, Machine, Namespace, Piped, Process, run,
 };
-use line::Line;
-use qmp::Qmp;
-use screen::Screen;
 
 /// What the administrator types.
 const PASSWORD: &str = "correct horse";

@@ -1,37 +1,22 @@
 //! The plug of an appliance is pulled while an update is written: whatever its disk held at that moment, the loaders find the version
 //! that ran, or all of the new one, and nothing that was acknowledged is lost. Some of these disks are booted.
 
-#[path = "appliance/bundle.rs"]
-mod bundle;
-#[path = "appliance/cuts.rs"]
-mod cuts;
-#[path = "appliance/esp.rs"]
-mod esp;
-#[path = "appliance/image.rs"]
-mod image;
+#[path = "appliance/mod.rs"]
+mod appliance;
 #[path = "lab/mod.rs"]
 mod lab;
-#[path = "appliance/left.rs"]
-mod left;
-#[path = "appliance/line.rs"]
-mod line;
-#[path = "appliance/machine.rs"]
-mod machine;
-#[path = "appliance/qmp.rs"]
-mod qmp;
-#[path = "appliance/report.rs"]
-mod report;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bundle::{NEXT, SAY_AND_FIND_STICK};
-use cuts::Cuts;
-use esp::Esp;
+use appliance::bundle::{self, NEXT, SAY_AND_FIND_STICK};
+use appliance::cuts::{self, Cuts};
+use appliance::esp::Esp;
+use appliance::left;
+use appliance::machine::{Attached, Machine};
 use lab::{Firmware, LabError};
-use machine::{Attached, Machine};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The disk: small, for each cut looks at all of it.
@@ -214,10 +199,7 @@ fn full_appliance_update_power_cuts_leave_a_version_that_starts() -> Result<(), 
     for number in 0..POINTS {
         let point = first + (last - first) * (number + 1) / POINTS;
         let kept = BOOTED.contains(&number).then(|| path(&format!("kept{number}")));
-        let (machines, starts) = cuts.cut(point, number as u64, |disk| {
-            if let Some(copy) = &kept {
-                cuts::extract(disk, (0, DISK_MIB << 20), copy).map_err(LabError::io("copy the disk"))?;
-            }
+        let (machines, starts) = cuts.cut(point, number as u64, kept.as_deref(), |disk| {
             let machines = runtime.block_on(left::machines(disk, folder.path()))?;
             Ok((machines, look.loaders(disk)?))
         })?;

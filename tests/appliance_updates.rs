@@ -1,27 +1,15 @@
 //! The appliance is updated: to a version that is good, and to some that are not, after which the one before runs again by itself.
 //! The update is on a stick in the machine.
 
-#[path = "appliance/bundle.rs"]
-mod bundle;
-#[path = "appliance/esp.rs"]
-mod esp;
-#[path = "appliance/image.rs"]
-mod image;
+#[path = "appliance/mod.rs"]
+mod appliance;
 #[path = "lab/mod.rs"]
 mod lab;
-#[path = "appliance/line.rs"]
-mod line;
-#[path = "appliance/machine.rs"]
-mod machine;
-#[path = "appliance/qmp.rs"]
-mod qmp;
-#[path = "appliance/report.rs"]
-mod report;
 
-use bundle::{NEXT, SAY_AND_FIND_STICK, unit_words};
+use appliance::bundle::{self, NEXT, SAY_AND_FIND_STICK, unit_words};
+use appliance::machine::{Attached, Machine};
+use appliance::report::Report;
 use lab::{Firmware, LabError};
-use machine::{Attached, Machine};
-use report::Report;
 use serde_json::Value;
 
 /// The version that the image has.

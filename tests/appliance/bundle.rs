@@ -1,7 +1,5 @@
 //! Updates that are made of what `./dev` built, and a stick that they are on.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -9,7 +7,7 @@ use std::process::Command;
 
 use base64ct::{Base64, Encoding as _};
 
-use crate::image::{Image, cache};
+use super::image::{Image, cache};
 use crate::lab::{LabError, run};
 
 /// The version that they bring (`appliance_next` in `./dev`).

@@ -1,8 +1,6 @@
 //! What a disk holds when its power goes: the writes that `blklogwrites` recorded, up to a point, without some of those that were
 //! not flushed.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
@@ -78,11 +76,13 @@ impl Cuts {
     }
 
     /// Has the disk be as a power cut after `point` entries leaves it: everything until the last flush is there, and of what
-    /// came later some, which `seed` decides. `look` sees that; afterwards the disk goes on from the flush. Points only grow.
+    /// came later some, which `seed` decides. `look` sees that, and `keep` gets a copy; afterwards the disk goes on from the flush. Points
+    /// only grow.
     pub fn cut<T>(
         &mut self,
         point: usize,
         seed: u64,
+        keep: Option<&Path>,
         look: impl FnOnce(&File) -> Result<T, LabError>,
     ) -> Result<T, LabError> {
         let failed = LabError::io("replay the record of writes");
@@ -103,7 +103,11 @@ impl Cuts {
             Ok(undo)
         })()
         .map_err(failed)?;
-        let seen = look(&self.disk);
+        let kept = keep.map_or(Ok(()), |copy| {
+            let bytes = self.disk.metadata()?.len();
+            extract(&self.disk, (0, bytes), copy)
+        });
+        let seen = kept.map_err(LabError::io("copy the disk")).and_then(|()| look(&self.disk));
         for (offset, bytes) in played.0.iter().rev() {
             self.disk.write_all_at(bytes, *offset).map_err(LabError::io("take writes back"))?;
         }

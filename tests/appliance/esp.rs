@@ -1,7 +1,5 @@
 //! The EFI system partition of an appliance's disk, from outside, by mtools.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -1,7 +1,5 @@
 //! The images that `./dev` made, on disks.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;

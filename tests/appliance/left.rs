@@ -1,14 +1,12 @@
 //! What a disk holds whose power went: its filesystem and the daemon's database, as the next start finds them.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
 use ironwake::store::Store;
 
-use crate::cuts;
+use super::cuts;
 use crate::lab::{LabError, run};
 
 /// What names of machines begin with that a test adds.

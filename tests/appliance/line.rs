@@ -1,7 +1,5 @@
 //! What QEMU connects to when it starts: its own protocol, and serial ports.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};

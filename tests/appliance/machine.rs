@@ -1,19 +1,17 @@
 //! A machine with the appliance's image on its disk.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use crate::esp::Esp;
-use crate::image::{self, Image, cache};
+use super::esp::Esp;
+use super::image::{self, Image, cache};
+use super::line::{Line, Port};
+use super::qmp::Qmp;
+use super::report::{Report, said_last};
 use crate::lab::{Firmware, LabError, Piped, run, writes};
-use crate::line::{Line, Port};
-use crate::qmp::Qmp;
-use crate::report::{Report, said_last};
 
 /// The longest wait for what the probe says next: a boot takes a minute on an idle host, and three on a loaded one.
 const SILENCE_MAX: Duration = Duration::from_secs(280);

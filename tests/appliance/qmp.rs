@@ -1,7 +1,5 @@
 //! QEMU's own protocol: what a person does at the machine.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! What the probe found.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fmt, fs};

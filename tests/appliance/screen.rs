@@ -1,14 +1,12 @@
 //! A person in front of the appliance: what stands on its screen, and keys.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding as _};
 
+use super::qmp::Qmp;
 use crate::lab::LabError;
-use crate::qmp::Qmp;
 
 /// What systemd is handed by SMBIOS: the screen is told on the second serial port.
 pub const CREDENTIALS: &[(&str, &str)] = &[
