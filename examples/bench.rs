@@ -5,6 +5,9 @@ mod bench;
 
 use std::process::ExitCode;
 
+// Where tests have it, for what is shared with them.
+use bench::lab;
+
 fn main() -> ExitCode {
     bench::main()
 }

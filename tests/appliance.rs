@@ -10,6 +10,7 @@ mod appliance;
 mod lab;
 
 use appliance::image::Image;
+use appliance::kernel;
 use appliance::machine::{Attached, Machine};
 use appliance::report::Report;
 use lab::Firmware;
@@ -297,35 +298,13 @@ fn full_appliance_bios_boots_the_newest_without_an_environment() {
     machine.boot_fails().expect("a panic of the newest");
 }
 
-/// A kernel for UEFI of another version, of the same size, that panics and restarts after a second.
-fn broken_kernel(kernel: &[u8]) -> Vec<u8> {
-    let mut kernel = kernel.to_vec();
-    let changes = [
-        (format!("IMAGE_VERSION={VERSION}\n"), format!("IMAGE_VERSION={BROKEN}\n")),
-        ("quiet loglevel=3 panic=30".to_owned(), "rdinit=/nothing_ panic=01".to_owned()),
-    ];
-    for (from, to) in changes {
-        assert_eq!(from.len(), to.len(), "a section keeps its size");
-        let places: Vec<usize> = kernel
-            .windows(from.len())
-            .enumerate()
-            .filter(|(_, at)| *at == from.as_bytes())
-            .map(|(at, _)| at)
-            .collect();
-        assert!(!places.is_empty(), "{from} is nowhere in the kernel");
-        for at in places {
-            kernel[at..at + to.len()].copy_from_slice(to.as_bytes());
-        }
-    }
-    kernel
-}
-
 #[test]
 fn full_appliance_uefi_falls_back_from_a_version_that_panics() {
     let machine = Machine::flashed(Firmware::Uefi, Attached::Virtio, DISK_MIB).expect("a machine");
     let esp = machine.esp();
     let kernel = esp.get(&format!("EFI/Linux/ironwake_{VERSION}+3.efi")).expect("what boots");
-    esp.put(&format!("EFI/Linux/ironwake_{BROKEN}+3.efi"), &broken_kernel(&kernel)).expect("room for two");
+    let broken = kernel::of_version(&kernel::that_panics(&kernel), VERSION, BROKEN);
+    esp.put(&format!("EFI/Linux/ironwake_{BROKEN}+3.efi"), &broken).expect("room for two");
     for (left, done) in [(2, 1), (1, 2), (0, 3)] {
         machine.boot_fails().expect("a panic");
         let names = machine.esp().names("EFI/Linux").expect("names");

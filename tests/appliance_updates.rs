@@ -7,6 +7,7 @@ mod appliance;
 mod lab;
 
 use appliance::bundle::{self, NEXT, SAY_AND_FIND_STICK, unit_words};
+use appliance::kernel;
 use appliance::machine::{Attached, Machine};
 use appliance::report::Report;
 use lab::{Firmware, LabError};
@@ -116,11 +117,18 @@ fn full_appliance_update_uefi() -> Result<(), LabError> {
     updates(Firmware::Uefi)
 }
 
-/// A version that was started in vain is not there any more, and why is told.
-fn falls_back(words: &str, why: &str) -> Result<(), LabError> {
-    let bench = Bench::new(Firmware::Bios, words)?;
+/// A version that was started in vain is not there any more, and why is told. `spoil` does with the machine, once the version is
+/// installed, what the words for its kernel do not.
+fn falls_back(
+    firmware: Firmware,
+    words: &str,
+    spoil: fn(&Machine) -> Result<(), LabError>,
+    why: &str,
+) -> Result<(), LabError> {
+    let bench = Bench::new(firmware, words)?;
     let before = bench.boot(&[INSTALL])?;
     is_installed(&before);
+    spoil(&bench.machine)?;
     bench.fails()?;
     let after = bench.boot(&[SETTLED])?;
     after.is("version", VERSION);
@@ -131,12 +139,31 @@ fn falls_back(words: &str, why: &str) -> Result<(), LabError> {
     after.is("machine-id", before.value("machine-id"));
     after.is("machines-before", before.value("machines"));
     assert_eq!(bench.machine.esp().grubenv()?, [format!("good={VERSION}")]);
+    let kernels = bench.machine.esp().names("EFI/Linux")?;
+    assert!(!kernels.iter().any(|name| name.contains(NEXT)), "{kernels:?}");
     Ok(())
 }
 
+fn falls_back_in_bios(words: &str, why: &str) -> Result<(), LabError> {
+    falls_back(Firmware::Bios, words, |_| Ok(()), why)
+}
+
+/// Of a version none of whose starts comes so far that it could write anything.
+const SILENT: &str = "none of its starts came so far that it could say why";
+
 #[test]
 fn full_appliance_update_whose_kernel_panics_falls_back() -> Result<(), LabError> {
-    falls_back("rdinit=/nothing panic=1", "none of its starts came so far that it could say why")
+    falls_back_in_bios("rdinit=/nothing panic=1", SILENT)
+}
+
+#[test]
+fn full_appliance_update_whose_kernel_panics_falls_back_uefi() -> Result<(), LabError> {
+    // Its command line is in the kernel's own file.
+    let spoil = |machine: &Machine| {
+        let (esp, path) = (machine.esp(), format!("EFI/Linux/ironwake_{NEXT}+{TRIES}.efi"));
+        esp.put(&path, &kernel::that_panics(&esp.get(&path)?))
+    };
+    falls_back(Firmware::Uefi, "", spoil, SILENT)
 }
 
 /// The words of a version whose daemon has these lines. It has 15 seconds to become healthy, for three starts are waited for.
@@ -148,13 +175,13 @@ fn unhealthy(daemon: &str) -> String {
 #[test]
 fn full_appliance_update_whose_daemon_fails_falls_back() -> Result<(), LabError> {
     let daemon = "[Service]\nExecStart=\nExecStart=/usr/bin/false\n";
-    falls_back(&unhealthy(daemon), "the daemon does not answer")
+    falls_back_in_bios(&unhealthy(daemon), "the daemon does not answer")
 }
 
 #[test]
 fn full_appliance_update_that_is_not_healthy_falls_back() -> Result<(), LabError> {
     let daemon = "[Service]\nEnvironment=IRONWAKE_BOOT=/nonexistent\n";
-    falls_back(&unhealthy(daemon), "loaders: no loader is usable")
+    falls_back_in_bios(&unhealthy(daemon), "loaders: no loader is usable")
 }
 
 #[test]

@@ -74,6 +74,10 @@ pub struct Machine {
     stick: Option<PathBuf>,
     /// Whether its clock goes on while it is off.
     battery: bool,
+    /// Who is at the other end of its network cable; else QEMU's own network is.
+    wire: Option<PathBuf>,
+    /// Credentials that it has beside the probe's.
+    given: Vec<(&'static str, &'static str)>,
 }
 
 /// One that is switched on; it is off when this is dropped.
@@ -92,7 +96,16 @@ impl Machine {
     }
 
     fn off(folder: tempfile::TempDir, firmware: Firmware, attached: Attached) -> Self {
-        Self { folder, firmware, attached, recorded: false, stick: None, battery: true }
+        Self {
+            folder,
+            firmware,
+            attached,
+            recorded: false,
+            stick: None,
+            battery: true,
+            wire: None,
+            given: Vec::new(),
+        }
     }
 
     /// A machine with a copy of this disk.
@@ -117,6 +130,21 @@ impl Machine {
     /// The same, with a clock that begins in 2001 at each start.
     pub fn without_battery(self) -> Self {
         Self { battery: false, ..self }
+    }
+
+    /// The same, on a cable whose other end is the datagram socket at this path: an Ethernet frame is a datagram.
+    pub fn with_wire(self, other_end: &Path) -> Self {
+        Self { wire: Some(other_end.into()), ..self }
+    }
+
+    /// Where it is to be sent what comes over that cable.
+    pub fn wire(&self) -> PathBuf {
+        self.path("wire")
+    }
+
+    /// The same, with credentials (systemd.system-credentials(7)).
+    pub fn with_credentials(self, given: &[(&'static str, &'static str)]) -> Self {
+        Self { given: given.to_vec(), ..self }
     }
 
     /// The file that its disk is.
@@ -299,8 +327,17 @@ impl Machine {
         let memory_mib = if self.attached == Attached::CdRom { ISO_MEMORY_MIB } else { MEMORY_MIB };
         let mut command = Command::new("qemu-system-x86_64");
         let fixed = "-nodefaults -display none -no-reboot -accel tcg,thread=multi -cpu max -smp 2 \
-                     -device virtio-rng-pci -device VGA -netdev user,id=net,restrict=on -device e1000e,netdev=net";
+                     -device virtio-rng-pci -device VGA -device e1000e,netdev=net";
         command.args(fixed.split_whitespace()).args(["-m", &memory_mib.to_string()]);
+        let network = match &self.wire {
+            None => "user,id=net,restrict=on".to_owned(),
+            Some(other_end) => format!(
+                "dgram,id=net,local.type=unix,local.path={},remote.type=unix,remote.path={}",
+                self.wire().display(),
+                other_end.display()
+            ),
+        };
+        command.args(["-netdev", &network]);
         if self.firmware.is_uefi() {
             command.args(self.firmware.arguments(&self.path("vars"))?);
         } else {
@@ -341,8 +378,12 @@ impl Machine {
             command.args(["-device", "usb-storage,bus=sticks.0,drive=stick,removable=on"]);
         }
         let script = ("probe.do", script);
-        let given: Vec<_> =
-            CREDENTIALS.iter().copied().chain((!script.1.is_empty()).then_some(script)).collect();
+        let given: Vec<_> = CREDENTIALS
+            .iter()
+            .chain(&self.given)
+            .copied()
+            .chain((!script.1.is_empty()).then_some(script))
+            .collect();
         image::credentials(&mut command, self.folder.path(), &given)?;
         Ok(command)
     }

@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod cuts;
 pub mod esp;
 pub mod image;
+pub mod kernel;
 pub mod left;
 pub mod line;
 pub mod machine;

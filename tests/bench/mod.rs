@@ -3,14 +3,17 @@
 //! Exit codes: 0 measured (whether or not a goal is met), 1 something could not be measured, 2 wrong arguments.
 
 mod api;
+mod appliance;
 mod console;
 mod dhcp;
 mod dirs;
 mod disk;
 mod effort;
+#[path = "../appliance/mod.rs"]
+mod flashed;
 mod http;
 #[path = "../lab/mod.rs"]
-mod lab;
+pub mod lab;
 mod logins;
 mod machines;
 mod native;
@@ -42,7 +45,7 @@ use wire::Wire;
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
-    /// Only these parts; all of them when none is named.
+    /// Only these parts; all but `appliance` when none is named.
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// One short round instead of three long ones.
@@ -74,8 +77,11 @@ enum Part {
     Disk,
     /// Frames of the console with 10,000 machines, its idle time, and the memory of a session over SSH.
     Console,
+    /// The image that `./dev image` makes: how long it takes until a machine is answered, and its memory at rest.
+    Appliance,
 }
 
+/// What needs no image.
 const PARTS: [Part; 6] = [Part::Dhcp, Part::Tftp, Part::Http, Part::Scripts, Part::Disk, Part::Console];
 
 /// What every part needs.
@@ -136,6 +142,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             Part::Scripts => scripts::measure(&bench, &mut report),
             Part::Disk => disk::measure(&bench, &mut report),
             Part::Console => console::measure(&bench, &mut report),
+            Part::Appliance => appliance::measure(&bench, &mut report),
         }
     }
     if arguments.json {
