@@ -57,9 +57,18 @@ impl Bench {
         Ok(report)
     }
 
-    /// It is started as often as it may be, and never stays.
-    fn fails(&self) -> Result<(), LabError> {
-        (0..TRIES).try_for_each(|_| self.machine.boot_fails())
+    /// It is started as often as it may be, each start counted, and never stays.
+    fn fails(&self, firmware: Firmware) -> Result<(), LabError> {
+        for done in 1..=TRIES {
+            self.machine.boot_fails()?;
+            let (esp, left) = (self.machine.esp(), TRIES - done);
+            let (counted, counts) = match firmware.is_uefi() {
+                true => (format!("ironwake_{NEXT}+{left}-{done}.efi"), esp.names("EFI/Linux")?),
+                false => (format!("tries={left}"), esp.grubenv()?),
+            };
+            assert!(counts.contains(&counted), "no {counted} in {counts:?}");
+        }
+        Ok(())
     }
 }
 
@@ -129,7 +138,7 @@ fn falls_back(
     let before = bench.boot(&[INSTALL])?;
     is_installed(&before);
     spoil(&bench.machine)?;
-    bench.fails()?;
+    bench.fails(firmware)?;
     let after = bench.boot(&[SETTLED])?;
     after.is("version", VERSION);
     let last = last(&after);
