@@ -6,6 +6,9 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
+
 use crate::lab::{LabError, writes};
 
 const SECTOR: u64 = 512;
@@ -187,18 +190,28 @@ pub fn partition(disk: &File, label: &str) -> io::Result<Option<(u64, u64)>> {
     Ok(None)
 }
 
-/// Copies a part of the disk into a file of its own, without its zeros.
+/// Copies a part of the disk into a file of its own, without its holes and zeros.
 pub fn extract(disk: &File, (from, bytes): (u64, u64), to: &Path) -> io::Result<()> {
     const PIECE: u64 = 1 << 20;
     let file = File::create(to)?;
     file.set_len(bytes)?;
     let (mut piece, zeros) = (vec![0; PIECE as usize], vec![0; PIECE as usize]);
-    for at in (0..bytes).step_by(PIECE as usize) {
-        let piece = &mut piece[..PIECE.min(bytes - at) as usize];
-        disk.read_exact_at(piece, from + at)?;
-        if *piece != zeros[..piece.len()] {
-            file.write_all_at(piece, at)?;
+    let (mut at, end) = (from, from + bytes);
+    loop {
+        at = match lseek(disk, at as i64, Whence::SeekData) {
+            Ok(data) if (data as u64) < end => data as u64,
+            // Nothing but holes up to the file's end.
+            Ok(_) | Err(Errno::ENXIO) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let hole = end.min(lseek(disk, at as i64, Whence::SeekHole)? as u64);
+        while at < hole {
+            let piece = &mut piece[..PIECE.min(hole - at) as usize];
+            disk.read_exact_at(piece, at)?;
+            if *piece != zeros[..piece.len()] {
+                file.write_all_at(piece, at - from)?;
+            }
+            at += piece.len() as u64;
         }
     }
-    Ok(())
 }

@@ -45,8 +45,8 @@ const CREDENTIALS: &[(&str, &str)] = &[
 const SCRIPT: &str = r#"
 say() { printf '%s: %s\n' "$1" "$2" >/dev/ttyS1; }
 booted=$(awk -v now="$(date +%s%3N)" '{ printf "%d", now - $1 * 1000 }' /proc/uptime)
-seen=$(ironwake machine list --json | tr -d ' \n' | grep -o '"created_at":[0-9]*' | head -n 1)
-say answered-ms "$((${seen#*:} - booted))"
+seen=$(ironwake machine list --json | tr -d ' \n' | grep -o '"created_at":[0-9]*' | cut -d : -f 2 | sort -n | head -n 1)
+say answered-ms "$((seen - booted))"
 sleep 60
 sync
 meminfo() { awk -v total=0 "$1" /proc/meminfo; }
