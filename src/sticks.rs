@@ -37,6 +37,7 @@ const ENDING: &str = "pub";
 const BELOW: &str = "ironwake";
 
 /// The sticks that are plugged in.
+#[derive(Debug)]
 pub struct Sticks {
     folder: PathBuf,
     /// One look at a time: a stick that does not answer holds up one thread, and no more.
@@ -54,8 +55,26 @@ impl Sticks {
         Self { folder, turn: Arc::new(Semaphore::new(1)) }
     }
 
+    /// Where they are mounted.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Every stick, by the name of its folder, and the keys on it; none counts as listed.
     pub async fn look(&self) -> Result<Vec<SshKeyStick>, SticksError> {
+        self.ask(look).await
+    }
+
+    /// Updates of the appliance on sticks, with their sizes: files whose names end so, on a stick or in its folder `ironwake`,
+    /// each as `STICK/FILE` or `STICK/ironwake/FILE`.
+    pub async fn bundles(&self, ending: &'static str) -> Result<Vec<(String, u64)>, SticksError> {
+        self.ask(move |folder| bundles(folder, ending)).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Path) -> T + Send + 'static,
+    ) -> Result<T, SticksError> {
         let looked = async {
             let turn = self.turn.clone().acquire_owned().await.map_err(|_| SticksError)?;
             let folder = self.folder.clone();
@@ -71,9 +90,7 @@ impl Sticks {
     }
 }
 
-/// Updates of the appliance on sticks: files whose names end so, on a stick or in its folder `ironwake`, each as
-/// `STICK/FILE` or `STICK/ironwake/FILE`.
-pub fn bundles(folder: &Path, ending: &str) -> Vec<(String, u64)> {
+fn bundles(folder: &Path, ending: &str) -> Vec<(String, u64)> {
     let (sticks, _) = names(folder, |_| true).unwrap_or_default();
     let mut found = Vec::new();
     for stick in sticks.iter().filter(|name| is_folder(&folder.join(name))).take(STICKS_MAX) {

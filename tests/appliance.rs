@@ -10,7 +10,7 @@ mod appliance;
 mod lab;
 
 use appliance::image::Image;
-use appliance::machine::{Attached, Machine};
+use appliance::machine::{Attached, Machine, Running};
 use appliance::report::Report;
 use lab::Firmware;
 
@@ -208,6 +208,21 @@ fn full_appliance_iso_bios() {
 #[test]
 fn full_appliance_iso_uefi() {
     check_iso(Firmware::Uefi);
+}
+
+/// Which of the two is meant nobody knows but whoever takes one out.
+#[test]
+fn full_appliance_waits_while_two_disks_have_the_same_image() {
+    let machine = Machine::flashed(Firmware::Bios, Attached::Virtio, DISK_MIB).expect("a machine");
+    let machine = machine.with_twin().expect("a stick like it");
+    let take_out = |running: &mut Running| {
+        machine.hears(running, "/dev/sda /dev/vda were flashed with the same image")?;
+        running.qmp.execute("device_del", serde_json::json!({ "id": "twin" })).map(drop)
+    };
+    let report = machine.boot_and("", take_out).expect("a boot");
+    println!("{report}");
+    runs(&report);
+    report.is("disk", "vda virtio");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use bus::{PrivateBus, Serving, StandIns};
 use ironwake::config::Api;
 use ironwake::disk_install::{self, Order, load_state, order_path, run_folder};
 use ironwake::site::{Appliance, SiteError};
-use ironwake::systemd::{Bus, CALL_TIME_MAX, DISKS, FACTORY_RESET, INSTALL, NetworkFiles};
+use ironwake::systemd::{Bus, CALL_TIME_MAX, DISKS, FACTORY_RESET, INSTALL, NetworkFiles, UNATTENDED};
 use ironwake_api::{
     Actor, ApplianceDisk, ApplianceDisks, BootMedium, Disk, EventKind, FactoryReset, InstallNew,
     InstallPhase, InstallState, InstallThen,
@@ -90,8 +90,8 @@ impl Bench {
             .expect("written");
     }
 
-    fn unit(&self, active: &str) {
-        self.systemd.state().units.insert(INSTALL.into(), active.into());
+    fn unit(&self, name: &str, active: &str) {
+        self.systemd.state().units.insert(name.into(), active.into());
     }
 
     async fn install(&self, disk: &str, digest: &str, confirm: &str) -> Result<InstallState, SiteError> {
@@ -169,13 +169,16 @@ async fn an_installation_is_ordered_once_and_its_end_is_an_event() {
     // Between the order and the first word of the unit, while it runs, and at its end.
     let phase = async || bench.site.site.install_state().await.expect("told").phase;
     assert_eq!(phase().await, InstallPhase::Ordered, "it was asked for just now");
-    bench.unit("activating");
+    bench.unit(INSTALL, "activating");
     bench.state(InstallPhase::System, None);
     assert_eq!(phase().await, InstallPhase::System);
     check("sdb", &target.digest, "sdb", "being installed already").await;
     bench.site.site.tend_system().await;
     assert_eq!(bench.events().await, [EventKind::InstallBegun { disk: "sdb".into() }]);
-    bench.unit("inactive");
+    bench.unit(INSTALL, "inactive");
+    bench.unit(UNATTENDED, "activating");
+    assert_eq!(phase().await, InstallPhase::System, "a file on the stick ordered one");
+    bench.unit(UNATTENDED, "inactive");
     assert_eq!(phase().await, InstallPhase::Failed, "one that ended without a word");
     bench.state(InstallPhase::Failed, Some("copy the system: it broke"));
     bench.site.site.tend_system().await;

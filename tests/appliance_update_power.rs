@@ -129,10 +129,11 @@ impl Look<'_> {
             return broken("BIOS would start half of an update");
         }
         let uefi = self.new.in_uefi(&names);
-        if let Some(name) = uefi
-            && !(self.new.is_whole_in_uefi(&esp, name) && self.is_slot_whole(disk)?)
-        {
-            return broken("UEFI would start half of an update");
+        if let Some(name) = uefi {
+            let (kernel, slot) = (self.new.is_whole_in_uefi(&esp, name), self.is_slot_whole(disk)?);
+            if !(kernel && slot) {
+                return broken(&format!("UEFI would start half of an update (kernel {kernel}, slot {slot})"));
+            }
         }
         Ok(Starts { new_in_bios, new_in_uefi: uefi.is_some() })
     }
@@ -199,10 +200,12 @@ fn full_appliance_update_power_cuts_leave_a_version_that_starts() -> Result<(), 
     for number in 0..POINTS {
         let point = first + (last - first) * (number + 1) / POINTS;
         let kept = BOOTED.contains(&number).then(|| path(&format!("kept{number}")));
-        let (machines, starts) = cuts.cut(point, number as u64, kept.as_deref(), |disk| {
-            let machines = runtime.block_on(left::machines(disk, folder.path()))?;
-            Ok((machines, look.loaders(disk)?))
-        })?;
+        let (machines, starts) = cuts
+            .cut(point, number as u64, kept.as_deref(), |disk| {
+                let machines = runtime.block_on(left::machines(disk, folder.path()))?;
+                Ok((machines, look.loaders(disk)?))
+            })
+            .inspect_err(|_| println!("cut {number} of {POINTS}, after {point} of {last} writes"))?;
         assert_eq!(machines, Some(MACHINES), "cut {number} after {point} of {last} writes");
         found.push(starts);
         if let Some(copy) = &kept {

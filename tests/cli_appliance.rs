@@ -93,7 +93,11 @@ fn nothing_is_installed_that_was_not_confirmed_or_cannot_be() {
         assert!(output.status.code() == Some(code) && said.contains(expected), "{arguments:?}: {said}");
     };
     check(&["--disk", "smallest"], 1, "the appliance cannot be installed on sdc: it is in use: held by md0");
-    check(&["--disk", "largest"], 1, "not confirmed: nothing is written");
+    check(
+        &["--disk", "largest"],
+        1,
+        "not confirmed: nothing is written; without a terminal, `--yes-wipe sdb` confirms it",
+    );
     check(&["--disk", "only"], 1, "several disks fit only");
     check(&["--disk", "/dev/sda"], 1, "the appliance cannot be installed on sda: the appliance runs from it");
     check(&["--disk", "first"], 2, "\"first\" is no disk rule");

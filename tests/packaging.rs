@@ -98,6 +98,48 @@ impl Debian {
     }
 }
 
+/// `./dev image-usb` runs it: what it is given is an image of the appliance, and arrives whole.
+#[test]
+fn an_image_is_flashed_and_what_is_none_is_refused() -> Result<(), LabError> {
+    let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
+    let path = |name: &str| folder.path().join(name);
+    let put = |name: &str, bytes: &[u8]| fs::write(path(name), bytes).expect("written");
+    let mut image = vec![7; 1 << 20];
+    let name: Vec<u8> = "ironwake-esp".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    image[1024..1024 + name.len()].copy_from_slice(&name);
+    put("image", &image);
+    put("noise", &vec![7; 1 << 20]);
+    put("disk", &vec![1; 2 << 20]);
+    put("small", &[]);
+    run(Command::new("zstd").args(["-q", "--content-size"]).arg(path("image")))?;
+    let packed = fs::read(path("image.zst")).expect("packed");
+    put("half.zst", &packed[..packed.len() / 2]);
+    let flash = |words: &[&str], file: &str| {
+        let words: Vec<PathBuf> = words.iter().map(|word| path(word)).collect();
+        let done = Command::new("sh").arg(tree("appliance/flash")).args(words).env("FILE", file).output();
+        let done = done.expect("it runs");
+        (done.status.code(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+    };
+    for good in ["image", "image.zst"] {
+        put("disk", &vec![1; 2 << 20]);
+        let (code, said) = flash(&[good, "disk"], "1");
+        assert!(code == Some(0) && said.contains("boots the appliance now"), "{said}");
+        let disk = fs::read(path("disk")).expect("read");
+        assert!(disk[..1 << 20] == image && disk[1 << 20..].iter().all(|byte| *byte == 1), "{good}");
+    }
+    let check = |words: &[&str], file: &str, code: i32, expected: &str| {
+        let (found, said) = flash(words, file);
+        assert!(found == Some(code) && said.contains(expected), "{words:?}: {found:?} {said}");
+    };
+    check(&["noise", "disk"], "1", 1, "is no image of the appliance");
+    check(&["half.zst", "disk"], "1", 1, "half.zst");
+    check(&["missing", "disk"], "1", 1, "make it by ./dev image");
+    check(&["image", "small"], "1", 1, "the image has 1048576 bytes");
+    check(&["image", "disk"], "", 1, "FILE=1 writes to a regular file");
+    check(&["image"], "", 2, "usage: appliance/flash IMAGE DEVICE");
+    Ok(())
+}
+
 #[test]
 fn full_parity_pv20_packages_put_the_units_on_a_debian_host_and_purging_takes_all_away()
 -> Result<(), LabError> {

@@ -3,6 +3,7 @@
 mod bus;
 mod loopback;
 #[path = "updates/lab.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
 mod lab;
 
 use std::fs;
@@ -409,39 +410,6 @@ fn full_an_update_that_is_killed_leaves_what_runs() {
     lab.order(&update, false);
     install(&lab.places, NOW).expect("after all of that");
     assert!(slot(&disk, SLOT_B, length) == root_of("0.2.0"));
-}
-
-/// The script that decides without the program agrees with it.
-#[test]
-fn whether_a_version_is_on_trial_is_told_without_the_program_too() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let keys = Keys::new(folder.path());
-    let lab = Lab::new(folder.path(), &keys);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/usr/lib/ironwake/on-trial");
-    let ukis = lab.root.join("efi/EFI/Linux");
-    let check = |names: &[&str], expected: bool| {
-        fs::remove_dir_all(&ukis).expect("removed");
-        names.iter().for_each(|name| put(ukis.join(name), b""));
-        let told =
-            Command::new("sh").arg(&script).env("IRONWAKE_ROOT", &lab.root).status().expect("sh").success();
-        let own =
-            ironwake::updates::assess(&lab.places, &"0.1.0".parse().expect("a version")).expect("assessed");
-        let own = own != ironwake::updates::Assessment::Settled;
-        assert_eq!((told, own), (expected, expected), "{names:?}");
-    };
-    put(lab.root.join("proc/cmdline"), b"quiet\n");
-    check(&["ironwake_0.1.0.efi", "ironwake_0.2.0+3-0.efi"], false);
-    check(&["ironwake_0.1.0+2-1.efi"], false);
-    check(&["ironwake_0.1.0+2-1.efi", "ironwake_0.0.9.efi"], true);
-    check(&["ironwake_0.1.0+3.efi", "ironwake_0.0.9.efi"], true);
-    check(&["ironwake_0.1.0+0-3.efi", "ironwake_0.0.9.efi"], true);
-    check(&["ironwake_0.1.0+0-4.efi", "ironwake_0.0.9+0-3.efi"], false);
-    put(lab.root.join("proc/cmdline"), b"quiet ironwake.boot=bios\n");
-    check(&["ironwake_0.1.0+2-1.efi", "ironwake_0.0.9.efi"], false);
-    let mut grubenv = Grubenv::default();
-    grubenv.try_version(&"0.1.0".parse().expect("a version"));
-    BootFiles::open(&lab.places).expect("an ESP").write_grubenv(&grubenv).expect("written");
-    check(&["ironwake_0.1.0.efi", "ironwake_0.0.9.efi"], true);
 }
 
 /// A boot file where the daemon looks for them.

@@ -97,8 +97,8 @@ pub enum BadBundle {
     Manifest(String),
     /// Nobody who is trusted signed the manifest.
     #[error(
-        "the bundle is not signed by a key that this appliance trusts ({0}); keys are in /etc/ironwake/update-keys.asc, or \
-         else in /usr/lib/ironwake/update-keys.asc"
+        "the bundle is not signed by a key that this appliance trusts ({0}): an image trusts the key that it was made with \
+         (`./dev image SIGN_KEY=FILE`), or those in /etc/ironwake/update-keys.asc"
     )]
     Signature(#[from] BadSignature),
     /// A file is not the one that was signed.

@@ -15,8 +15,9 @@ use super::read::sync_folder;
 use super::write::remove_folder;
 use super::{BACKING_UP, BackupError, COMMITTED, STAGING};
 use crate::private;
-use crate::store::Locked;
+use crate::store::{Locked, copies};
 use crate::systemd::NetworkFiles;
+use crate::updates::INBOX;
 
 /// Tells the daemon that goes on from a backup so, in the state directory.
 pub const NOTE: &str = "restored.json";
@@ -80,6 +81,8 @@ pub(super) fn steps(state: &Path, network: &NetworkFiles) -> Result<Vec<Step>, B
         None => return Ok(Vec::new()),
     };
     let mut steps: Vec<Step> = STATE_REMNANTS.iter().map(|name| Step::Remove(state.join(name))).collect();
+    // Going back to an earlier version would find the records of before in them.
+    steps.extend(copies(&state.join(DATABASE), &state.join(INBOX)).into_iter().map(Step::Remove));
     let has = |name: &str| note.state.iter().any(|has| has == name);
     steps.extend(STATE_FILES.iter().filter(|name| !has(name)).map(|name| Step::Remove(state.join(name))));
     let moved = note.state.iter().filter(|name| STATE_FILES.contains(&name.as_str()));
@@ -165,7 +168,13 @@ pub fn take_up(state: &Path, network: &NetworkFiles) -> Result<bool, BackupError
     }
     let steps = steps(state, network)?;
     for step in &steps {
-        perform(step, network)?;
+        match (step, perform(step, network)) {
+            // A daemon that does not start for an address helps nobody: everything else is as it was.
+            (Step::Network { name, .. }, Err(error)) => {
+                tracing::warn!(%error, file = name, "an address of the backup is not taken on");
+            }
+            (_, done) => done?,
+        }
     }
     remove_folder(&state.join(STAGING))?;
     if !steps.is_empty() {

@@ -124,10 +124,15 @@ fn an_appliance_goes_on_as_another_one() {
     assert!(!take_up(&second.state(), &second.network()).expect("nothing to take up"));
     second.check("b");
 
+    // Copies of what is replaced, to which an earlier version would go back.
+    let copies = ["update/ironwake-0.1.0.db", "ironwake.db.v1"].map(|name| second.state().join(name));
+    fs::create_dir_all(second.state().join("update")).expect("made");
+    copies.iter().for_each(|copy| fs::write(copy, "of b").expect("written"));
     second.restore(&sealed, false);
     assert!(matches!(second.unpack(&sealed, PASSPHRASE), Err(BackupError::Busy)));
     assert!(take_up(&second.state(), &second.network()).expect("taken up"));
     second.check("a");
+    assert!(copies.iter().all(|copy| !copy.exists()), "they are of the appliance before");
     let state = second.state();
     assert_eq!(fs::read(state.join("imports").join(digest.to_string())).expect("an image"), IMAGE);
     assert!(fs::read_to_string(state.join("settings.toml")).expect("settings").contains("enabled = false"));
@@ -155,6 +160,17 @@ fn addresses_come_where_they_are_asked_for() {
     second.restore(&sealed, true);
     take_up(&second.state(), &second.network()).expect("taken up");
     assert_eq!(names(&second), ["05-ironwake-eth0.network"]);
+}
+
+/// Where addresses cannot be written, the rest is restored all the same.
+#[test]
+fn addresses_that_cannot_be_written_keep_no_daemon_from_starting() {
+    let (first, second) = (Site::new("a"), Site::new("b"));
+    first.network().put("05-ironwake-eth0.network", Some("first\n")).expect("written");
+    second.restore(&first.back_up(&[]), true);
+    let nowhere = second.folder.path().join("nowhere");
+    assert!(take_up(&second.state(), &NetworkFiles::at(&nowhere, &nowhere)).expect("taken up"));
+    second.check("a");
 }
 
 /// A crash behind any step: the next start ends with the whole of the backup, and before the first one with the whole of

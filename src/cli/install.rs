@@ -23,7 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Arguments of `appliance install`.
 #[derive(Debug, clap::Args)]
 pub struct InstallArgs {
-    /// Which disk: /dev/NAME, or a rule: serial=TEXT, wwn=TEXT, only, smallest, largest, size=SIZE
+    /// Which disk: /dev/NAME, or a rule: serial=TEXT (all of it), wwn=TEXT, only, smallest, largest, size=SIZE or A..B,
+    /// smallest>=SIZE
     #[arg(long, value_name = "DISK")]
     disk: String,
     /// Do not ask: everything on the disk of this kernel name, such as nvme0n1, is destroyed, and it has to be the one that --disk names
@@ -115,7 +116,13 @@ pub async fn install(args: InstallArgs, context: &mut Context) -> Result<(), Fai
         // The daemon compares it: what is said there is told here.
         Some(named) => named,
         None if confirmed(found, context).await? => name.clone(),
-        None => return Err(anyhow!("not confirmed: nothing is written").into()),
+        None => {
+            let name = clean(&name);
+            return Err(anyhow!(
+                "not confirmed: nothing is written; without a terminal, `--yes-wipe {name}` confirms it"
+            )
+            .into());
+        }
     };
     let then = match args.then {
         Then::Wait => InstallThen::Wait,

@@ -11,6 +11,23 @@ use super::{Context, Failure, human};
 
 /// A set-up is one document; a page of text is plenty.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Everything that may stand in it. Only `interface` has to; `"dhcp": "proxy"`, which is the default, needs no range.
+const EXAMPLE: &str = r#"{
+  "interface": "eth0",
+  "address": { "address": "10.0.0.2/24", "gateway": "10.0.0.1", "dns": ["10.0.0.1"] },
+  "dhcp": "server",
+  "range": ["10.0.0.100-10.0.0.200"],
+  "router": "10.0.0.1",
+  "dns": ["10.0.0.1"],
+  "system": {
+    "hostname": "boot",
+    "timezone": "Europe/Vienna",
+    "ntp": true,
+    "ntp_servers": ["pool.ntp.org"],
+    "keyboard": "de"
+  }
+}
+"#;
 
 /// Commands below `setup`.
 #[derive(Debug, clap::Subcommand)]
@@ -21,7 +38,9 @@ pub enum Command {
         #[arg(long)]
         ask: bool,
     },
-    /// Set the appliance up, once, by a JSON document as the API takes it (`POST /api/v1/setup`)
+    /// Print a document for `apply`
+    Example,
+    /// Set the appliance up, once, by a JSON document as the API takes it (`POST /api/v1/setup`); `setup example` prints one
     Apply {
         /// The document; - is standard input
         file: PathBuf,
@@ -34,6 +53,7 @@ pub enum Command {
 pub async fn run(command: Command, context: &mut Context) -> Result<(), Failure> {
     match command {
         Command::Show { ask } => show(ask, context).await,
+        Command::Example => Ok(context.output.raw(EXAMPLE.as_bytes())?),
         Command::Apply { file, dry_run } => {
             let setup = read(&file)?;
             if dry_run { would(&setup, context).await } else { apply(&setup, context).await }
@@ -83,7 +103,8 @@ fn read(file: &PathBuf) -> Result<Setup, Failure> {
             opened.take(FILE_BYTES_MAX).read_to_string(&mut text).with_context(what)?
         }
     };
-    Ok(serde_json::from_str(&text).with_context(what)?)
+    let advice = || format!("{}: `ironwake setup example` prints a document", what());
+    Ok(serde_json::from_str(&text).with_context(advice)?)
 }
 
 async fn would(setup: &Setup, context: &mut Context) -> Result<(), Failure> {
@@ -131,4 +152,19 @@ async fn apply(setup: &Setup, context: &mut Context) -> Result<(), Failure> {
         (false, _) => "start the daemon again: it serves then",
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_what_is_read() {
+        let setup: Setup = serde_json::from_str(EXAMPLE).expect("a set-up");
+        let again = serde_json::to_value(&setup).expect("JSON");
+        let mut example: serde_json::Value = serde_json::from_str(EXAMPLE).expect("JSON");
+        // The default, which is not left out.
+        example["address"]["dhcp"] = false.into();
+        assert_eq!(again, example, "everything is in it, and nothing else");
+    }
 }

@@ -63,11 +63,12 @@ pub enum Switch {
 
 /// Arguments of `system network`.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("from").required(true).args(["address", "dhcp"]))]
 pub struct NetworkArgs {
     /// The interface
     interface: String,
     /// Another DHCP server gives the address
-    #[arg(long, required_unless_present = "address", conflicts_with = "address")]
+    #[arg(long)]
     dhcp: bool,
     /// The address with its prefix: 10.0.0.2/24
     #[arg(long, value_name = "ADDRESS")]

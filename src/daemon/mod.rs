@@ -119,6 +119,7 @@ impl Daemon {
             .with_context(|| format!("make the state directory {}", config.state.display()))?;
         let places = updates::Places::of_state(&config.state);
         let (store, went_back) = Store::open_or_go_back(&config.state.join("ironwake.db"), &places.inbox)?;
+        let goes_back = went_back.is_some();
         tell_going_back(&store, went_back).await?;
         let (follower, jump) = Follower::resume(&store).await?;
         let boot_dirs = artifacts::boot_dirs();
@@ -157,15 +158,16 @@ impl Daemon {
         if let Some(port) = environment.ssh_port {
             site.set_ssh_port(port);
         }
-        site.set_updates(site::Updating {
-            places,
-            channel: config.update.url.clone(),
-            sticks: sticks::FOLDER.into(),
-        });
+        // One look at a time, whatever is looked for.
+        let sticks = Arc::new(sticks::Sticks::new(sticks::FOLDER.into()));
+        site.look_for_sticks_in(sticks.clone());
+        site.set_updates(site::Updating { places, channel: config.update.url.clone(), sticks });
         site.keep_password(&config.state)?;
-        // Before anybody is served: nothing that was armed in the backup is armed here.
+        // Before anybody is served: nothing that was armed in records of before is armed here.
+        if goes_back {
+            site.end_what_could_write(site::WENT_BACK).await?;
+        }
         site.go_on_from_backup().await?;
-        site.look_for_sticks_in(sticks::FOLDER.into());
         images::publish_loaders(&boot_dirs, &site, &shelf);
 
         let (parts, untried) = (TaskTracker::new(), TaskTracker::new());

@@ -186,7 +186,9 @@ impl Installation<'_> {
         let other = spans[OTHER_ROOT];
         disk.zero(other.start, CLEARED_BYTES.min(other.size)).map_err(step("clear the other slot"))?;
         disk.flush().map_err(step("copy the system"))?;
-        // The tools that follow want the disk to themselves.
+        // The tools that follow take the disk by its name, and want it to themselves. As long as somebody has it open, the kernel
+        // gives that name to no other disk, even if it is pulled out.
+        let held = File::open(approved.node()).map_err(step("hold the disk"))?;
         drop(disk);
 
         self.progress.phase(InstallPhase::BootFiles);
@@ -201,6 +203,7 @@ impl Installation<'_> {
         self.progress.phase(InstallPhase::Finishing);
         let root = &self.host.root;
         let mut disk = check(root, begun).and_then(open)?;
+        drop(held);
         write_table(&mut disk, &gathered.layout, code).map_err(step("write the partition table"))?;
         disk.reread_partitions().map_err(step("have the kernel read the partition table"))
     }

@@ -27,6 +27,12 @@ impl Progress {
         progress
     }
 
+    /// One that does not come so far that a disk is known, and why.
+    pub fn refused(folder: &Path, begun_at: Millis, problem: String) {
+        let state = InstallState { begun_at, ..InstallState::default() };
+        Self { path: folder.join(STATE), state, written: None }.failed(problem);
+    }
+
     /// The next phase begins.
     pub fn phase(&mut self, phase: InstallPhase) {
         info!(disk = self.state.disk, "{}", phase.told());

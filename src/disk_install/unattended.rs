@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::facts;
 use super::layout::Span;
 use super::perform::{Host, InstallError, run as install};
+use super::progress::Progress;
 use super::source::{self, Place};
 use crate::builders::Child;
 use crate::operation::{DiskRule, resolve};
@@ -82,8 +83,20 @@ impl Unattended {
     }
 }
 
-/// Does what the file says, if there is one; what is to be done then, if it was done.
+/// Does what the file says, if there is one; what is to be done then, if it was done. Why it was not is in [`Host::run`] too.
 pub fn run(host: &Host) -> Result<Option<InstallThen>, UnattendedError> {
+    let done = try_run(host);
+    match &done {
+        Err(error @ (UnattendedError::File(_) | UnattendedError::Disk(_))) => {
+            Progress::refused(&host.run, host.now, error.to_string());
+        }
+        // The installation says so itself.
+        Err(UnattendedError::Install(_)) | Ok(_) => {}
+    }
+    done
+}
+
+fn try_run(host: &Host) -> Result<Option<InstallThen>, UnattendedError> {
     let Some(version) = source::version(&host.root) else { return Ok(None) };
     let disks = facts::read(&host.root, host.now);
     // An appliance that runs from its own disk is installed.

@@ -11,6 +11,7 @@ use ironwake_api::{ApplianceStatus, SelfTest, Update, UpdateQuery, UpdateRequest
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::artifacts::discard;
 use super::extract::{Json, Operator, Query};
 use super::guard::while_good;
 use super::machines::to_its_end;
@@ -84,16 +85,25 @@ async fn upload(
     request: Request,
 ) -> Result<(StatusCode, axum::Json<Update>), Refusal> {
     let standing = standing.map(|Extension(standing)| standing);
-    let body = request.into_body();
-    let reception = site.receive_update(body.size_hint().exact()).await?;
-    let reception = while_good(standing.as_ref(), receive(reception, body)).await?;
+    let mut body = request.into_body();
+    let received = match site.receive_update(body.size_hint().exact()).await {
+        Ok(reception) => while_good(standing.as_ref(), receive(reception, &mut body)).await,
+        Err(error) => Err(error.into()),
+    };
+    let reception = match received {
+        Ok(reception) => reception,
+        Err(refusal) => {
+            discard(body);
+            return Err(refusal);
+        }
+    };
     let begun =
         to_its_end(async move { site.install_received(reception, query.allow_older, actor).await }).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(begun)))
 }
 
 /// Writes a body to the disk as it comes.
-async fn receive(mut reception: Reception, mut body: Body) -> Result<Reception, Refusal> {
+async fn receive(mut reception: Reception, body: &mut Body) -> Result<Reception, Refusal> {
     loop {
         let refused = |status, code, detail: String| Err(Refusal::new(status, code, detail));
         let frame = match tokio::time::timeout(SILENCE_MAX, body.frame()).await {

@@ -19,6 +19,9 @@ use crate::private;
 use crate::store::StoreError;
 
 /// Why operations end with which a backup could write to a disk.
+/// Why operations of a database end that another version has gone back to.
+pub const WENT_BACK: &str =
+    "the appliance goes on from a copy of its database, which cannot know what became of it since";
 const ENDED: &str = "the appliance goes on from a backup, which cannot know what became of it since";
 
 /// What is under way, and whether the daemon is to go on from a backup.
@@ -128,6 +131,15 @@ impl Site {
         let _gate = self.gate.lock().await;
         // Somebody may have been enrolled since.
         self.refuse_to_replace(query)?;
+        let own = self.own()?;
+        if query.address
+            && let Some(why) = own.appliance.files.unusable()
+        {
+            let message = format!(
+                "its addresses cannot be taken on here: {why}; without `address` the rest is restored"
+            );
+            return Err(SiteError::SystemUnavailable(message));
+        }
         let Unpacked { staged, _one } = unpacked;
         let restored = staged.shown();
         let note = Note::of(&staged.manifest, actor, query.address);
@@ -157,13 +169,7 @@ impl Site {
         let state = own.appliance.state.clone();
         let looked = tokio::task::spawn_blocking(move || backup::note(&state)).await;
         let Some(note) = looked.map_err(|_| StoreError::Closed)?? else { return Ok(()) };
-        for record in self.operations.all() {
-            let operation = &record.operation;
-            if matches!(operation.state, OperationState::PxeReady | OperationState::PxeBooted) {
-                let cancel = Trigger::Cancel { why: Some(ENDED.into()) };
-                self.happen(&operation.id, cancel, &Actor::Daemon).await?;
-            }
-        }
+        self.end_what_could_write(ENDED).await?;
         let kind = EventKind::BackupRestored { made_at: note.made_at, hostname: note.hostname.clone() };
         self.store.save(vec![self.event(note.actor.clone(), None, kind)]).await?;
         if note.address {
@@ -173,6 +179,24 @@ impl Site {
         let removed = tokio::task::spawn_blocking(move || private::remove(&path)).await;
         removed.map_err(|_| StoreError::Closed)?.map_err(BackupError::from)?;
         info!(hostname = note.hostname, "the appliance goes on from a backup");
+        Ok(())
+    }
+
+    /// Cancels what is armed, or waits in a batch to be: the records are of before, and machines may have been written since, or
+    /// their operations called off.
+    pub async fn end_what_could_write(&self, why: &str) -> Result<(), SiteError> {
+        for record in self.operations.all() {
+            let operation = &record.operation;
+            let could = match operation.state {
+                OperationState::PxeReady | OperationState::PxeBooted => true,
+                OperationState::Registered => operation.batch.is_some(),
+                _ => false,
+            };
+            if could {
+                let cancel = Trigger::Cancel { why: Some(why.to_owned()) };
+                self.happen(&operation.id, cancel, &Actor::Daemon).await?;
+            }
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::system::{Own, told};
 use super::{Site, SiteError};
 use crate::disk_install::{Order, is_appliance, load_facts, load_state, order_path, run_folder};
 use crate::store::StoreError;
-use crate::systemd::{DISKS, FACTORY_RESET, INSTALL};
+use crate::systemd::{DISKS, FACTORY_RESET, INSTALL, UNATTENDED};
 
 /// What was read so lately is told again: whoever may look cannot keep the disks busy.
 const FRESH: Millis = 3_000;
@@ -69,8 +69,8 @@ impl Site {
         if !state.phase.is_running() && ordered.is_none() {
             return Ok(state);
         }
-        let units = own.appliance.bus.units(&[INSTALL]).await?;
-        let runs = units.iter().any(|unit| unit.active == "activating");
+        let units = own.appliance.bus.units(&[INSTALL, UNATTENDED]).await?;
+        let runs = |name| units.iter().any(|unit| unit.name == name && unit.active == "activating");
         let ended = |why: &str, state| {
             let problem = Some(format!("{why}: journalctl -u ironwake-install"));
             InstallState { phase: InstallPhase::Failed, problem, ..state }
@@ -79,10 +79,10 @@ impl Site {
         if let Some(Ordered { disk, at, .. }) = ordered.filter(|ordered| state.begun_at < ordered.at) {
             let disk = Some(disk);
             let state = InstallState { phase: InstallPhase::Ordered, disk, ..InstallState::default() };
-            let waits = runs || self.now() < at + BEGIN_WITHIN;
+            let waits = runs(INSTALL) || self.now() < at + BEGIN_WITHIN;
             return Ok(if waits { state } else { ended("it did not begin", state) });
         }
-        let broke_off = state.phase.is_running() && !runs;
+        let broke_off = state.phase.is_running() && !runs(INSTALL) && !runs(UNATTENDED);
         Ok(if broke_off { ended("it ended before it was done", state) } else { state })
     }
 

@@ -179,10 +179,10 @@ impl Site {
         }
     }
 
-    /// USB sticks are mounted below this folder.
-    pub fn look_for_sticks_in(&self, folder: PathBuf) {
-        // Where it was said before, it is the same folder.
-        let _ = self.ssh_keys.sticks.set(Arc::new(Sticks::new(folder)));
+    /// Where USB sticks are.
+    pub fn look_for_sticks_in(&self, sticks: Arc<Sticks>) {
+        // Where it was said before, they are the same.
+        let _ = self.ssh_keys.sticks.set(sticks);
     }
 
     /// Keys on USB sticks that are plugged in.

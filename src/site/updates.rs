@@ -21,7 +21,7 @@ use crate::appliance::bundle::{BUNDLE_BYTES_MAX, ENDING, MANIFEST, MANIFEST_BYTE
 use crate::artifact::{SIGNATURE_BYTES_MAX, shown_url};
 use crate::private;
 use crate::remote::http::HttpClient;
-use crate::sticks;
+use crate::sticks::Sticks;
 use crate::store::{StoreError, snapshot_path};
 use crate::systemd::UPDATE_INSTALL;
 use crate::updates::{
@@ -48,7 +48,7 @@ pub struct Updating {
     /// `[update] url`
     pub channel: Option<String>,
     /// Where sticks are mounted.
-    pub sticks: PathBuf,
+    pub sticks: Arc<Sticks>,
 }
 
 /// Updates as the site has them.
@@ -125,11 +125,14 @@ impl Site {
     pub async fn update(&self) -> Result<Update, SiteError> {
         let updating = self.updating()?.clone();
         let unavailable = self.no_updates().await?;
-        let (places, folder) = (updating.places, updating.sticks);
-        let looked =
-            move || (read_record(&places), sticks::bundles(&folder, ENDING), image_version(&places.root));
-        let (record, sticks, version) =
-            tokio::task::spawn_blocking(looked).await.map_err(|_| StoreError::Closed)?;
+        let places = updating.places;
+        let looked = move || (read_record(&places), image_version(&places.root));
+        let (record, version) = tokio::task::spawn_blocking(looked).await.map_err(|_| StoreError::Closed)?;
+        // One that does not answer holds up nothing but the list of them.
+        let sticks = updating.sticks.bundles(ENDING).await.unwrap_or_else(|error| {
+            warn!(%error, "updates on sticks are not listed");
+            Vec::new()
+        });
         let record = record.unwrap_or_else(|error| {
             warn!(error = told(&error), "what became of the last update is not known");
             None
@@ -222,6 +225,7 @@ impl Site {
         actor: Actor,
     ) -> Result<Update, SiteError> {
         let updating = self.updating()?.clone();
+        let mut expected = None;
         let source = match (request.url, request.stick) {
             (Some(_), Some(_)) => {
                 return Err(SiteError::invalid("stick", "url and stick exclude each other: give one"));
@@ -233,7 +237,7 @@ impl Site {
                     .ok_or_else(|| SiteError::invalid("url", format!("{url:?} is no http or https URL")))?;
                 Source::Url(url)
             }
-            (None, Some(path)) => Source::Stick(on_stick(&updating.sticks, &path)?),
+            (None, Some(path)) => Source::Stick(on_stick(&updating.sticks, &path).await?),
             (None, None) => {
                 let available = self.update_state().available.clone();
                 let (Some(channel), Some(available)) = (&updating.channel, available) else {
@@ -241,7 +245,9 @@ impl Site {
                                    file, a URL or a stick can be named";
                     return Err(SiteError::Conflict(message.into()));
                 };
-                Source::Url(format!("{channel}ironwake-{}-amd64.{ENDING}", available.version))
+                let url = format!("{channel}ironwake-{}-amd64.{ENDING}", available.version);
+                expected = Some(available.version);
+                Source::Url(url)
             }
         };
         self.take_turn().await?;
@@ -251,7 +257,8 @@ impl Site {
                 Source::Url(url) => site.fetch_bundle(&url).await,
                 Source::Stick(path) => site.copy_bundle(path).await,
             };
-            site.finish_update(fetched, request.allow_older, actor).await;
+            let wanted = Wanted { version: expected, allow_older: request.allow_older };
+            site.finish_update(fetched, wanted, actor).await;
         });
         self.update().await
     }
@@ -286,7 +293,8 @@ impl Site {
         let whole = reception.whole();
         reception.ends_turn = false;
         drop(reception);
-        tokio::spawn(async move { site.finish_update(whole, allow_older, actor).await });
+        let wanted = Wanted { version: None, allow_older };
+        tokio::spawn(async move { site.finish_update(whole, wanted, actor).await });
         self.update().await
     }
 
@@ -353,9 +361,9 @@ impl Site {
     }
 
     /// Goes on with a bundle that came, and tells how it ends.
-    async fn finish_update(self: &Arc<Self>, came: Result<(), String>, allow_older: bool, actor: Actor) {
+    async fn finish_update(self: &Arc<Self>, came: Result<(), String>, wanted: Wanted, actor: Actor) {
         let installed = match came {
-            Ok(()) => self.install_bundle(allow_older, actor.clone()).await,
+            Ok(()) => self.install_bundle(wanted, actor.clone()).await,
             Err(why) => Err(why),
         };
         let version = self.update_state().progress.as_ref().and_then(|progress| progress.version.clone());
@@ -378,7 +386,8 @@ impl Site {
         }
     }
 
-    async fn install_bundle(self: &Arc<Self>, allow_older: bool, actor: Actor) -> Result<Version, String> {
+    async fn install_bundle(self: &Arc<Self>, wanted: Wanted, actor: Actor) -> Result<Version, String> {
+        let Wanted { version: expected, allow_older } = wanted;
         let places = self.updating().map_err(|error| error.to_string())?.places.clone();
         let partial = places.inbox.join(PARTIAL);
         self.at_step(None, UpdateStep::Checking);
@@ -391,6 +400,12 @@ impl Site {
         };
         let (version, running, signer) = in_thread(check).await?;
         info!(%version, signer, "an update is to be installed");
+        // Whoever is between could hand over another one that was signed once.
+        if let Some(expected) = expected.filter(|expected| *expected != version.as_str()) {
+            return Err(format!(
+                "the channel named {expected}, and what came is {version}: `ironwake update check` asks it again"
+            ));
+        }
         if version == running {
             return Err(format!("{version} is the version that runs"));
         }
@@ -516,6 +531,13 @@ impl Site {
     }
 }
 
+/// What was asked for.
+struct Wanted {
+    /// The version that was shown, where one was.
+    version: Option<String>,
+    allow_older: bool,
+}
+
 /// Where a bundle comes from.
 enum Source {
     Url(String),
@@ -545,11 +567,11 @@ async fn look_at(channel: &str, places: &Places, now: Millis) -> Result<UpdateAv
 }
 
 /// A file on a stick by the name that was listed; nothing leads out of it.
-fn on_stick(sticks: &Path, name: &str) -> Result<PathBuf, SiteError> {
+async fn on_stick(sticks: &Sticks, name: &str) -> Result<PathBuf, SiteError> {
     let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-    let listed = plain && sticks::bundles(sticks, ENDING).iter().any(|(path, _)| path == name);
-    match listed {
-        true => Ok(sticks.join(name)),
+    let listed = sticks.bundles(ENDING).await.map_err(|error| SiteError::Conflict(error.to_string()))?;
+    match plain && listed.iter().any(|(path, _)| path == name) {
+        true => Ok(sticks.folder().join(name)),
         false => Err(SiteError::invalid(
             "stick",
             format!("{name:?} is no update on a stick: `ironwake update` lists them"),

@@ -106,8 +106,8 @@ fn look(path: &Path) -> Option<Seen> {
     Some(Seen { schema, last_event: last_event.map(|(id, at)| (id, u64::try_from(at).unwrap_or_default())) })
 }
 
-/// Every copy that could take the place of a database.
-fn copies(path: &Path, snapshots: &Path) -> Vec<PathBuf> {
+/// Every copy that could take the place of the database at `path`.
+pub fn copies(path: &Path, snapshots: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = (1..=SCHEMA_VERSION).map(|version| copy_path(path, version)).collect();
     found.extend(all_snapshots(snapshots));
     found.into_iter().filter(|copy| copy.is_file()).collect()

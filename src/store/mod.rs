@@ -36,7 +36,7 @@ use crate::appliance::{Jump, Known};
 use crate::artifact::{Download, Import};
 use crate::operation;
 use crate::profile::{Secret, Written};
-pub use back::{WentBack, snapshot_path};
+pub use back::{WentBack, copies, snapshot_path};
 pub use copy::{Inspected, Locked, inspect, snapshot};
 pub use error::StoreError;
 pub use events::EventFilter;

@@ -34,7 +34,8 @@ pub use keymaps::{KeyboardKind, keyboards};
 pub use network_files::{NetworkFiles, interface_of, is_own};
 pub use requests::{Time, Unit};
 pub use units::{
-    DAEMON, DISKS, FACTORY_RESET, INSTALL, OWN_UNITS, OwnUnit, RESTARTABLE, STARTABLE, UPDATE_INSTALL,
+    DAEMON, DISKS, FACTORY_RESET, INSTALL, OWN_UNITS, OwnUnit, RESTARTABLE, STARTABLE, UNATTENDED,
+    UPDATE_INSTALL,
 };
 
 /// What is logged where `IRONWAKE_LOG` says nothing.

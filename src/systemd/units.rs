@@ -41,6 +41,8 @@ pub const UPDATE_INSTALL: &str = "ironwake-update-install.service";
 pub const DISKS: &str = "ironwake-disks.service";
 /// Installs the appliance on a disk.
 pub const INSTALL: &str = "ironwake-install.service";
+/// The same, as a file on a stick says; nobody else starts it.
+pub const UNATTENDED: &str = "ironwake-unattended.service";
 /// Makes this appliance one that was never set up.
 pub const FACTORY_RESET: &str = "ironwake-factory-reset.service";
 

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use super::{FileError, Places, failed};
-use crate::appliance::{GRUBENV_BYTES, Grubenv, Version};
+use crate::appliance::{GRUBENV_BYTES, Grubenv, TRIES, Version};
 
 /// Folders on the ESP.
 const UKIS: &str = "EFI/Linux";
@@ -91,6 +91,12 @@ impl BootFiles {
         Ok(self.ukis()?.into_iter().find(|uki| uki.version == version))
     }
 
+    /// Whether GRUB finds everything of a version.
+    pub fn has_for_bios(&self, version: &str) -> bool {
+        let stem = self.0.join(BIOS).join(format!("{PREFIX}{version}"));
+        BIOS_ENDINGS.iter().all(|ending| PathBuf::from(format!("{}.{ending}", stem.display())).exists())
+    }
+
     /// GRUB's environment block; an empty one where there is none that can be read.
     pub fn grubenv(&self) -> Grubenv {
         let mut block = Vec::new();
@@ -130,6 +136,14 @@ impl BootFiles {
         match before == after {
             true => Ok(()),
             false => self.write_grubenv(&after),
+        }
+    }
+
+    /// systemd-boot takes this version from here on, and counts its starts.
+    pub fn offer(&self, version: &Version) -> Result<(), FileError> {
+        match self.uki(version.as_str())? {
+            Some(uki) => self.rename(&uki, &format!("{PREFIX}{version}+{TRIES}-0.efi")),
+            None => Ok(()),
         }
     }
 

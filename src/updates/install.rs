@@ -17,7 +17,7 @@ use super::record::{boot_id, read_order, read_record, write_progress, write_reco
 use super::trial::{Assessment, assess};
 use super::{
     BUNDLE, BootFiles, FileError, OrderProgress, Places, Record, RecordState, failed, image_version,
-    sysupdate,
+    secure_boot, sysupdate,
 };
 use crate::appliance::Version;
 use crate::appliance::bundle::{BadBundle, Bundle, Listed, Manifest};
@@ -28,6 +28,8 @@ const SOURCE: &str = "source";
 const DISK: &str = "disk";
 /// The initrd's links to partitions of the booted disk.
 const LINKS: &str = "dev/disk/ironwake";
+/// What UEFI starts.
+const KERNEL: &str = "kernel.efi";
 /// So much of /var stays free: the database needs it.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 /// How often progress is told.
@@ -75,6 +77,11 @@ pub enum InstallError {
         /// What it takes.
         wanted: u64,
     },
+    /// The firmware would not start it.
+    #[error(
+        "kernel.efi is not signed, and Secure Boot is on here: the update of an image that was made with SECUREBOOT= is made with it too"
+    )]
+    NotSigned,
     /// The disk that was booted is not found.
     #[error("find the disk that was booted: {0}")]
     Disk(String),
@@ -118,6 +125,7 @@ fn try_install(places: &Places, now: Millis, teller: &mut Teller<'_>) -> Result<
     }
     check_room(&places.state, manifest.unpacked_bytes())?;
     let source = unpack(places, bundle, teller)?;
+    check_kernel(places, &manifest, &source)?;
     let record = Record {
         version: manifest.version.to_string(),
         from: running.to_string(),
@@ -191,6 +199,18 @@ fn unpack(
     Ok(folder)
 }
 
+/// In BIOS, and where the firmware starts anything, a kernel needs no signature.
+fn check_kernel(places: &Places, manifest: &Manifest, source: &Path) -> Result<(), InstallError> {
+    let kernel = manifest.files.iter().find(|listed| listed.part.name == KERNEL);
+    let Some(kernel) = kernel.filter(|_| secure_boot::is_on(&places.efivars)) else { return Ok(()) };
+    let path = source.join(source_name(&manifest.version, kernel));
+    let signed = File::open(&path).and_then(|file| secure_boot::is_signed(&file));
+    match signed.map_err(failed("read", &path))? {
+        true => Ok(()),
+        false => Err(InstallError::NotSigned),
+    }
+}
+
 fn source_name(version: &Version, listed: &Listed) -> String {
     format!("ironwake_{version}.{}", listed.part.ending)
 }
@@ -227,6 +247,11 @@ fn write_slot(
         );
     })
     .map_err(InstallError::Sysupdate)?;
+    // Whatever is lost with the power from here on, the version has its name and all of its bytes.
+    let disk = places.run.join(DISK);
+    File::open(&disk).and_then(|disk| disk.sync_all()).map_err(failed("write", &disk))?;
+    files.sync().map_err(failed("write", &places.esp))?;
+    files.offer(version)?;
     if version < running {
         files.put_last(running)?;
     }

@@ -31,6 +31,18 @@ pub enum MakeError {
     /// The parts make no bundle.
     #[error(transparent)]
     Bundle(#[from] BadBundle),
+    /// The parts are those of another version.
+    #[error(
+        "{path} is of version {found}, and the update is to be of {wanted}: `./dev image VERSION={wanted}` makes its parts"
+    )]
+    Version {
+        /// What GRUB starts it by.
+        path: String,
+        /// The version that it names.
+        found: String,
+        /// The one that was asked for.
+        wanted: Version,
+    },
     /// The key does not sign.
     #[error("sign with {path}: {why}")]
     Key {
@@ -76,6 +88,7 @@ pub fn make(
     password: &str,
     output: &Path,
 ) -> Result<Manifest, MakeError> {
+    check_version(version, &folder.join("boot.cfg"))?;
     let signer = read_key(key)?;
     let packed = tempfile::tempdir_in(
         output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")),
@@ -106,6 +119,20 @@ pub fn make(
         fs::write(&path, bytes).map_err(failed("write", &path))?;
     }
     Ok(manifest)
+}
+
+/// The parts name their version themselves, and find their root by it.
+fn check_version(version: &Version, boot_config: &Path) -> Result<(), MakeError> {
+    let text = fs::read_to_string(boot_config).map_err(failed("read", boot_config))?;
+    let found = text.lines().find_map(|line| line.strip_prefix("version="));
+    match found {
+        Some(found) if found != version.as_str() => Err(MakeError::Version {
+            path: boot_config.display().to_string(),
+            found: found.to_owned(),
+            wanted: version.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn write(
@@ -206,4 +233,20 @@ fn sign(key: &SignedSecretKey, password: &str, text: &[u8]) -> Result<Vec<u8>, S
     };
     let signature = made.map_err(|error| error.to_string())?;
     signature.to_armored_bytes(ArmorOptions::default()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_another_version_make_no_bundle() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("boot.cfg");
+        fs::write(&config, "version=0.1.0\nbuilt=1\ncommand_line=\"quiet\"\n").expect("written");
+        let check = |version: &str| check_version(&version.parse().expect("a version"), &config);
+        check("0.1.0").expect("its own");
+        let error = check("0.2.0").expect_err("another").to_string();
+        assert!(error.contains("is of version 0.1.0, and the update is to be of 0.2.0"), "{error}");
+    }
 }

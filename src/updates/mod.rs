@@ -9,6 +9,7 @@ mod host;
 mod install;
 mod make;
 mod record;
+mod secure_boot;
 mod sysupdate;
 mod trial;
 

@@ -116,7 +116,11 @@ pub fn bless(places: &Places, running: &Version) -> Result<bool, FileError> {
     // One that waits for its first start is not forgotten by that.
     let waits = read_record(places)?
         .is_some_and(|record| record.state == RecordState::Installed && record.version != running.as_str());
-    if !waits {
+    // One that was chosen in the boot menu, or started since the other could not be read, stays for that time only.
+    let grubenv = files.grubenv();
+    let good = grubenv.get("good").filter(|good| files.has_for_bios(good));
+    let chosen = !trial && good.is_some_and(|good| good != running.as_str());
+    if !waits && !chosen {
         files.bless(running)?;
     }
     Ok(trial)

@@ -161,3 +161,21 @@ fn what_was_cut_short_is_told() {
     lab.boots("0.1.0", "second");
     assert_eq!(lab.stock().map(|record| record.state), Some(RecordState::Failed));
 }
+
+/// GRUB takes the other version where it cannot read the good one, and somebody may choose it: for that start.
+#[test]
+fn a_version_that_is_started_in_place_of_the_good_one_does_not_become_it() {
+    let lab = Lab::new(Firmware::Bios, &["ironwake_0.1.0.efi", "ironwake_0.2.0.efi"]);
+    let good = || BootFiles::open(&lab.places).expect("an ESP").grubenv().get("good").map(str::to_owned);
+    for ending in ["vmlinuz", "initrd", "cfg"] {
+        lab.put(&format!("efi/ironwake/ironwake_0.2.0.{ending}"), "");
+    }
+    bless(&lab.places, &version("0.2.0")).expect("blessed");
+    assert_eq!(good().as_deref(), Some("0.2.0"), "none was good before");
+    bless(&lab.places, &version("0.1.0")).expect("looked at");
+    assert_eq!(good().as_deref(), Some("0.2.0"));
+    // One that is not there any more starts nobody.
+    fs::remove_file(lab.places.esp.join("ironwake/ironwake_0.2.0.initrd")).expect("removed");
+    bless(&lab.places, &version("0.1.0")).expect("blessed");
+    assert_eq!(good().as_deref(), Some("0.1.0"));
+}

@@ -72,6 +72,8 @@ pub struct Machine {
     recorded: bool,
     /// A stick that is plugged in.
     stick: Option<PathBuf>,
+    /// A stick with the same image is plugged in, and is called `twin` in QEMU.
+    twin: bool,
     /// Whether its clock goes on while it is off.
     battery: bool,
     /// Who is at the other end of its network cable; else QEMU's own network is.
@@ -102,6 +104,7 @@ impl Machine {
             attached,
             recorded: false,
             stick: None,
+            twin: false,
             battery: true,
             wire: None,
             given: Vec::new(),
@@ -125,6 +128,12 @@ impl Machine {
     /// The same, with this stick plugged in; nothing is written to it.
     pub fn with_stick(self, stick: &Path) -> Self {
         Self { stick: Some(stick.into()), ..self }
+    }
+
+    /// The same, with a stick that was flashed with the same image.
+    pub fn with_twin(self) -> Result<Self, LabError> {
+        run(Command::new("cp").arg("--sparse=always").args([self.disk(), self.path("twin")]))?;
+        Ok(Self { twin: true, ..self })
     }
 
     /// The same, with a clock that begins in 2001 at each start.
@@ -376,6 +385,11 @@ impl Machine {
             command.args(["-blockdev", "driver=raw,node-name=stick,file=stick-file,read-only=on"]);
             command.args(["-device", "qemu-xhci,id=sticks"]);
             command.args(["-device", "usb-storage,bus=sticks.0,drive=stick,removable=on"]);
+        }
+        if self.twin {
+            let file = format!("driver=file,node-name=twin,filename={}", self.path("twin").display());
+            command.args(["-blockdev", &file, "-device", "qemu-xhci,id=twins"]);
+            command.args(["-device", "usb-storage,bus=twins.0,drive=twin,removable=on,id=twin"]);
         }
         let script = ("probe.do", script);
         let given: Vec<_> = CREDENTIALS

@@ -91,11 +91,28 @@ pub fn parts(folder: &Path, version: &str) -> PathBuf {
     parts
 }
 
+/// A loader of the boot files.
+pub fn loader(name: &str) -> PathBuf {
+    let named = std::env::var_os("IRONWAKE_BOOT").map(PathBuf::from);
+    let cached = || PathBuf::from(std::env::var_os("HOME").expect("a home")).join(".cache/ironwake/boot");
+    named.unwrap_or_else(cached).join("loaders").join(name)
+}
+
 /// The bundle of a version.
 pub fn bundle(folder: &Path, keys: &Keys, version: &str) -> PathBuf {
+    make(folder, keys, version, parts(folder, version))
+}
+
+/// The bundle of a version with this file as what UEFI starts.
+pub fn bundle_with(folder: &Path, keys: &Keys, version: &str, kernel: &Path) -> PathBuf {
+    let parts = parts(folder, version);
+    fs::copy(kernel, parts.join("kernel.efi")).expect("./dev setup fetches boot files");
+    make(folder, keys, version, parts)
+}
+
+fn make(folder: &Path, keys: &Keys, version: &str, parts: PathBuf) -> PathBuf {
     let output = folder.join(format!("bundles/ironwake-{version}-amd64.update"));
     fs::create_dir_all(output.parent().expect("a folder")).expect("made");
-    let parts = parts(folder, version);
     let version = version.parse().expect("a version");
     ironwake::updates::make(&version, 1_780_000_000, &parts, &keys.secret(), "", &output).expect("a bundle");
     output
@@ -160,7 +177,7 @@ impl Lab {
             "#!/bin/sh\nset -eu\nroot=$2 version=$4\nsource=$root/var/lib/ironwake-update/source\n{more}\n\
              mkdir -p \"$root/slot\"\ncp \"$source/ironwake_$version.root\" \"$root/slot/\"\n\
              for ending in vmlinuz initrd cfg; do cp \"$source/ironwake_$version.$ending\" \"$root/efi/ironwake/\"; done\n\
-             cp \"$source/ironwake_$version.efi\" \"$root/efi/EFI/Linux/ironwake_$version+3-0.efi\"\n"
+             cp \"$source/ironwake_$version.efi\" \"$root/efi/EFI/Linux/ironwake_$version+0-0.efi\"\n"
         );
         put(self.places.sysupdate.clone(), script.as_bytes());
         fs::set_permissions(&self.places.sysupdate, fs::Permissions::from_mode(0o755)).expect("executable");

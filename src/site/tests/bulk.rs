@@ -188,6 +188,26 @@ async fn what_waits_is_cancelled_when_one_has_failed() {
     assert_eq!(lab.states(&ids).await, [Failed, PxeReady, Registered]);
 }
 
+/// A database of before: what was armed then, and what waited for its turn, may have been called off since.
+#[tokio::test]
+async fn nothing_of_a_batch_is_armed_by_records_of_before() {
+    use State::{Cancelled, PxeReady, Registered};
+    let (mut lab, _) = with_machines(4).await;
+    let ids = lab.batch(2, true).await;
+    let drafts = lab.site.bulk(tagged("rack=1", BulkAction::Operate(wipe())), operator()).await;
+    assert_eq!(lab.states(&ids).await, [PxeReady, PxeReady, Registered, Registered]);
+    lab = lab.restart().await;
+    lab.site.end_what_could_write("the database is of before").await.expect("ended");
+    lab.site.arm_waiting().await;
+    assert_eq!(lab.states(&ids).await, [Cancelled; 4]);
+    let cause = lab.site.operation(&ids[3]).await.expect("an operation").history.pop().expect("an end").cause;
+    assert_eq!(cause, "the database is of before");
+    // What nobody has armed waits for an operator, as it did.
+    for outcome in drafts.expect("outcomes").into_iter().filter_map(|outcome| outcome.result.ok().flatten()) {
+        assert_eq!(lab.site.operation(&outcome.id).await.expect("an operation").state, Registered);
+    }
+}
+
 #[tokio::test]
 async fn a_machine_shows_the_operation_that_runs_on_it() {
     let (lab, ids) = with_machines(1).await;
