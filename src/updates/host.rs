@@ -11,6 +11,8 @@ use crate::appliance::Version;
 const SLOT: &str = "ironwake_";
 /// The name of a slot that nothing is in.
 const EMPTY: &str = "_empty";
+/// What udev knows of devices, by their numbers (udev(7)).
+const UDEV: &str = "run/udev/data";
 /// How parts of a device's path tell what it is connected by.
 const BUSES: &[(&str, &str)] =
     &[("/usb", "usb"), ("/nvme", "nvme"), ("/virtio", "virtio"), ("/ata", "sata"), ("/mmc", "mmc")];
@@ -53,17 +55,17 @@ pub fn booted(root: &Path) -> Booted {
         bus,
         medium: ApplianceMedium::Disk,
     };
-    Booted { disk: Some(boot), slots: slots(disk, &running) }
+    Booted { disk: Some(boot), slots: slots(root, disk, &running) }
 }
 
 /// Root slots of a disk, by their place on it.
-fn slots(disk: &Path, running: &Version) -> Vec<ApplianceSlot> {
+fn slots(root: &Path, disk: &Path, running: &Version) -> Vec<ApplianceSlot> {
     let Ok(entries) = fs::read_dir(disk) else { return Vec::new() };
     let mut found: Vec<(u32, ApplianceSlot)> = entries
         .flatten()
         .filter_map(|entry| {
             let number = fs::read_to_string(entry.path().join("partition")).ok()?.trim().parse().ok()?;
-            let label = label(&entry.path())?;
+            let label = label(root, &entry.path())?;
             let version = label.strip_prefix(SLOT).and_then(|version| version.parse::<Version>().ok());
             if version.is_none() && label != EMPTY {
                 return None;
@@ -80,10 +82,16 @@ fn slots(disk: &Path, running: &Version) -> Vec<ApplianceSlot> {
     found.into_iter().map(|(_, slot)| slot).collect()
 }
 
-/// A partition's name, as the kernel read it.
-pub(super) fn label(partition: &Path) -> Option<String> {
-    let text = fs::read_to_string(partition.join("uevent")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("PARTNAME=")).map(str::to_owned)
+/// A partition's name, as the kernel read it; of one that was added to a table in use, as at the first boot, only udev has read it.
+pub(super) fn label(root: &Path, partition: &Path) -> Option<String> {
+    let kernel = fs::read_to_string(partition.join("uevent")).ok()?;
+    let value = |name: &str| kernel.lines().find_map(|line| line.strip_prefix(name));
+    if let Some(name) = value("PARTNAME=") {
+        return Some(name.to_owned());
+    }
+    let known = root.join(UDEV).join(format!("b{}:{}", value("MAJOR=")?, value("MINOR=")?));
+    let udev = fs::read_to_string(known).ok()?;
+    udev.lines().find_map(|line| line.strip_prefix("E:ID_PART_ENTRY_NAME=")).map(str::to_owned)
 }
 
 /// The kernel's folder of the device that /var is on; none where that has none.
@@ -136,10 +144,13 @@ mod tests {
         let disk = root.join("sys/devices/pci0/usb1/host2/block/sda");
         for (number, name) in [(1, "bios-boot"), (3, "ironwake_0.1.0"), (4, "_empty"), (5, "ironwake-var")] {
             put(disk.join(format!("sda{number}/partition")), &format!("{number}\n"));
-            put(
-                disk.join(format!("sda{number}/uevent")),
-                &format!("MAJOR=8\nPARTN={number}\nPARTNAME={name}\n"),
-            );
+            let mut told = format!("MAJOR=8\nMINOR={number}\nPARTN={number}\n");
+            // It was added while the disk was in use.
+            match name {
+                "_empty" => put(root.join("run/udev/data/b8:4"), "I:7\nE:ID_PART_ENTRY_NAME=_empty\n"),
+                name => told.push_str(&format!("PARTNAME={name}\n")),
+            }
+            put(disk.join(format!("sda{number}/uevent")), &told);
         }
         put(disk.join("removable"), "0\n");
         fs::create_dir_all(root.join("sys/dev/block")).expect("made");

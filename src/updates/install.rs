@@ -284,7 +284,7 @@ fn link_disk(places: &Places) -> Result<Option<OtherSlot>, InstallError> {
     }
     let _ = fs::remove_file(&link);
     symlink(places.root.join("dev").join(disk), &link).map_err(failed("make the link", &link))?;
-    Ok(Some(OtherSlot { label: label(&slot), device: other }))
+    Ok(Some(OtherSlot { label: label(&places.root, &slot), device: other }))
 }
 
 /// The kernel's folder of a block device.
