@@ -113,13 +113,15 @@ pub fn bless(places: &Places, running: &Version) -> Result<bool, FileError> {
         record.state = RecordState::Good;
         write_record(places, &record)?;
     }
-    // One that waits for its first start is not forgotten by that.
-    let waits = read_record(places)?
-        .is_some_and(|record| record.state == RecordState::Installed && record.version != running.as_str());
-    // One that was chosen in the boot menu, or started since the other could not be read, stays for that time only.
+    // Another that was installed later and waits for its first start is not forgotten by that.
+    let record = read_record(places)?;
+    let later = record.as_ref().filter(|record| record.version != running.as_str());
+    let waits = later.is_some_and(|record| record.state == RecordState::Installed);
+    // One that was chosen in the boot menu, or started since the later one could not be read, stays for that time only.
+    let stays = later.is_some_and(|record| record.state == RecordState::Good);
     let grubenv = files.grubenv();
     let good = grubenv.get("good").filter(|good| files.has_for_bios(good));
-    let chosen = !trial && good.is_some_and(|good| good != running.as_str());
+    let chosen = stays && !trial && good.is_some_and(|good| good != running.as_str());
     if !waits && !chosen {
         files.bless(running)?;
     }

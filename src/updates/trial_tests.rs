@@ -167,11 +167,17 @@ fn what_was_cut_short_is_told() {
 fn a_version_that_is_started_in_place_of_the_good_one_does_not_become_it() {
     let lab = Lab::new(Firmware::Bios, &["ironwake_0.1.0.efi", "ironwake_0.2.0.efi"]);
     let good = || BootFiles::open(&lab.places).expect("an ESP").grubenv().get("good").map(str::to_owned);
-    for ending in ["vmlinuz", "initrd", "cfg"] {
-        lab.put(&format!("efi/ironwake/ironwake_0.2.0.{ending}"), "");
+    for name in ["0.1.0.vmlinuz", "0.1.0.initrd", "0.1.0.cfg", "0.2.0.vmlinuz", "0.2.0.initrd", "0.2.0.cfg"] {
+        lab.put(&format!("efi/ironwake/ironwake_{name}"), "");
     }
+    bless(&lab.places, &version("0.1.0")).expect("blessed");
+    assert_eq!(good().as_deref(), Some("0.1.0"), "none was good before");
+    // UEFI's counter is gone when this is done.
+    lab.installed();
+    lab.boots("0.2.0", "second");
     bless(&lab.places, &version("0.2.0")).expect("blessed");
-    assert_eq!(good().as_deref(), Some("0.2.0"), "none was good before");
+    assert_eq!((good().as_deref(), lab.state()), (Some("0.2.0"), RecordState::Good));
+    lab.boots("0.1.0", "third");
     bless(&lab.places, &version("0.1.0")).expect("looked at");
     assert_eq!(good().as_deref(), Some("0.2.0"));
     // One that is not there any more starts nobody.
