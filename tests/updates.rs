@@ -7,6 +7,7 @@ mod loopback;
 mod lab;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,10 +20,8 @@ use ironwake::updates::{
 };
 use ironwake_api::client::Client;
 use ironwake_api::{ApplianceKind, EventKind, UpdateOutcome, UpdateRequest, UpdateStep};
-use lab::{Keys, Lab, bundle, in_tree, parts, put, root_of, run, tree_with};
+use lab::{Keys, Lab, NOW, bundle, in_tree, parts, put, root_of, run, tree_with};
 use loopback::Daemon;
-
-const NOW: u64 = 1_900_000_000_000;
 
 #[test]
 fn a_bundle_is_a_tar_whose_list_gnupg_verifies() {
@@ -518,6 +517,31 @@ async fn an_update_goes_from_the_command_to_the_other_slot() {
     daemon.check(&["update"], 0, "0.2.0 failed 3 starts, this is 0.1.0 again", "");
     let request = UpdateRequest { stick: Some("../x.update".into()), ..UpdateRequest::default() };
     client.begin_update(&request).await.expect_err("no such stick");
+}
+
+/// Whoever is between could answer with another version that was signed once: what was shown is what is installed.
+#[test]
+fn a_channel_hands_over_the_version_that_it_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = Keys::new(folder.path());
+    let lab = Lab::new(folder.path(), &keys);
+    let (old, new) = (bundle(folder.path(), &keys, "0.3.0"), bundle(folder.path(), &keys, "0.4.0"));
+    fs::rename(&old, &new).expect("put in its place");
+    let mut web = Command::new("python3");
+    web.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"])
+        .arg(folder.path().join("bundles"));
+    let mut web = web.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
+    let mut said = String::new();
+    BufReader::new(web.stdout.take().expect("a pipe")).read_line(&mut said).expect("it says its port");
+    let port = said.split(' ').skip_while(|word| *word != "port").nth(1).expect("a port");
+    let channel = format!("[update]\nurl = \"http://127.0.0.1:{port}/\"\n");
+    let root = [("IRONWAKE_ROOT", lab.root.as_path())];
+    let daemon = Daemon::start_at(folder.path(), loopback::free_port(), &channel, &root);
+    daemon.check(&["update", "check"], 0, "0.4.0", "");
+    let refused = "the channel named 0.4.0, and what came is 0.3.0";
+    daemon.check(&["update", "install", "--wait"], 1, "", refused);
+    web.kill().expect("ended");
+    web.wait().expect("gone");
 }
 
 /// What runs on somebody else's system has no slots, and says what updates it.

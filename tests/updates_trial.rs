@@ -10,9 +10,7 @@ use std::process::Command;
 
 use ironwake::appliance::Grubenv;
 use ironwake::updates::{BootFiles, install};
-use lab::{Keys, Lab, bundle_with, loader, put};
-
-const NOW: u64 = 1_900_000_000_000;
+use lab::{Keys, Lab, NOW, bundle_with, loader, put};
 
 /// Debian's shim is signed and its iPXE is not.
 #[test]

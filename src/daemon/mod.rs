@@ -165,7 +165,7 @@ impl Daemon {
         site.keep_password(&config.state)?;
         // Before anybody is served: nothing that was armed in records of before is armed here.
         if goes_back {
-            site.end_what_could_write(site::WENT_BACK).await?;
+            site.end_what_could_write(WENT_BACK).await?;
         }
         site.go_on_from_backup().await?;
         images::publish_loaders(&boot_dirs, &site, &shelf);
@@ -406,6 +406,10 @@ impl Daemon {
             .context("save what is queued")
     }
 }
+
+/// Why operations end of a database that was gone back to.
+const WENT_BACK: &str =
+    "the appliance goes on from a copy of its database, which cannot know what became of it since";
 
 /// Tells that the database is one of before, where it is.
 async fn tell_going_back(store: &Store, went_back: Option<WentBack>) -> anyhow::Result<()> {

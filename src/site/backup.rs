@@ -19,9 +19,6 @@ use crate::private;
 use crate::store::StoreError;
 
 /// Why operations end with which a backup could write to a disk.
-/// Why operations of a database end that another version has gone back to.
-pub const WENT_BACK: &str =
-    "the appliance goes on from a copy of its database, which cannot know what became of it since";
 const ENDED: &str = "the appliance goes on from a backup, which cannot know what became of it since";
 
 /// What is under way, and whether the daemon is to go on from a backup.
@@ -107,7 +104,7 @@ impl Site {
         passphrase: Secret,
         query: &RestoreQuery,
     ) -> Result<impl FnOnce(R) -> Result<Unpacked, BackupError> + use<R>, SiteError> {
-        self.refuse_to_replace(query)?;
+        self.refuse_to_restore(query)?;
         let one = self.one_copy()?;
         let own = self.own()?;
         let layers = self.layers_of_settings()?;
@@ -130,16 +127,7 @@ impl Site {
     ) -> Result<Restored, SiteError> {
         let _gate = self.gate.lock().await;
         // Somebody may have been enrolled since.
-        self.refuse_to_replace(query)?;
-        let own = self.own()?;
-        if query.address
-            && let Some(why) = own.appliance.files.unusable()
-        {
-            let message = format!(
-                "its addresses cannot be taken on here: {why}; without `address` the rest is restored"
-            );
-            return Err(SiteError::SystemUnavailable(message));
-        }
+        self.refuse_to_restore(query)?;
         let Unpacked { staged, _one } = unpacked;
         let restored = staged.shown();
         let note = Note::of(&staged.manifest, actor, query.address);
@@ -150,8 +138,16 @@ impl Site {
         Ok(restored)
     }
 
-    /// Refuses to let records go that nobody said may.
-    fn refuse_to_replace(&self, query: &RestoreQuery) -> Result<(), SiteError> {
+    /// Refuses to let records go that nobody said may, and to take on addresses where they would have no effect.
+    fn refuse_to_restore(&self, query: &RestoreQuery) -> Result<(), SiteError> {
+        if query.address
+            && let Some(why) = self.own()?.appliance.files.unusable()
+        {
+            let message = format!(
+                "its addresses cannot be taken on here: {why}; without `address` the rest is restored"
+            );
+            return Err(SiteError::SystemUnavailable(message));
+        }
         let known = self.read().machines.values().filter(|machine| !only_seen(machine)).count();
         match known {
             0 => Ok(()),

@@ -79,7 +79,7 @@ use crate::script::{DiscoveryFiles, DiscoveryImage};
 use crate::store::{Store, StoreError};
 use crate::systemd::BusError;
 
-pub use backup::{Sending, Unpacked, WENT_BACK};
+pub use backup::{Sending, Unpacked};
 pub use bulk::BulkOutcome;
 pub use downloads::run_downloads;
 pub use enroll::Enrolled;

@@ -101,10 +101,6 @@ wait_for "the discovery image" discovers
 say discovery "$(journalctl --quiet --boot --unit ironwake.service --output json | grep -o '"REASON":"[^"]*"' | tail -n 1)"
 say daemon-ready-ms "$(($(property ActiveEnterTimestampMonotonic ironwake.service) / 1000))"
 say initrd-left-ms "$(($(property UserspaceTimestampMonotonic) / 1000))"
-say memory-used-mib "$(awk '/^MemTotal/ { all = $2 } /^MemAvailable/ { left = $2 } END { print int((all - left) / 1024) }' /proc/meminfo)"
-grep -H VmRSS /proc/[0-9]*/status | sort -k 2 -rn | head -n 14 | while IFS=': 	' read -r file _ kib _; do
-    say process "$kib KiB $(cat "${file%status}comm")"
-done
 screen | sed 's/^/screen: /'
 # Its last line has no end.
 echo

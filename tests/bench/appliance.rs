@@ -108,13 +108,11 @@ fn machine(folder: &Path, report: &mut Report) -> Result<()> {
 fn ask(socket: &UnixDatagram, machine: &Path, asks: &[u8], over: &AtomicBool) -> bool {
     let mut frame = [0; 2048];
     while !over.load(Ordering::Relaxed) {
-        // Its end of the cable is there once it is switched on.
-        let sent = socket.send_to(asks, machine);
-        match socket.recv(&mut frame) {
-            Ok(length) if frame[..length].get(PORTS_AT..PORTS_AT + 4) == Some(&ANSWER) => return true,
-            Ok(_) => {}
-            Err(_) if sent.is_err() => thread::sleep(ASK_EVERY),
-            Err(_) => {}
+        // Its end of the cable is there once it is switched on; until then, too, an answer is waited for so long.
+        let _ = socket.send_to(asks, machine);
+        let length = socket.recv(&mut frame).unwrap_or(0);
+        if frame[..length].get(PORTS_AT..PORTS_AT + 4) == Some(&ANSWER) {
+            return true;
         }
     }
     false

@@ -7,6 +7,9 @@ use std::process::Command;
 
 use ironwake::updates::{Order, Places, write_order};
 
+/// When all of it happens, in milliseconds since 1970.
+pub const NOW: u64 = 1_900_000_000_000;
+
 /// Bytes of a root filesystem: some pieces, and no whole number of any of them.
 const ROOT_BYTES: usize = 3_000_017;
 
