@@ -18,6 +18,8 @@ use lab::Firmware;
 const PARTITIONS: &str = "bios-boot ironwake-esp ironwake_VERSION _empty ironwake-var";
 /// Size of the disk that the image is flashed to, in MiB; the image itself has 674.
 const DISK_MIB: u64 = 3072;
+/// What the disk grows by in one test, in MiB.
+const GROWN_MIB: u64 = 512;
 /// The version that the image has.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// A version that an update might have brought.
@@ -158,9 +160,28 @@ fn full_appliance_uefi_from_usb() {
     check(Firmware::Uefi, Attached::Usb, 1);
 }
 
+/// /var has all of the disk when that has grown, as a virtual one does.
 #[test]
-fn full_appliance_bios_from_sata() {
-    check(Firmware::Bios, Attached::Sata, 1);
+fn full_appliance_bios_from_sata_grows_with_the_disk() {
+    let machine =
+        Machine::flashed(Firmware::Bios, Attached::Sata, DISK_MIB).expect("a machine with the image");
+    let before = machine.boot().expect("a boot");
+    runs(&before);
+    machine.resize_disk(DISK_MIB + GROWN_MIB).expect("a larger disk");
+    let after = machine.boot().expect("a boot");
+    println!("{after}");
+    runs(&after);
+    let [was, is] = [&before, &after].map(|report| number(report, "var-mib"));
+    assert!(
+        is > was + GROWN_MIB * 9 / 10,
+        "/var had {was} MiB, and has {is} on a disk that grew by {GROWN_MIB}"
+    );
+    after.is("machines-before", before.value("machines"));
+}
+
+#[test]
+fn full_appliance_bios_from_nvme() {
+    check(Firmware::Bios, Attached::Nvme, 1);
 }
 
 // ME23: no default password. `starts` asks, whatever is booted; of the rows this one is the quickest.
@@ -169,9 +190,8 @@ fn full_appliance_bios_from_virtio_parity_me23() {
     check(Firmware::Bios, Attached::Virtio, 1);
 }
 
-#[test]
-fn full_appliance_secureboot_with_own_keys() {
-    let machine = Machine::with(Image::SignedDisk, Firmware::SecureBoot, Attached::Nvme, Some(DISK_MIB))
+fn check_secure_boot(attached: Attached) {
+    let machine = Machine::with(Image::SignedDisk, Firmware::SecureBoot, attached, Some(DISK_MIB))
         .expect("a machine with the signed image");
     let report = machine.boot().expect("a boot");
     println!("{report}");
@@ -183,14 +203,24 @@ fn full_appliance_secureboot_with_own_keys() {
 }
 
 #[test]
+fn full_appliance_secureboot_with_own_keys_from_nvme() {
+    check_secure_boot(Attached::Nvme);
+}
+
+#[test]
+fn full_appliance_secureboot_with_own_keys_from_usb() {
+    check_secure_boot(Attached::Usb);
+}
+
+#[test]
 fn full_appliance_secureboot_refuses_what_is_not_signed() {
     let machine = Machine::with(Image::Disk, Firmware::SecureBoot, Attached::Nvme, Some(DISK_MIB))
         .expect("a machine with the image");
     machine.boot_until_it_says("Access Denied").expect("the firmware's refusal");
 }
 
-fn check_iso(firmware: Firmware) {
-    let machine = Machine::with_iso(firmware).expect("a machine with the ISO");
+fn check_iso(firmware: Firmware, attached: Attached) {
+    let machine = Machine::with(Image::Iso, firmware, attached, None).expect("a machine with the ISO");
     let report = machine.boot().expect("a boot");
     println!("{report}");
     starts(&report);
@@ -202,12 +232,22 @@ fn check_iso(firmware: Firmware) {
 
 #[test]
 fn full_appliance_iso_bios() {
-    check_iso(Firmware::Bios);
+    check_iso(Firmware::Bios, Attached::CdRom);
 }
 
 #[test]
 fn full_appliance_iso_uefi() {
-    check_iso(Firmware::Uefi);
+    check_iso(Firmware::Uefi, Attached::CdRom);
+}
+
+#[test]
+fn full_appliance_iso_on_a_stick_bios() {
+    check_iso(Firmware::Bios, Attached::Usb);
+}
+
+#[test]
+fn full_appliance_iso_on_a_stick_uefi() {
+    check_iso(Firmware::Uefi, Attached::Usb);
 }
 
 /// Which of the two is meant nobody knows but whoever takes one out.
@@ -226,23 +266,23 @@ fn full_appliance_waits_while_two_disks_have_the_same_image() {
 }
 
 #[test]
-fn full_appliance_factory_reset_by_a_marker() {
+fn full_appliance_factory_reset_by_the_command() {
     let machine = Machine::flashed(Firmware::Bios, Attached::Virtio, DISK_MIB).expect("a machine");
-    let marker = "touch /var/lib/appliance/factory-reset; sync";
-    let before = machine.boot_and(marker, |_| Ok(())).expect("a boot");
+    let order = "ironwake appliance factory-reset --yes-reset \"$(cat /proc/sys/kernel/hostname)\"";
+    let before = machine.boot_until_it_restarts(order).expect("a boot");
     runs(&before);
     let report = machine.boot().expect("a boot");
     println!("{report}");
     is_fresh(&report, &before);
 }
 
-/// Chooses the factory reset in GRUB's menu, and answers the question.
+/// Chooses the factory reset, the second entry of the boot menu, and answers the question.
 fn choose_factory_reset(machine: &Machine, answer: &[&str]) -> Report {
     machine
         .boot_and("", |running| {
-            // A key stops the menu's clock; the entry is the last.
-            machine.hears(running, "(Factory reset)")?;
-            for key in ["down", "down", "ret"] {
+            // A key stops the menu's clock.
+            machine.hears(running, "Factory reset")?;
+            for key in ["down", "ret"] {
                 running.qmp.press(&[key])?;
             }
             machine.hears(running, "Type RESET and press Enter")?;
@@ -252,8 +292,17 @@ fn choose_factory_reset(machine: &Machine, answer: &[&str]) -> Report {
 }
 
 #[test]
-fn full_appliance_factory_reset_from_the_boot_menu() {
-    let machine = Machine::flashed(Firmware::Bios, Attached::Sata, DISK_MIB).expect("a machine");
+fn full_appliance_factory_reset_from_the_boot_menu_bios() {
+    check_reset_from_the_menu(Firmware::Bios);
+}
+
+#[test]
+fn full_appliance_factory_reset_from_the_boot_menu_uefi() {
+    check_reset_from_the_menu(Firmware::Uefi);
+}
+
+fn check_reset_from_the_menu(firmware: Firmware) {
+    let machine = Machine::flashed(firmware, Attached::Sata, DISK_MIB).expect("a machine");
     let before = machine.boot().expect("a boot");
     let report = choose_factory_reset(&machine, &["y", "e", "s", "ret"]);
     println!("{report}");
@@ -277,8 +326,9 @@ fn full_appliance_bios_boots_the_newest_without_an_environment() {
         let content = esp.get(&format!("ironwake/ironwake_{VERSION}.{part}")).expect("what boots");
         esp.put(&format!("ironwake/ironwake_{BROKEN}.{part}"), &content).expect("room for two versions");
     }
-    let fragment = format!("version={BROKEN}\nbuilt=2000000000\ncommand_line=\"rdinit=/nothing panic=1\"\n");
+    let words = "rdinit=/nothing panic=1 console=ttyS0,115200";
+    let fragment = format!("version={BROKEN}\nbuilt=2000000000\ncommand_line=\"{words}\"\n");
     esp.put(&format!("ironwake/ironwake_{BROKEN}.cfg"), fragment.as_bytes()).expect("a fragment");
     esp.put("ironwake/grubenv", b"no block").expect("a file");
-    machine.boot_fails().expect("a panic of the newest");
+    machine.boot_until_it_says("Unable to mount root fs").expect("the newest, which cannot start");
 }

@@ -56,6 +56,8 @@ impl Site {
         fs::set_permissions(&askpass, fs::Permissions::from_mode(0o755))
             .map_err(LabError::io("let it run"))?;
         run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(site.path("key")))?;
+        image::flash(&site.path("disk"), DISK_MIB)?;
+        site.network.tap("appliance", &site.bridge)?;
         Ok(site)
     }
 
@@ -66,8 +68,6 @@ impl Site {
     /// Switches the appliance on.
     fn appliance(&self) -> Result<(Piped, Screen), LabError> {
         let (disk, control) = (self.path("disk"), Line::listen(&self.path("qmp"))?);
-        image::flash(&disk, DISK_MIB)?;
-        self.network.tap("appliance", &self.bridge)?;
         let mut command = self.network.command("qemu-system-x86_64");
         let fixed = "-nodefaults -display none -no-reboot -machine q35 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 \
                      -device virtio-rng-pci -device VGA -device qemu-xhci -device usb-storage,drive=disk,bootindex=1 \
@@ -92,7 +92,18 @@ impl Site {
     /// A command of the appliance over SSH, as whoever has the password (or else the key).
     fn ssh(&self, password: bool, words: &[&str]) -> Command {
         let mut command = self.laptop.command("ssh");
-        command.args(["-q", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "ConnectTimeout=30"]);
+        // What is another key than the first time is refused.
+        command.args([
+            "-q",
+            "-F",
+            "none",
+            "-o",
+            "StrictHostKeyChecking=accept-new",
+            "-o",
+            "ConnectTimeout=30",
+        ]);
+        // The screen may be there before port 22 is.
+        command.args(["-o", "ConnectionAttempts=30"]);
         command.arg("-o").arg(format!("UserKnownHostsFile={}", self.path("known").display()));
         if password {
             command.args(["-o", "PubkeyAuthentication=no", "-o", "NumberOfPasswordPrompts=1"]);
@@ -212,7 +223,7 @@ fn follow(
 #[test]
 fn lab_appliance_serves_a_machine_from_inventory_to_its_call_home() -> Result<(), LabError> {
     let site = Site::new()?;
-    let (_appliance, mut screen) = site.appliance()?;
+    let (appliance, mut screen) = site.appliance()?;
     set_up(&mut screen)?;
 
     // A key for the laptop, by the password that was typed at the screen.
@@ -242,7 +253,7 @@ fn lab_appliance_serves_a_machine_from_inventory_to_its_call_home() -> Result<()
     site.network.tap(&machine.tap(0), &site.bridge)?;
     let mut qemu = site.network.command("qemu-system-x86_64");
     qemu.args(machine.arguments(site.folder.path(), &site.path("machine.serial"))?);
-    let _machine = Process::start("qemu", qemu, &site.path("machine.qemu"))?;
+    let node = Process::start("qemu", qemu, &site.path("machine.qemu"))?;
     let found =
         follow(&log, &mut at, "an inventory", |event| matches!(event.kind, EventKind::Inventory { .. }))?;
     let id = found.machine.expect("the machine's").to_string();
@@ -262,5 +273,19 @@ fn lab_appliance_serves_a_machine_from_inventory_to_its_call_home() -> Result<()
         "{}",
         lab::event_line(&ended.kind)
     );
-    screen.wait("node-1").map(drop)
+    screen.wait("node-1")?;
+
+    // All of it outlives a restart: the set-up, the password, the key, the machine. The disk keeps what changed.
+    drop(node);
+    // The connection may end before the exit code is through.
+    site.ssh(true, &["system", "reboot"]).status().map_err(LabError::io("run ssh"))?;
+    screen.wait_off()?;
+    drop(appliance);
+    let (_appliance, mut screen) = site.appliance()?;
+    screen.wait("node-1")?;
+    let machine = site.json(&["machine", "show", "node-1"])?;
+    assert_eq!(machine["id"], id.as_str(), "{machine}");
+    let setup = run(&mut site.ssh(true, &["setup", "show"]))?;
+    assert!(setup.starts_with("it is set up") && setup.contains(&format!("{APPLIANCE}/24")), "{setup}");
+    Ok(())
 }

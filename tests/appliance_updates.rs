@@ -105,8 +105,8 @@ fn stays(bench: &Bench, before: &Report) -> Result<(), LabError> {
     Ok(())
 }
 
-fn updates(firmware: Firmware) -> Result<(), LabError> {
-    let bench = Bench::new(firmware, "")?;
+fn updates(firmware: Firmware, words: &str) -> Result<(), LabError> {
+    let bench = Bench::new(firmware, words)?;
     let refused = "say refused \"$(installed bad.update)\"\n";
     let before = bench.boot(&[refused, SETTLED, INSTALL])?;
     let why = "root.squashfs.zst of the bundle is not the file that was signed";
@@ -118,12 +118,14 @@ fn updates(firmware: Firmware) -> Result<(), LabError> {
 
 #[test]
 fn full_appliance_update_bios() -> Result<(), LabError> {
-    updates(Firmware::Bios)
+    // Nobody looks at the ESP for so long that it is not mounted any more, which does not end who waits for the daemon's health.
+    let waits = "[Service]\nExecStartPre=/bin/sh -c 'while systemctl --quiet is-active efi.mount; do sleep 1; done'\n";
+    updates(Firmware::Bios, &unit_words("ironwake-healthy.service", waits))
 }
 
 #[test]
 fn full_appliance_update_uefi() -> Result<(), LabError> {
-    updates(Firmware::Uefi)
+    updates(Firmware::Uefi, "")
 }
 
 /// A version that was started in vain is not there any more, and why is told. `spoil` does with the machine, once the version is
@@ -131,14 +133,15 @@ fn full_appliance_update_uefi() -> Result<(), LabError> {
 fn falls_back(
     firmware: Firmware,
     words: &str,
-    spoil: fn(&Machine) -> Result<(), LabError>,
+    spoil: fn(Machine) -> Result<Machine, LabError>,
     why: &str,
 ) -> Result<(), LabError> {
-    let bench = Bench::new(firmware, words)?;
+    let mut bench = Bench::new(firmware, words)?;
     let before = bench.boot(&[INSTALL])?;
     is_installed(&before);
-    spoil(&bench.machine)?;
+    bench.machine = spoil(bench.machine)?;
     bench.fails(firmware)?;
+    bench.machine = bench.machine.with_credentials(&[]);
     let after = bench.boot(&[SETTLED])?;
     after.is("version", VERSION);
     let last = last(&after);
@@ -152,7 +155,7 @@ fn falls_back(
 }
 
 fn falls_back_in_bios(words: &str, why: &str) -> Result<(), LabError> {
-    falls_back(Firmware::Bios, words, |_| Ok(()), why)
+    falls_back(Firmware::Bios, words, Ok, why)
 }
 
 /// Of a version none of whose starts comes so far that it could write anything.
@@ -166,17 +169,23 @@ fn full_appliance_update_whose_kernel_panics_falls_back() -> Result<(), LabError
 #[test]
 fn full_appliance_update_whose_kernel_panics_falls_back_uefi() -> Result<(), LabError> {
     // Its command line is in the kernel's own file.
-    let spoil = |machine: &Machine| {
+    let spoil = |machine: Machine| {
         let (esp, path) = (machine.esp(), format!("EFI/Linux/ironwake_{NEXT}+{TRIES}-0.efi"));
-        esp.put(&path, &kernel::that_panics(&esp.get(&path)?))
+        esp.put(&path, &kernel::that_panics(&esp.get(&path)?))?;
+        Ok(machine)
     };
     falls_back(Firmware::Uefi, "", spoil, SILENT)
 }
 
-/// The words of a version whose daemon has these lines. It has 15 seconds to become healthy, for three starts are waited for.
+/// It has 15 seconds to become healthy, for three starts are waited for.
+const HASTY: &str = "[Service]\nExecStart=\nExecStart=/usr/bin/ironwake appliance healthy --within 15\n";
+/// A daemon that finds nothing that machines could boot.
+const WITHOUT_LOADERS: &str = "[Service]\nEnvironment=IRONWAKE_BOOT=/nonexistent\n";
+const WITHOUT_LOADERS_WHY: &str = "loaders: no loader is usable";
+
+/// The words of a version whose daemon has these lines.
 fn unhealthy(daemon: &str) -> String {
-    let hasty = "[Service]\nExecStart=\nExecStart=/usr/bin/ironwake appliance healthy --within 15\n";
-    [unit_words("ironwake.service", daemon), unit_words("ironwake-healthy.service", hasty)].join(" ")
+    [unit_words("ironwake.service", daemon), unit_words("ironwake-healthy.service", HASTY)].join(" ")
 }
 
 #[test]
@@ -187,8 +196,31 @@ fn full_appliance_update_whose_daemon_fails_falls_back() -> Result<(), LabError>
 
 #[test]
 fn full_appliance_update_that_is_not_healthy_falls_back() -> Result<(), LabError> {
-    let daemon = "[Service]\nEnvironment=IRONWAKE_BOOT=/nonexistent\n";
-    falls_back_in_bios(&unhealthy(daemon), "loaders: no loader is usable")
+    falls_back_in_bios(&unhealthy(WITHOUT_LOADERS), WITHOUT_LOADERS_WHY)
+}
+
+#[test]
+fn full_appliance_update_that_is_not_healthy_falls_back_uefi() -> Result<(), LabError> {
+    // The command line is in the kernel itself: the machine gives these lines to whatever starts.
+    let spoil = |machine: Machine| {
+        Ok(machine.with_credentials(&[
+            ("systemd.unit-dropin.ironwake.service", WITHOUT_LOADERS),
+            ("systemd.unit-dropin.ironwake-healthy.service", HASTY),
+        ]))
+    };
+    falls_back(Firmware::Uefi, "", spoil, WITHOUT_LOADERS_WHY)
+}
+
+/// It is as good as the one before, but could never be marked as good: systemd-boot would start it until it has no tries left.
+#[test]
+fn full_appliance_update_that_does_not_find_its_esp_falls_back_uefi() -> Result<(), LabError> {
+    let spoil = |machine: Machine| {
+        Ok(machine.with_credentials(&[
+            ("systemd.unit-dropin.efi.mount", "[Mount]\nType=ext4\n"),
+            ("systemd.unit-dropin.ironwake-healthy.service", HASTY),
+        ]))
+    };
+    falls_back(Firmware::Uefi, "", spoil, "find the ESP by its folder")
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn the_console_is_confined() {
             user,
             &user.replace("User", "Group"),
             "Restart=always",
+            "StartLimitIntervalSec=0",
         ];
         for line in wanted {
             assert!(text.lines().any(|found| found == line), "{name}: {line}");

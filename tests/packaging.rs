@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ironwake::appliance::{VERSION_CHARS_MAX, Version};
 use lab::{LabError, run};
 
 fn tree(path: &str) -> PathBuf {
@@ -59,6 +60,27 @@ fn parity_fl14_what_builds_images_is_there_and_configurations_are_checked() -> R
     assert!(fs::read_to_string(tree("appliance/Containerfile")).expect("it").contains("\nFROM scratch\n"));
     let shipped = tree("systemd/etc/ironwake/ironwake.toml");
     run(Command::new(env!("CARGO_BIN_EXE_ironwake")).args(["config", "check"]).arg(shipped)).map(drop)
+}
+
+/// The builder of images takes the versions that the appliance takes.
+#[test]
+fn an_image_has_a_version_that_it_could_be_updated_from() {
+    let letters = "a".repeat(VERSION_CHARS_MAX);
+    let long = format!("{letters}a");
+    for version in
+        ["0.2.0", "0.2.0-rc1", &letters, &long, "0.2.0~rc1", "0.2_1", "0.2.0+1", "-1", ".1", "0.2 1"]
+    {
+        let built = Command::new("sh")
+            .arg(tree("appliance/build"))
+            .env("APPLIANCE_VERSION", version)
+            .env("APPLIANCE_CACHE", "/nonexistent")
+            .output()
+            .expect("sh");
+        // Without a folder it builds nothing.
+        let told = String::from_utf8_lossy(&built.stderr);
+        let expected = if version.parse::<Version>().is_ok() { "usage: " } else { "is no version: " };
+        assert!(told.contains(expected), "{version}: {told}");
+    }
 }
 
 /// A Debian in a folder: the guest that other tests boot.

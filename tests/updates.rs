@@ -11,6 +11,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use bus::{PrivateBus, StandIns};
 use ironwake::appliance::Grubenv;
@@ -248,7 +249,7 @@ fn a_version_is_installed_tried_and_stays_or_is_gone_back_from() {
 /// Against GRUB's own tool.
 #[test]
 fn the_environment_block_is_grubs() {
-    let Some(tree) = tree_with("usr/bin/grub-editenv") else { return };
+    let tree = tree_with("usr/bin/grub-editenv");
     let folder = tempfile::tempdir().expect("a folder");
     let shell = |words: &str| run(Command::new("sh").arg("-c").arg(in_tree(&tree, folder.path(), words)));
     let path = folder.path().join("grubenv");
@@ -328,7 +329,7 @@ fn real_sysupdate(lab: &Lab, tree: &Path, limit: Option<&str>) {
 
 #[test]
 fn systemd_sysupdate_writes_the_other_slot_and_never_the_one_that_runs() {
-    let Some(tree) = tree_with("usr/lib/systemd/systemd-sysupdate") else { return };
+    let tree = tree_with("usr/lib/systemd/systemd-sysupdate");
     let folder = tempfile::tempdir().expect("a folder");
     let keys = Keys::new(folder.path());
     let lab = Lab::new(folder.path(), &keys);
@@ -368,22 +369,39 @@ fn systemd_sysupdate_writes_the_other_slot_and_never_the_one_that_runs() {
     );
 }
 
+/// How long an update takes that nobody kills, in seconds.
+fn takes(tree: &Path) -> f64 {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = Keys::new(folder.path());
+    let lab = Lab::new(folder.path(), &keys);
+    make_disk(&lab.places.run.join("disk"));
+    real_sysupdate(&lab, tree, None);
+    lab.order(&bundle(folder.path(), &keys, "0.2.0"), false);
+    let began = Instant::now();
+    install(&lab.places, NOW).expect("installed");
+    began.elapsed().as_secs_f64()
+}
+
 /// Killed at many moments: what boots is the version that runs, or, whole, the one that was installed.
 #[test]
 fn full_an_update_that_is_killed_leaves_what_runs() {
-    let Some(tree) = tree_with("usr/lib/systemd/systemd-sysupdate") else { return };
+    let tree = tree_with("usr/lib/systemd/systemd-sysupdate");
     let folder = tempfile::tempdir().expect("a folder");
     let keys = Keys::new(folder.path());
     let lab = Lab::new(folder.path(), &keys);
     let disk = lab.places.run.join("disk");
     make_disk(&disk);
-    let update = bundle(folder.path(), &keys, "0.2.0");
+    // In turn, so that a slot that was written in part has something of both.
+    let updates = ["0.2.0", "0.2.1"].map(|version| (version, bundle(folder.path(), &keys, version)));
     let length = root_of("0.1.0").len();
+    let took = takes(&tree);
     let mut whole = 0;
-    for step in 1..=60 {
+    for (step, (version, update)) in (1..=60).zip(updates.iter().cycle()) {
         lab.boots("0.1.0", &format!("boot {step}"));
-        lab.order(&update, false);
-        real_sysupdate(&lab, &tree, Some(&format!("{}", f64::from(step) * 0.004)));
+        // An older one may be in the slot, or a newer one.
+        lab.order(update, true);
+        // Unpacking is in that time: the last of the steps are long enough.
+        real_sysupdate(&lab, &tree, Some(&format!("{:.4}", took * f64::from(step) / 50.0)));
         let installed = install(&lab.places, NOW).is_ok();
         assert!(slot(&disk, SLOT_A, length) == root_of("0.1.0"), "the slot that runs was written");
         let esp = lab.esp();
@@ -391,24 +409,29 @@ fn full_an_update_that_is_killed_leaves_what_runs() {
             esp.contains(&"ironwake_0.1.0.efi".to_owned())
                 && esp.contains(&"ironwake_0.1.0.vmlinuz".to_owned())
         );
-        let boots = esp.iter().any(|name| name.starts_with("ironwake_0.2.0") && name.ends_with(".efi"));
-        if boots || installed {
-            assert!(
-                slot(&disk, SLOT_B, length) == root_of("0.2.0"),
-                "step {step}: it boots and is not whole"
-            );
-            assert_eq!(labels(&disk)[3], "ironwake_0.2.0", "step {step}");
+        // Either of them, whichever would boot.
+        for (version, _) in &updates {
+            let name = format!("ironwake_{version}");
+            if esp.iter().any(|file| file.starts_with(&name) && file.ends_with(".efi")) {
+                assert!(
+                    slot(&disk, SLOT_B, length) == root_of(version),
+                    "step {step}: it boots and is not whole"
+                );
+                assert_eq!(labels(&disk)[3], name, "step {step}");
+            }
         }
+        assert!(!installed || slot(&disk, SLOT_B, length) == root_of(version), "step {step}");
         whole += usize::from(installed);
         // What GRUB would try is installed.
         let trial = BootFiles::open(&lab.places).expect("an ESP").grubenv().trial().is_some();
         assert_eq!(trial, installed, "step {step}");
     }
-    assert!(whole < 60, "none was killed");
+    assert!((1..60).contains(&whole), "{whole} of 60 were whole: some have to be, and not all");
     real_sysupdate(&lab, &tree, None);
-    lab.order(&update, false);
+    let (version, update) = &updates[0];
+    lab.order(update, true);
     install(&lab.places, NOW).expect("after all of that");
-    assert!(slot(&disk, SLOT_B, length) == root_of("0.2.0"));
+    assert!(slot(&disk, SLOT_B, length) == root_of(version));
 }
 
 /// A boot file where the daemon looks for them.
@@ -498,13 +521,21 @@ async fn an_update_goes_from_the_command_to_the_other_slot() {
     assert!(kept.contains("the daemon does not answer"), "{kept}");
     // Nor is a daemon that has nothing which boots a machine.
     let without = start();
-    let said = healthy("1");
+    let said = healthy("5");
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     let kept = fs::read_to_string(lab.places.state.join("unhealthy.json")).expect("kept");
     assert!(kept.contains("no loader is usable"), "{kept}");
     without.terminate();
     put_loader(folder.path());
     let daemon = start();
+    // Nor is a version that could not be marked as good.
+    let (efi, away) = (lab.root.join("efi"), lab.root.join("away"));
+    fs::rename(&efi, &away).expect("gone");
+    let said = healthy("5");
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let kept = fs::read_to_string(lab.places.state.join("unhealthy.json")).expect("kept");
+    assert!(kept.contains("find the ESP by its folder"), "{kept}");
+    fs::rename(&away, &efi).expect("back");
     let said = healthy("30");
     assert_eq!(said.status.code(), Some(0), "{said:?}");
     let mut blessed = daemon.command(&["appliance", "bless"]);

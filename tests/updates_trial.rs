@@ -83,4 +83,12 @@ fn whether_a_version_is_on_trial_is_told_without_the_program_too() {
     check(&["ironwake_0.1.0.efi", "ironwake_0.0.9.efi"], true);
     fs::rename(lab.root.join("efi/EFI"), lab.root.join("away")).expect("gone");
     assert!(restarts(), "it is counted anew");
+    fs::rename(lab.root.join("away"), lab.root.join("efi/EFI")).expect("back");
+    ironwake::updates::bless(&lab.places, &"0.1.0".parse().expect("a version")).expect("blessed");
+    fs::rename(lab.root.join("efi/EFI"), lab.root.join("away")).expect("gone");
+    assert_eq!(
+        [restarts(), restarts(), restarts(), restarts()],
+        [true, true, true, false],
+        "and after a good start"
+    );
 }

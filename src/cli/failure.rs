@@ -159,7 +159,7 @@ const NEXT_STEPS: &[(&str, &str)] = &[
     (":forbidden", JOIN_GROUP),
     (
         ":locked",
-        "log in with the administrator's password: at the console, or by ssh with it in place of a key",
+        "log in with the administrator's password: at the console, or over SSH by `ssh -o PubkeyAuthentication=no`",
     ),
     (":session_ended", "log in again"),
 ];

@@ -12,7 +12,7 @@ use crate::disk_install::{
     Host, Order, mark_for_reset, order_path, read_disks as read, run, run_folder, run_unattended, write_disks,
 };
 
-/// A folder on the filesystem of `/var`; systemd makes it.
+/// A folder on the filesystem of `/var`, made when it is needed.
 const WORK: &str = "var/lib/ironwake-install";
 
 fn root() -> &'static Path {

@@ -12,8 +12,8 @@ use super::{Context, Failure, human};
 use crate::appliance::Version;
 use crate::systemd;
 use crate::updates::{
-    self, Assessment, Places, Record, RecordState, assess, image_version, note_unhealthy, read_record,
-    take_stock,
+    self, Assessment, BootFiles, FileError, Places, Record, RecordState, assess, image_version,
+    note_unhealthy, read_record, take_stock,
 };
 
 /// How long a version has to be found healthy: the daemon is ready within seconds, and interfaces may take a minute. The unit
@@ -91,12 +91,19 @@ pub async fn healthy(within_secs: u64, context: &mut Context) -> Result<(), Fail
     let deadline = tokio::time::Instant::now() + Duration::from_secs(within_secs);
     let mut said = String::new();
     loop {
-        let why = match ask(context, &excused).await {
-            Ok(message) => {
-                info!("healthy: {message}");
-                return Ok(());
-            }
-            Err(why) => why,
+        // Its socket listens while the daemon does not run: what is asked then waits.
+        let why = match tokio::time::timeout_at(deadline, ask(context, &excused)).await {
+            Ok(Ok(message)) => match can_stay(&places, running.as_ref()) {
+                Ok(()) => {
+                    info!("healthy: {message}");
+                    return Ok(());
+                }
+                Err(error) => format!("{:#}", anyhow::Error::from(error)),
+            },
+            Ok(Err(why)) => why,
+            // The last time that it is asked there may be no time for an answer.
+            Err(_) if !said.is_empty() => said.clone(),
+            Err(_) => "the daemon does not answer".into(),
         };
         if why != said {
             info!("not healthy yet: {why}");
@@ -131,6 +138,11 @@ async fn ask(context: &Context, excused: &[String]) -> Result<String, String> {
         true => Ok(tested.message),
         false => Err(told.join("; ")),
     }
+}
+
+/// A version that stays is marked on the ESP: one that cannot look there would be on trial until it has no tries left.
+fn can_stay(places: &Places, running: Option<&Version>) -> Result<(), FileError> {
+    running.map_or(Ok(()), |_| BootFiles::open(places).map(drop))
 }
 
 fn note(places: &Places, running: Option<&Version>, why: &str) {

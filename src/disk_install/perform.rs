@@ -119,7 +119,7 @@ impl Installation<'_> {
         let gathered = self.gather(&disks, target.size_bytes())?;
         // What was gathered took its time.
         let target = check(root, &approved)?;
-        info!(disk = target.name(), version = gathered.source.version, "the appliance is installed");
+        info!(disk = target.name(), version = %gathered.source.version, "the appliance is installed");
         approved.begun = true;
         self.write(&target, &approved, &gathered, mark).map_err(|error| {
             // Nothing of it may look like an appliance.
@@ -146,14 +146,14 @@ impl Installation<'_> {
         // Keys are gathered there.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(work);
         made.map_err(|error| InstallError::step("make a folder", error.to_string()))?;
-        let layout = Layout::make(work, size_bytes, &source.version)?;
+        let layout = Layout::make(work, size_bytes, source.version.as_str())?;
         if source.slot.span.size > layout.spans[ROOT].size {
             let (has, room) = (source.slot.span.size, layout.spans[ROOT].size);
             return Err(InstallError::Refused(format!("the system has {has} bytes, and its slot {room}")));
         }
         let (esp, state) = (work.join("esp"), work.join("copy"));
         let _ = fs::remove_dir_all(&esp);
-        let esp_bytes = esp::gather(&source.esp, &source.version, &esp)?;
+        let esp_bytes = esp::gather(&source.esp, source.version.as_str(), &esp)?;
         let state_bytes = state::gather(&root.join("var"), &state)?;
         if !state::fits(state_bytes, layout.spans[VAR]) {
             let room = layout.spans[VAR].size;

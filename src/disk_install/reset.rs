@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::source;
+use crate::updates::image_version;
 
 /// Below the root. While it is there, or no filesystem, the initrd makes `/var` anew: a power cut repeats it.
 const MARK: &str = "var/lib/appliance/factory-reset";
@@ -28,7 +28,7 @@ pub enum ResetError {
 
 /// Makes the mark below `root`; it is on the disk once this returns.
 pub fn mark(root: &Path) -> Result<(), ResetError> {
-    if source::version(root).is_none() {
+    if image_version(root).is_none() {
         return Err(ResetError::NoAppliance);
     }
     let path = root.join(MARK);

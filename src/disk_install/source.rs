@@ -11,15 +11,14 @@ use ironwake_api::{ApplianceDisks, Disk};
 use super::boot_code::SECTOR;
 use super::layout::Span;
 use super::perform::InstallError;
+use crate::appliance::Version;
+use crate::updates::image_version;
 
-const OS_RELEASE: &str = "usr/lib/os-release";
-const OS_RELEASE_BYTES_MAX: u64 = 64 << 10;
 /// Links that the initrd makes to partitions of the disk that was booted.
 const LINKS: &str = "dev/disk/ironwake";
 /// GRUB's parts, where the image has them.
 const GRUB: &str = "usr/lib/ironwake/grub";
 const BIOS_BOOT: &str = "21686148-6449-6e6f-744e-656564454649";
-const VERSION_CHARS_MAX: usize = 64;
 /// The core has a partition of 1 MiB.
 const CORE_BYTES_MAX: u64 = 1 << 20;
 
@@ -41,7 +40,7 @@ impl Place {
 #[derive(Debug)]
 pub struct Source {
     /// The version that runs.
-    pub version: String,
+    pub version: Version,
     /// Its slot.
     pub slot: Place,
     /// The ESP.
@@ -50,32 +49,17 @@ pub struct Source {
     pub grub: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// The version that runs below `root`, if that is an appliance (os-release(5)).
-pub fn version(root: &Path) -> Option<String> {
-    let bytes = sysfs::read_limited(&root.join(OS_RELEASE), OS_RELEASE_BYTES_MAX).ok()?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let value = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
-        Some(line.trim_matches('"').to_owned())
-    };
-    let is_version = |text: &String| {
-        (1..=VERSION_CHARS_MAX).contains(&text.len())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-~^".contains(c))
-    };
-    (value("IMAGE_ID")? == "ironwake").then(|| value("IMAGE_VERSION").filter(is_version))?
-}
-
 /// Whether the system below `root` is the appliance's image.
 pub fn is_appliance(root: &Path) -> bool {
-    version(root).is_some()
+    image_version(root).is_some()
 }
 
 impl Source {
     /// Looks for it below `root`.
     pub fn find(root: &Path, disks: &ApplianceDisks) -> Result<Self, InstallError> {
         let missing = |what: String| InstallError::step("find what is to be installed", what);
-        let version =
-            version(root).ok_or_else(|| missing(format!("/{OS_RELEASE} is not of an appliance")))?;
+        let version = image_version(root)
+            .ok_or_else(|| missing("/usr/lib/os-release is not of an appliance".into()))?;
         let name = disks.booted_from.disk.as_ref();
         let booted = disks.disks.iter().find(|found| Some(&found.disk.name) == name).map(|found| &found.disk);
         let place = |link: &str, label: &str| {

@@ -12,9 +12,10 @@ use super::facts;
 use super::layout::Span;
 use super::perform::{Host, InstallError, run as install};
 use super::progress::Progress;
-use super::source::{self, Place};
+use super::source::{Place, Source};
 use crate::builders::Child;
 use crate::operation::{DiskRule, resolve};
+use crate::updates::image_version;
 
 /// The file, on the ESP of the stick that was booted, or on a stick of this label.
 const FILE: &str = "ironwake-install.toml";
@@ -97,14 +98,14 @@ pub fn run(host: &Host) -> Result<Option<InstallThen>, UnattendedError> {
 }
 
 fn try_run(host: &Host) -> Result<Option<InstallThen>, UnattendedError> {
-    let Some(version) = source::version(&host.root) else { return Ok(None) };
+    let Some(version) = image_version(&host.root) else { return Ok(None) };
     let disks = facts::read(&host.root, host.now);
     // An appliance that runs from its own disk is installed.
     if !disks.booted_from.removable {
         return Ok(None);
     }
     let Some(text) = places(&host.root, &disks).iter().find_map(read) else { return Ok(None) };
-    let order = Unattended::parse(&text, &version)?;
+    let order = Unattended::parse(&text, version.as_str())?;
     if let Some(disk) = marked(&disks, order.mark) {
         tracing::info!(disk, "the appliance was installed by this file before: it is not installed again");
         return Ok(None);
@@ -139,7 +140,7 @@ fn marked(disks: &ApplianceDisks, mark: Uuid) -> Option<&str> {
 fn places(root: &Path, disks: &ApplianceDisks) -> Vec<Place> {
     let whole = |path: PathBuf| Place { path, span: Span { start: 0, size: 0 } };
     let mut places: Vec<Place> = fs::canonicalize(root.join(LABELLED)).ok().map(whole).into_iter().collect();
-    if let Ok(source) = source::Source::find(root, disks) {
+    if let Ok(source) = Source::find(root, disks) {
         places.insert(0, source.esp);
     }
     places

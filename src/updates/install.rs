@@ -238,6 +238,8 @@ fn write_slot(
         rewrite(&source.join(source_name(version, listed)), &slot.device, root_bytes, teller)?;
     }
     teller.tell(UpdateStep::Installing, 0, root_bytes, true);
+    // systemd-sysupdate looks for its folders in a way that does not mount the ESP, and by now it may not be mounted any more.
+    BootFiles::open(places)?;
     sysupdate::run(places, version, |percent| {
         teller.tell(
             UpdateStep::Installing,

@@ -1,5 +1,7 @@
 //! A version on trial: whether the one that runs is one, what became of it, and that it stays.
 
+use std::fs;
+
 use ironwake_api::Millis;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,8 @@ use crate::appliance::{TRIES, Version};
 
 /// Why the version that runs was not healthy; beside the record.
 const UNHEALTHY: &str = "unhealthy.json";
+/// How often `on-trial` has restarted without the ESP; in the same folder.
+const BLIND: &str = "blind";
 /// Longest reason that is kept.
 const WHY_CHARS_MAX: usize = 2000;
 /// What is said of starts in which nothing could say why.
@@ -125,6 +129,8 @@ pub fn bless(places: &Places, running: &Version) -> Result<bool, FileError> {
     if !waits && !chosen {
         files.bless(running)?;
     }
+    // That is over: another version has as many restarts.
+    let _ = fs::remove_file(places.state.join(BLIND));
     Ok(trial)
 }
 

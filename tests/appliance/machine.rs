@@ -68,6 +68,8 @@ pub struct Machine {
     folder: tempfile::TempDir,
     firmware: Firmware,
     attached: Attached,
+    /// What changes is in memory too, as with an ISO.
+    is_live: bool,
     /// Its writes are recorded.
     recorded: bool,
     /// A stick that is plugged in.
@@ -102,6 +104,7 @@ impl Machine {
             folder,
             firmware,
             attached,
+            is_live: false,
             recorded: false,
             stick: None,
             twin: false,
@@ -161,11 +164,6 @@ impl Machine {
         self.path("disk")
     }
 
-    /// A machine with an ISO in its drive, and no disk.
-    pub fn with_iso(firmware: Firmware) -> Result<Self, LabError> {
-        Self::with(Image::Iso, firmware, Attached::CdRom, None)
-    }
-
     /// A machine with a copy of an image, and, with Secure Boot, the tests' keys and no others.
     pub fn with(
         image: Image,
@@ -174,17 +172,22 @@ impl Machine {
         disk_mib: Option<u64>,
     ) -> Result<Self, LabError> {
         let folder = tempfile::tempdir().map_err(LabError::io("make a folder"))?;
-        let machine = Self::off(folder, firmware, attached);
+        let machine = Self { is_live: image == Image::Iso, ..Self::off(folder, firmware, attached) };
         let disk = machine.disk();
         run(Command::new("cp").arg("--sparse=always").arg(image.path()?).arg(&disk))?;
         if let Some(mib) = disk_mib {
-            let file = File::options().write(true).open(&disk).map_err(LabError::io("open the disk"))?;
-            file.set_len(mib << 20).map_err(LabError::io("make the disk as large as it is"))?;
+            machine.resize_disk(mib)?;
         }
         if firmware == Firmware::SecureBoot {
             machine.enter_keys()?;
         }
         Ok(machine)
+    }
+
+    /// Makes its disk so large.
+    pub fn resize_disk(&self, mib: u64) -> Result<(), LabError> {
+        let file = File::options().write(true).open(self.disk()).map_err(LabError::io("open the disk"))?;
+        file.set_len(mib << 20).map_err(LabError::io("make the disk as large as it is"))
     }
 
     /// What is on its EFI system partition.
@@ -236,6 +239,19 @@ impl Machine {
     pub fn boot_fails(&self) -> Result<(), LabError> {
         let running = self.start("")?;
         self.ends(&running.probe, RESTART_MAX, "restarted", &Report::default())
+    }
+
+    /// Switches it on and waits until it restarts by itself, which ends QEMU, because of what a shell script did.
+    pub fn boot_until_it_restarts(&self, script: &str) -> Result<Report, LabError> {
+        let running = self.start(script)?;
+        let mut report = Report::default();
+        loop {
+            match running.probe.recv_timeout(SILENCE_MAX) {
+                Ok(line) => report.add(&line),
+                Err(RecvTimeoutError::Disconnected) => return Ok(report),
+                Err(error) => return Err(self.silent("restarted", error, &report)),
+            }
+        }
     }
 
     /// Switches it on, and pulls the plug when the script says so on the probe's port.
@@ -333,7 +349,7 @@ impl Machine {
     }
 
     fn command(&self, script: &str) -> Result<Command, LabError> {
-        let memory_mib = if self.attached == Attached::CdRom { ISO_MEMORY_MIB } else { MEMORY_MIB };
+        let memory_mib = if self.is_live { ISO_MEMORY_MIB } else { MEMORY_MIB };
         let mut command = Command::new("qemu-system-x86_64");
         let fixed = "-nodefaults -display none -no-reboot -accel tcg,thread=multi -cpu max -smp 2 \
                      -device virtio-rng-pci -device VGA -device e1000e,netdev=net";

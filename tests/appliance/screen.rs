@@ -63,6 +63,18 @@ impl Screen {
         self.wait_until(&format!("{text:?}"), |screen| screen.contains(text))
     }
 
+    /// Waits until the machine is off, or restarts, which ends QEMU.
+    pub fn wait_off(&mut self) -> Result<(), LabError> {
+        let began = Instant::now();
+        loop {
+            match self.lines.recv_timeout(WAIT_MAX.saturating_sub(began.elapsed())) {
+                Ok(line) => self.now = text(&line).unwrap_or_else(|| std::mem::take(&mut self.now)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(error) => return Err(self.missing("the last", error, began)),
+            }
+        }
+    }
+
     fn missing(&self, what: &str, error: RecvTimeoutError, began: Instant) -> LabError {
         LabError::Waited {
             what: format!("{what} on the screen"),

@@ -192,6 +192,7 @@ queue_and() { # COMMAND...
     wait "$client" || fail "the client is lost"
 }
 
+# CP10, as far as it is about units: who is killed is started again, and takes those who wait.
 serves_who_waits_in_the_queue() {
     queue_and systemctl restart ironwake.service
     # This daemon dies without having taken the connection: it is the next one's.

@@ -199,20 +199,17 @@ impl Lab {
     }
 }
 
-/// A tree of Debian 13 that has this program: the appliance's own, or that of its tools (`./dev image` makes them), or one that
+/// A tree of Debian 13 that has this program: the appliance's own, or that of its tools (`./dev test` makes them), or one that
 /// the environment names.
-pub fn tree_with(program: &str) -> Option<PathBuf> {
+pub fn tree_with(program: &str) -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("IRONWAKE_CACHE").or_else(|| Some(set("HOME")?.join(".cache/ironwake")));
     let cached = cache.map(|cache| cache.join("appliance")).into_iter();
     let trees = cached.flat_map(|cache| [cache.join("tree/root"), cache.join("tools")]);
     let found = set("IRONWAKE_TREE").into_iter().chain(trees).find(|tree| tree.join(program).exists());
-    if found.is_none() {
-        eprintln!(
-            "SKIPPED: no tree of Debian 13 has {program}: ./dev image makes one, or IRONWAKE_TREE names one"
-        );
-    }
-    found
+    found.unwrap_or_else(|| {
+        panic!("no tree of Debian 13 has {program}: ./dev test makes one, or IRONWAKE_TREE names one")
+    })
 }
 
 /// Words of a shell that run a program of a tree, with a folder as its /mnt.
