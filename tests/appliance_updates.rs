@@ -60,7 +60,7 @@ impl Bench {
     /// It is started as often as it may be, each start counted, and never stays.
     fn fails(&self, firmware: Firmware) -> Result<(), LabError> {
         for done in 1..=TRIES {
-            self.machine.boot_fails()?;
+            self.machine.boot_until_it_restarts("")?;
             let (esp, left) = (self.machine.esp(), TRIES - done);
             let (counted, counts) = match firmware.is_uefi() {
                 true => (format!("ironwake_{NEXT}+{left}-{done}.efi"), esp.names("EFI/Linux")?),

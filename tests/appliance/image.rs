@@ -61,6 +61,11 @@ pub fn cache() -> Result<PathBuf, LabError> {
 /// Makes a disk of so many MiB that begins with the image.
 pub fn flash(disk: &Path, mib: u64) -> Result<(), LabError> {
     run(Command::new("cp").arg("--sparse=always").arg(Image::Disk.path()?).arg(disk))?;
+    resize(disk, mib)
+}
+
+/// Makes a disk so large.
+pub fn resize(disk: &Path, mib: u64) -> Result<(), LabError> {
     let file = File::options().write(true).open(disk).map_err(LabError::io("open the disk"))?;
     file.set_len(mib << 20).map_err(LabError::io("make the disk as large as it is"))
 }

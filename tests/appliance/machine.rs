@@ -13,12 +13,11 @@ use super::qmp::Qmp;
 use super::report::{Report, said_last};
 use crate::lab::{Firmware, LabError, Piped, run, writes};
 
-/// The longest wait for what the probe says next: a boot takes a minute on an idle host, and three on a loaded one.
+/// The longest wait for what the probe says next: a boot takes a minute on an idle host, and three on a loaded one. One that fails
+/// waits 30 seconds for somebody to read, and then restarts.
 const SILENCE_MAX: Duration = Duration::from_secs(280);
 /// A switched off machine ends its services within seconds.
 const OFF_MAX: Duration = Duration::from_secs(90);
-/// A start that fails waits 30 seconds for somebody to read, and then restarts.
-const RESTART_MAX: Duration = Duration::from_secs(240);
 /// How long something takes to come up on the serial port, on a loaded host.
 const SAID_MAX: Duration = Duration::from_secs(240);
 /// What a mini PC has at least.
@@ -186,8 +185,7 @@ impl Machine {
 
     /// Makes its disk so large.
     pub fn resize_disk(&self, mib: u64) -> Result<(), LabError> {
-        let file = File::options().write(true).open(self.disk()).map_err(LabError::io("open the disk"))?;
-        file.set_len(mib << 20).map_err(LabError::io("make the disk as large as it is"))
+        image::resize(&self.disk(), mib)
     }
 
     /// What is on its EFI system partition.
@@ -227,31 +225,20 @@ impl Machine {
     ) -> Result<Report, LabError> {
         let mut running = self.start(script)?;
         meanwhile(&mut running)?;
-        let report = self.report(&running.probe)?;
+        let mut report = self.report(&running.probe)?;
         self.look(&mut running.qmp, &report)?;
         running.qmp.execute("system_powerdown", serde_json::json!({}))?;
         // QEMU ends with the machine, and its output with it.
-        self.ends(&running.probe, OFF_MAX, "switched itself off", &report)?;
+        self.ends(&running.probe, OFF_MAX, "switched itself off", &mut report)?;
         Ok(report)
     }
 
-    /// Switches it on and waits until it restarts by itself, which ends QEMU; what the probe says before is nothing to us.
-    pub fn boot_fails(&self) -> Result<(), LabError> {
-        let running = self.start("")?;
-        self.ends(&running.probe, RESTART_MAX, "restarted", &Report::default())
-    }
-
-    /// Switches it on and waits until it restarts by itself, which ends QEMU, because of what a shell script did.
+    /// Switches it on and waits until it restarts by itself, which ends QEMU: its start failed, or the script asked for it.
     pub fn boot_until_it_restarts(&self, script: &str) -> Result<Report, LabError> {
         let running = self.start(script)?;
         let mut report = Report::default();
-        loop {
-            match running.probe.recv_timeout(SILENCE_MAX) {
-                Ok(line) => report.add(&line),
-                Err(RecvTimeoutError::Disconnected) => return Ok(report),
-                Err(error) => return Err(self.silent("restarted", error, &report)),
-            }
-        }
+        self.ends(&running.probe, SILENCE_MAX, "restarted", &mut report)?;
+        Ok(report)
     }
 
     /// Switches it on, and pulls the plug when the script says so on the probe's port.
@@ -302,11 +289,11 @@ impl Machine {
         lines: &Receiver<String>,
         limit: Duration,
         what: &str,
-        report: &Report,
+        report: &mut Report,
     ) -> Result<(), LabError> {
         loop {
             match lines.recv_timeout(limit) {
-                Ok(_) => {}
+                Ok(line) => report.add(&line),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Err(error) => return Err(self.silent(what, error, report)),
             }

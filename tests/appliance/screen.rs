@@ -50,12 +50,16 @@ impl Screen {
     pub fn wait_until(&mut self, what: &str, is_it: impl Fn(&str) -> bool) -> Result<String, LabError> {
         let began = Instant::now();
         while !is_it(&self.now) {
-            match self.lines.recv_timeout(WAIT_MAX.saturating_sub(began.elapsed())) {
-                Ok(line) => self.now = text(&line).unwrap_or_else(|| std::mem::take(&mut self.now)),
-                Err(error) => return Err(self.missing(what, error, began)),
-            }
+            self.look(began).map_err(|error| self.missing(what, error, began))?;
         }
         Ok(self.now.clone())
+    }
+
+    /// Takes up what it shows next.
+    fn look(&mut self, began: Instant) -> Result<(), RecvTimeoutError> {
+        let line = self.lines.recv_timeout(WAIT_MAX.saturating_sub(began.elapsed()))?;
+        self.now = text(&line).unwrap_or_else(|| std::mem::take(&mut self.now));
+        Ok(())
     }
 
     /// Waits until this stands on it.
@@ -67,8 +71,8 @@ impl Screen {
     pub fn wait_off(&mut self) -> Result<(), LabError> {
         let began = Instant::now();
         loop {
-            match self.lines.recv_timeout(WAIT_MAX.saturating_sub(began.elapsed())) {
-                Ok(line) => self.now = text(&line).unwrap_or_else(|| std::mem::take(&mut self.now)),
+            match self.look(began) {
+                Ok(()) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Err(error) => return Err(self.missing("the last", error, began)),
             }
